@@ -1,0 +1,1 @@
+"""The durable function: takes a batch through the stages, checkpoint by checkpoint."""

@@ -1,2 +1,33 @@
-def handler(event, context):
-    return event
+"""Entry point of the durable function. The whole flow, top to bottom."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from aws_durable_execution_sdk_python import DurableContext, durable_execution
+from aws_lambda_powertools import Logger
+
+from durable_pipeline.chunks import process
+from durable_pipeline.reader import read
+from durable_pipeline.report import report
+from durable_pipeline.settings import Settings
+from durable_pipeline.settle import settle
+
+logger = Logger()
+
+
+@durable_execution
+def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
+    """Process one batch of messages; answers an event source mapping's partial batch response.
+
+    Runs again from the top at every resume, so nothing here, outside of steps and invokes, reads
+    a clock, a random number or the network: the checkpoints alone decide what comes next.
+    """
+    context.set_logger(logger)
+    settings = Settings.from_environment(os.environ)
+    batch = read(event, settings.environment)
+    outcomes = batch.unreadable | process(context, batch.records, settings)
+    response = settle(context, batch, outcomes, settings)
+    report(context, outcomes)
+    return response

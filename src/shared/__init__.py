@@ -1,0 +1,1 @@
+"""What the functions have in common: contracts between them, exact JSON, logging."""

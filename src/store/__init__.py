@@ -1,0 +1,1 @@
+"""The store stage: writes one DynamoDB item per record."""

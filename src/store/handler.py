@@ -1,2 +1,37 @@
-def handler(event, context):
-    return event
+"""Entry point of the store stage."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from shared.contracts import StageResponse, respond, utc_now
+from store.settings import Settings
+from store.table import Table
+
+logger = Logger()
+
+
+@cache
+def table() -> Table:
+    """The table, once per execution environment: its client keeps connections open."""
+    settings = Settings.from_environment(os.environ)
+    # Retries of our own: they must end before this function's time does.
+    client = boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
+    return Table(client, settings)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> StageResponse:
+    """Store ``event["records"]``; answers verdicts only, no data."""
+    seconds = context.get_remaining_time_in_millis() / 1000
+    results = table().store(event["records"], stored_at=utc_now(), seconds=seconds * 0.8)
+    logger.info("stored", extra={"outcomes": Counter(result["outcome"] for result in results)})
+    return respond(results)

@@ -1,0 +1,1 @@
+"""The transform stage: turns each valid record into what is stored, by its processing type."""

@@ -1,0 +1,64 @@
+"""Cuts a batch into chunks and takes them through the stages, several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from aws_durable_execution_sdk_python import BatchResult, DurableContext
+from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
+
+from durable_pipeline.chain import process_chunk
+from durable_pipeline.records import Outcomes, Record, body_size
+from durable_pipeline.settings import Settings
+
+MAX_CHUNK_RECORDS = 100
+MAX_CHUNK_BYTES = 400 * 1024
+"""Of body text. The store stage is sent each record twice, as it was and transformed, in an invoke
+that takes 1 MiB; a chunk that grows beyond that on its way is cut again where it does."""
+
+MAX_CONCURRENT_CHUNKS = 10
+
+
+def process(context: DurableContext, records: Sequence[Record], settings: Settings) -> Outcomes:
+    """The outcome of each of ``records``. One chunk costs its three invokes and nothing else."""
+    chunks = list(chunked(records))
+    if not chunks:
+        return {}
+    if len(chunks) == 1:
+        return process_chunk(context, chunks[0], settings)
+    return _process_in_parallel(context, chunks, settings)
+
+
+def _process_in_parallel(
+    context: DurableContext, chunks: Sequence[Sequence[Record]], settings: Settings
+) -> Outcomes:
+    def branch(
+        branch_context: DurableContext, chunk: Sequence[Record], index: int, _all: object
+    ) -> Outcomes:
+        return process_chunk(branch_context, chunk, settings, name=f"chunk-{index + 1} ")
+
+    config: MapConfig[Sequence[Record]] = MapConfig(
+        max_concurrency=MAX_CONCURRENT_CHUNKS,
+        completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+        nesting_type=NestingType.FLAT,  # one operation less per chunk
+    )
+    result: BatchResult[Outcomes] = context.map(chunks, branch, name="chunks", config=config)
+    # A chunk contains its own failures; one that raises all the same must fail the execution,
+    # so that its messages come back, instead of passing for processed.
+    result.throw_if_error()
+    return {k: v for outcomes in result.get_results() for k, v in outcomes.items()}
+
+
+def chunked(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """``records`` in order, cut so that no chunk has too many or too many bytes of body text."""
+    chunk: list[Record] = []
+    size = 0
+    for record in records:
+        too_large = size + body_size(record) > MAX_CHUNK_BYTES
+        if chunk and (len(chunk) == MAX_CHUNK_RECORDS or too_large):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(record)
+        size += body_size(record)
+    if chunk:
+        yield chunk

@@ -1,0 +1,126 @@
+"""Sends records to the dead-letter queue, each with the reason why it is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from durable_pipeline.records import Outcome, Record
+from shared.contracts import Reason
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_BATCH_ENTRIES = 10
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+
+MAX_TEXT = 1024
+MAX_ERRORS_TEXT = 8 * 1024
+
+NOT_ALLOWED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What SQS refuses in a message: https://www.w3.org/TR/REC-xml/#charsets"""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that will not be processed, and why."""
+
+    record: Record
+    outcome: Outcome
+
+
+def send(
+    client: SQSClient,
+    queue_url: str,
+    letters: Sequence[DeadLetter],
+    *,
+    execution_arn: str,
+    failed_at: str,
+) -> list[str]:
+    """Send ``letters``; the ids of the records whose dead letter the queue has accepted."""
+    entries = [
+        {
+            "Id": str(index),
+            "MessageBody": letter.record.body,
+            "MessageAttributes": attributes(letter, execution_arn, failed_at),
+        }
+        for index, letter in enumerate(letters)
+    ]
+    return [
+        letters[int(entry_id)].record.id
+        for batch in batches(entries)
+        for entry_id in _send_batch(client, queue_url, batch)
+    ]
+
+
+def _send_batch(client: SQSClient, queue_url: str, entries: Sequence[Any]) -> list[str]:
+    try:
+        response = client.send_message_batch(QueueUrl=queue_url, Entries=entries)
+    except (ClientError, BotoCoreError):
+        return []
+    return [entry["Id"] for entry in response.get("Successful", [])]
+
+
+def batches(entries: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """``entries`` in requests that SQS takes: 10 entries, and 1 MiB with their attributes."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        entry_size = message_size(entry)
+        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + entry_size > MAX_MESSAGE_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry_size
+    if batch:
+        yield batch
+
+
+def message_size(entry: dict[str, Any]) -> int:
+    """Bytes of a message as SQS counts them: body, and attributes' names, types and values."""
+    return len(entry["MessageBody"].encode("utf-8", "surrogatepass")) + sum(
+        len(name.encode()) + len(value["DataType"]) + len(value["StringValue"].encode())
+        for name, value in entry["MessageAttributes"].items()
+    )
+
+
+def attributes(letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[str, Any]:
+    """The ten message attributes that SQS allows, all text: why, where, when, and whose."""
+    record, outcome = letter.record, letter.outcome
+    reason: Reason = outcome["reason"] or {"type": "Unknown", "message": "no reason was recorded"}
+    values = {
+        "stage": outcome["stage"],
+        "error_type": reason["type"],
+        "error_message": _shortened(reason["message"], MAX_TEXT),
+        "errors": _errors(reason),
+        "durable_execution_arn": execution_arn,
+        "original_message_id": record.id,
+        "receive_count": str(record.receive_count),
+        "execution_id": record.execution_id,
+        "failed_at": failed_at,
+        "original_attributes": json.dumps(record.attributes),
+    }
+    return {
+        name: {"DataType": "String", "StringValue": NOT_ALLOWED.sub("\ufffd", value) or "-"}
+        for name, value in values.items()
+    }
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _errors(reason: Reason) -> str:
+    """Every error as a JSON array; of very many the first, and how many more there are."""
+    errors = [_shortened(error, MAX_TEXT) for error in reason.get("errors", [reason["message"]])]
+    kept = errors
+    while len(json.dumps(kept)) > MAX_ERRORS_TEXT:
+        kept = kept[: len(kept) // 2]
+    more = len(errors) - len(kept)
+    return json.dumps(kept + ([f"and {more} more"] if more else []))

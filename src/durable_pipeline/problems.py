@@ -1,0 +1,76 @@
+"""What can go wrong with an invoke of a stage, and what helps against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from aws_durable_execution_sdk_python import InvokeError
+
+from shared.contracts import ContractViolation
+
+
+class Remedy(Enum):
+    """What to do about a stage that failed as a whole."""
+
+    BACK_OFF = "try again later, several times: the service had no room"
+    TRY_ONCE_MORE = "try once more, then bisect: chance, or a poison record"
+    BISECT = "bisect: it would fail again"
+    NONE = "give up: neither time nor fewer records help"
+
+
+BACK_OFF_ERRORS = frozenset(
+    {
+        "EC2ThrottledException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "ServiceException",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+NOTHING_HELPS_ERRORS = frozenset(
+    {
+        "AccessDeniedException",
+        "EC2AccessDeniedException",
+        "InvalidParameterValueException",
+        "InvalidRuntimeException",
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSNotFoundException",
+        "ResourceNotFoundException",
+    }
+)
+# Both from the errors of https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+
+TOO_LARGE_ERRORS = frozenset({"Function.ResponseSizeTooLarge", "RequestTooLargeException"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a stage failed as a whole, and the remedy."""
+
+    type: str
+    message: str
+    remedy: Remedy
+
+    @classmethod
+    def of(cls, error: Exception) -> Problem:
+        """The problem behind ``error``: an `InvokeError` or a `ContractViolation`."""
+        if isinstance(error, ContractViolation):
+            return cls("ContractViolation", str(error), Remedy.BISECT)
+        error_type = error.error_type if isinstance(error, InvokeError) else type(error).__name__
+        return cls(error_type, str(error), _remedy(error_type, str(error)))
+
+
+def _remedy(error_type: str, message: str) -> Remedy:
+    if error_type in BACK_OFF_ERRORS:
+        return Remedy.BACK_OFF
+    if error_type in NOTHING_HELPS_ERRORS:
+        return Remedy.NONE
+    # The durable execution service has no error type for a result above its 1 MiB.
+    if error_type in TOO_LARGE_ERRORS or "too large" in message.lower():
+        return Remedy.BISECT
+    return Remedy.TRY_ONCE_MORE

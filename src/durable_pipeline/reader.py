@@ -1,0 +1,81 @@
+"""Reads an event into records. No I/O, and no exception for what a producer can send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from durable_pipeline.records import Batch, Outcome, Record, body_size
+from shared import exact_json
+
+MAX_BODY_BYTES = 400 * 1024
+"""A longer body cannot become an item, which DynamoDB bounds at 400 KB."""
+
+
+def read(event: Mapping[str, Any], environment: str) -> Batch:
+    """The records of an SQS event.
+
+    A message that cannot travel through the stages is rejected here, with the reason.
+
+    Raises:
+        ValueError: the event is none of SQS's, which only an invocation by hand can cause.
+    """
+    messages = event.get("Records")
+    if not isinstance(messages, list):
+        raise ValueError(  # noqa: TRY004 - the value is wrong, whatever its type
+            "the event has no 'Records'; invoke the function with an SQS event, "
+            "or send the message to the queue"
+        )
+    records = [_record(message, environment) for message in messages]
+    unreadable = {r.id: _too_large(r) for r in records if body_size(r) > MAX_BODY_BYTES}
+    return Batch(records, unreadable)
+
+
+def _record(message: Mapping[str, Any], environment: str) -> Record:
+    attributes = message.get("attributes", {})
+    return Record(
+        id=message["messageId"],
+        execution_id=_execution_id(message, environment),
+        body=message["body"],
+        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
+        receipt_handle=message.get("receiptHandle", ""),
+        attributes=message.get("messageAttributes", {}),
+    )
+
+
+def _execution_id(message: Mapping[str, Any], environment: str) -> str:
+    """The record's identity, the same at every delivery.
+
+    The attribute that a redriven message brings along, else the producer's own ``record_id``,
+    else the id that SQS gave the message.
+    """
+    attribute = message.get("messageAttributes", {}).get("execution_id", {})
+    return (
+        attribute.get("stringValue")
+        or _record_id(message["body"])
+        or f"{environment}-{message['messageId']}"
+    )
+
+
+def _record_id(body: str) -> str | None:
+    """The producer's ``record_id``, if the body has a usable one; validate has the last word."""
+    if '"record_id"' not in body:
+        return None
+    try:
+        document = exact_json.loads(body)
+    except exact_json.JsonError:
+        return None
+    record_id = document.get("record_id") if isinstance(document, dict) else None
+    return record_id if isinstance(record_id, str) else None
+
+
+def _too_large(record: Record) -> Outcome:
+    message = (
+        f"body has {body_size(record)} bytes; an item holds {MAX_BODY_BYTES}. "
+        "Upload large payloads to S3 and send a pointer"
+    )
+    return {
+        "outcome": "rejected",
+        "stage": "read",
+        "reason": {"type": "RecordTooLarge", "message": message, "errors": [message]},
+    }

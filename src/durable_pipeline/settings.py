@@ -1,0 +1,36 @@
+"""What the durable function is configured with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Functions to chain, queues to settle with, and the attempts a message has."""
+
+    environment: str
+    validate_arn: str
+    transform_arn: str
+    store_arn: str
+    queue_url: str
+    dead_letter_queue_url: str
+    max_receive_count: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the function's environment variables.
+
+        Raises:
+            KeyError: one is not set.
+        """
+        return cls(
+            environment=environment["ENVIRONMENT"],
+            validate_arn=environment["VALIDATION_FUNCTION_ARN"],
+            transform_arn=environment["TRANSFORMATION_FUNCTION_ARN"],
+            store_arn=environment["STORAGE_FUNCTION_ARN"],
+            queue_url=environment["DATA_PROCESSING_QUEUE_URL"],
+            dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
+            max_receive_count=int(environment["MAX_RECEIVE_COUNT"]),
+        )

@@ -1,0 +1,156 @@
+"""Settles every record of a batch: stored, dead letter with its reason, or back to the queue.
+
+A record is acknowledged only when it is stored or its dead letter was accepted. A healthy batch
+has nothing to settle and pays for nothing here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
+from aws_durable_execution_sdk_python.config import StepConfig
+from aws_durable_execution_sdk_python.retries import RetryPresets
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from durable_pipeline import dead_letters
+from durable_pipeline.dead_letters import DeadLetter
+from durable_pipeline.records import Batch, Outcomes, Record
+from durable_pipeline.settings import Settings
+from shared.contracts import utc_now
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+
+FIRST_DELAY = 5
+LONGEST_DELAY = 300
+
+ONE_ATTEMPT = StepConfig(retry_strategy=RetryPresets.none())
+"""A step here knows itself what to do about an error: the record stays in the queue."""
+
+
+@cache
+def sqs() -> SQSClient:
+    """The SQS client, once per execution environment."""
+    return boto3.client("sqs", config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
+
+
+def settle(
+    context: DurableContext, batch: Batch, outcomes: Outcomes, settings: Settings
+) -> dict[str, Any]:
+    """Settle the records that were not stored; answers the partial batch response."""
+    letters, again = _sort(batch, outcomes, settings.max_receive_count)
+    accepted = _send_dead_letters(context, letters, settings) if letters else []
+    refused = [letter.record for letter in letters if letter.record.id not in accepted]
+    if again:
+        _delay(context, again, settings)
+    return _response(outcomes, accepted, [*again, *refused])
+
+
+def _sort(
+    batch: Batch, outcomes: Outcomes, max_receive_count: int
+) -> tuple[list[DeadLetter], list[Record]]:
+    """Dead letters: rejected records, and failed ones on their last delivery. And the rest."""
+    letters: list[DeadLetter] = []
+    again: list[Record] = []
+    for record in batch.all_records:
+        outcome = outcomes[record.id]
+        last_delivery = record.receive_count >= max_receive_count
+        if outcome["outcome"] == "rejected" or (outcome["outcome"] == "failed" and last_delivery):
+            letters.append(DeadLetter(record, outcome))
+        elif outcome["outcome"] == "failed":
+            again.append(record)
+    return letters, again
+
+
+def _send_dead_letters(
+    context: DurableContext, letters: Sequence[DeadLetter], settings: Settings
+) -> list[str]:
+    """Ids of the records whose dead letter the queue has accepted.
+
+    A crash between the queue's acceptance and the checkpoint sends a letter twice, never not at
+    all; both carry the same execution_id and original_message_id.
+    """
+    arn = context.execution_context.durable_execution_arn
+
+    def send(_: StepContext) -> list[str]:
+        return dead_letters.send(
+            sqs(),
+            settings.dead_letter_queue_url,
+            letters,
+            execution_arn=arn,
+            failed_at=utc_now(),
+        )
+
+    try:
+        accepted: list[str] = context.step(send, name="dead-letters", config=ONE_ATTEMPT)
+    except StepError:
+        return []
+    return accepted
+
+
+def _delay(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:
+    """Let failed records come back soon, and later each time, not when the long timeout ends."""
+
+    def change(_: StepContext) -> int:
+        return change_visibility(sqs(), settings.queue_url, records)
+
+    try:
+        context.step(change, name="delay", config=ONE_ATTEMPT)
+    except StepError:
+        return  # they come back when the queue's visibility timeout ends
+
+
+def change_visibility(client: SQSClient, queue_url: str, records: Sequence[Record]) -> int:
+    """Set each record's visibility timeout by its receive count; how many were set."""
+    changed: int = 0
+    for entries in _visibility_entries(records):
+        try:
+            response = client.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+        except (ClientError, BotoCoreError):
+            continue  # the queue's own visibility timeout brings these back
+        changed += len(response.get("Successful", ()))
+    return changed
+
+
+def _visibility_entries(
+    records: Sequence[Record],
+) -> Iterator[list[ChangeMessageVisibilityBatchRequestEntryTypeDef]]:
+    for start in range(0, len(records), 10):
+        yield [
+            {
+                "Id": str(index),
+                "ReceiptHandle": record.receipt_handle,
+                "VisibilityTimeout": _jittered(delay_seconds(record.receive_count)),
+            }
+            for index, record in enumerate(records[start : start + 10])
+        ]
+
+
+def delay_seconds(receive_count: int) -> int:
+    """5, 10, 20 ... seconds, at most 300, by how often the record was received."""
+    return min(FIRST_DELAY << min(receive_count - 1, 16), LONGEST_DELAY)
+
+
+def _jittered(seconds: int) -> int:
+    return random.randint((seconds + 1) // 2, seconds)  # noqa: S311 - jitter, not a secret
+
+
+def _response(
+    outcomes: Outcomes, accepted: Sequence[str], failures: Sequence[Record]
+) -> dict[str, Any]:
+    return {
+        "batchItemFailures": [{"itemIdentifier": record.id} for record in failures],
+        "summary": _summary(outcomes, len(accepted), len(failures)),
+    }
+
+
+def _summary(outcomes: Outcomes, dead: int, back: int) -> Mapping[str, int]:
+    stored = sum(outcome["outcome"] == "stored" for outcome in outcomes.values())
+    return {"stored": stored, "dead_letters": dead, "back_to_queue": back}

@@ -1,0 +1,161 @@
+"""The contract between the durable function and its stages.
+
+A stage takes ``{"records": [StageRecord, ...]}`` and answers
+``{"results": [Result, ...], "completed_at": ISO-8601}`` with exactly one result per record,
+matched by record id. What a stage answers is checkpointed and paid for by the byte, so a stage
+answers with data only where a later stage needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NotRequired, TypedDict, get_args
+
+Outcome = Literal["ok", "rejected", "failed"]
+
+OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
+
+
+class Reason(TypedDict):
+    """Why a record was not stored: a type to group by, a sentence, and every single error."""
+
+    type: str
+    message: str
+    errors: NotRequired[list[str]]
+
+
+class StageRecord(TypedDict):
+    """One record as a stage receives it. ``body`` is the producer's JSON text, unparsed.
+
+    JSON travels as text because numbers must keep every digit: a JSON parser that makes floats
+    of them, as Lambda's own does on the way in and out, would not give them back.
+    """
+
+    id: str
+    body: str
+    execution_id: NotRequired[str]
+    message_id: NotRequired[str]
+    transformed: NotRequired[str]
+    processed_at: NotRequired[str]
+
+
+class Result(TypedDict):
+    """A stage's answer for one record: ok (with data or without), rejected or failed."""
+
+    id: str
+    outcome: Outcome
+    data: NotRequired[str]
+    reason: NotRequired[Reason]
+
+
+class StageResponse(TypedDict):
+    """A stage's answer for all records it was given."""
+
+    results: list[Result]
+    completed_at: str
+
+
+class ContractViolation(ValueError):  # noqa: N818 - reads as what it is, in logs and dead letters
+    """A stage answered something else than one well-formed result per record."""
+
+
+class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
+    """A record is wrong and stays wrong: reject it, do not retry."""
+
+    def __init__(self, reason_type: str, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.reason: Reason = {
+            "type": reason_type,
+            "message": "; ".join(errors),
+            "errors": list(errors),
+        }
+
+
+def ok(record_id: str, data: str | None = None) -> Result:
+    """The record passed this stage; ``data`` is JSON text for the stages that follow."""
+    result: Result = {"id": record_id, "outcome": "ok"}
+    if data is not None:
+        result["data"] = data
+    return result
+
+
+def rejected(record_id: str, reason: Reason) -> Result:
+    """The record is wrong and stays wrong."""
+    return {"id": record_id, "outcome": "rejected", "reason": reason}
+
+
+def failed(record_id: str, error_type: str, message: str) -> Result:
+    """The record could not be processed this time; another attempt may succeed."""
+    return {
+        "id": record_id,
+        "outcome": "failed",
+        "reason": {"type": error_type, "message": message},
+    }
+
+
+def utc_now() -> str:
+    """The time, ISO-8601 in UTC with microseconds. For stages only, never between checkpoints."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def respond(results: Iterable[Result]) -> StageResponse:
+    """The answer of a stage. Its time is checkpointed: a clock that costs nothing."""
+    return {"results": list(results), "completed_at": utc_now()}
+
+
+def each(records: Iterable[StageRecord], process: Callable[[StageRecord], Result]) -> list[Result]:
+    """Apply ``process`` to each record; an `InvalidRecord` that it raises rejects that record."""
+    return [_guarded(record, process) for record in records]
+
+
+def _guarded(record: StageRecord, process: Callable[[StageRecord], Result]) -> Result:
+    try:
+        return process(record)
+    except InvalidRecord as invalid:
+        return rejected(record["id"], invalid.reason)
+
+
+def check_response(response: object, ids: Collection[str]) -> dict[str, Result]:
+    """The results by record id, if ``response`` honours the contract for the records ``ids``.
+
+    Raises:
+        ContractViolation: names the first thing that is wrong.
+    """
+    results = _results_of(response)
+    by_id = {result["id"]: result for result in results}
+    if len(by_id) != len(results):
+        raise ContractViolation("more than one result for a record")
+    if missing := set(ids) - by_id.keys():
+        raise ContractViolation(f"no result for {len(missing)} records, such as {min(missing)}")
+    if foreign := by_id.keys() - set(ids):
+        raise ContractViolation(f"results for records it was not given, such as {min(foreign)}")
+    return by_id
+
+
+def _results_of(response: object) -> list[Result]:
+    match response:
+        case {"results": list(results), "completed_at": str()}:
+            return [_checked(result) for result in results]
+    raise ContractViolation("the answer is not an object with 'results' and 'completed_at'")
+
+
+def _checked(result: Any) -> Result:
+    match result:
+        case {"id": str(), "outcome": "ok"} if isinstance(result.get("data", ""), str):
+            return _as_result(result)
+        case {
+            "id": str(),
+            "outcome": "rejected" | "failed",
+            "reason": {"type": str(), "message": str(), **rest},
+        } if _are_errors(rest.get("errors", [])):
+            return _as_result(result)
+    raise ContractViolation(f"a result is malformed: {str(result)[:200]}")
+
+
+def _are_errors(errors: object) -> bool:
+    return isinstance(errors, list) and all(isinstance(error, str) for error in errors)
+
+
+def _as_result(result: Mapping[str, Any]) -> Result:
+    return {key: result[key] for key in ("id", "outcome", "data", "reason") if key in result}  # type: ignore[return-value]  # its shape was just matched

@@ -1,0 +1,141 @@
+"""From a record to the DynamoDB item it becomes, or to the reason why it cannot become one.
+
+DynamoDB refuses a whole request for one item that it cannot hold, so what it cannot hold is found
+here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal, DecimalException
+from typing import Any, cast
+
+from boto3.dynamodb.types import TypeSerializer
+
+from shared import exact_json
+from shared.contracts import InvalidRecord, StageRecord
+
+AttributeValue = Mapping[str, Any]
+Item = Mapping[str, AttributeValue]
+
+MAX_ITEM_BYTES = 400 * 1024
+MAX_DEPTH = 32
+MAX_KEY_BYTES = 2048
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+
+NESTED_OVERHEAD = 3
+ELEMENT_OVERHEAD = 1
+NUMBER_BYTES = 21
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+
+_serialize = TypeSerializer().serialize
+
+
+def item_of(record: StageRecord, stored_at: str, time_to_live_in_days: int) -> Item:
+    """The item of ``record``, in DynamoDB's wire form, numbers exact.
+
+    Raises:
+        InvalidRecord: of type NotStorable, if DynamoDB cannot hold it.
+    """
+    transformed = exact_json.loads(record["transformed"])
+    attributes = {
+        "execution_id": record["execution_id"],
+        "message_id": record["message_id"],
+        "data_source": transformed["data_source"],
+        "processing_type": transformed["processing_type"],
+        "original_data": exact_json.loads(record["body"]),
+        "transformed_data": transformed,
+        "processed_at": record["processed_at"],
+        "stored_at": stored_at,
+    }
+    if time_to_live_in_days:
+        attributes["expires_at"] = _expiry(stored_at, time_to_live_in_days)
+    return _storable({name: _attribute(name, value) for name, value in attributes.items()})
+
+
+def _expiry(stored_at: str, days: int) -> int:
+    return int(datetime.fromisoformat(stored_at).timestamp()) + days * 24 * 60 * 60
+
+
+def _attribute(name: str, value: Any) -> AttributeValue:
+    try:
+        return cast("AttributeValue", _serialize(value))
+    except DecimalException:
+        raise _not_storable(
+            f"{name} has a number that DynamoDB cannot hold exactly: {_worst(value)}"
+        ) from None
+
+
+def _storable(item: Item) -> Item:
+    if len(item["execution_id"]["S"].encode()) > MAX_KEY_BYTES:
+        raise _not_storable(f"its execution_id is longer than {MAX_KEY_BYTES} bytes")
+    if (deepest := max(map(depth, item.values()))) > MAX_DEPTH:
+        raise _not_storable(f"it is nested {deepest} levels deep; DynamoDB takes {MAX_DEPTH}")
+    if (size := item_size(item)) > MAX_ITEM_BYTES:
+        raise _not_storable(f"its item has {size} bytes; DynamoDB takes {MAX_ITEM_BYTES}")
+    return item
+
+
+def _not_storable(why: str) -> InvalidRecord:
+    return InvalidRecord("NotStorable", [why])
+
+
+def _worst(value: Any) -> str:
+    """The first number in ``value`` that cannot be held, shortened, for the reason."""
+    for number in _numbers(value):
+        try:
+            _serialize(number)
+        except DecimalException:
+            return _shortened(number)
+    return "?"
+
+
+def _shortened(number: Decimal | int) -> str:
+    text = str(number)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+def _numbers(value: Any) -> list[Decimal | int]:
+    match value:
+        case bool():
+            return []
+        case int() | Decimal():
+            return [value]
+        case dict():
+            return [number for nested in value.values() for number in _numbers(nested)]
+        case list():
+            return [number for nested in value for number in _numbers(nested)]
+    return []
+
+
+def depth(value: AttributeValue) -> int:
+    """Levels of nesting below an attribute: 0 for a scalar, 1 for a flat map or list."""
+    ((kind, content),) = value.items()
+    if kind == "M":
+        return 1 + max(map(depth, content.values()), default=0)
+    if kind == "L":
+        return 1 + max(map(depth, content), default=0)
+    return 0
+
+
+def item_size(item: Item) -> int:
+    """Bytes of ``item`` as DynamoDB counts them; never less, as numbers count at their longest."""
+    return sum(len(name.encode()) + value_size(value) for name, value in item.items())
+
+
+def value_size(value: AttributeValue) -> int:
+    """Bytes of one attribute value."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "S":
+            return len(content.encode())
+        case "N":
+            return min(NUMBER_BYTES, len(content) // 2 + 2)
+        case "M":
+            return NESTED_OVERHEAD + item_size(content) + ELEMENT_OVERHEAD * len(content)
+        case "L":
+            return NESTED_OVERHEAD + sum(
+                value_size(element) + ELEMENT_OVERHEAD for element in content
+            )
+    return 1

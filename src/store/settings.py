@@ -1,0 +1,26 @@
+"""What the store stage is configured with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Name of the table, and days after which an item expires (0: never)."""
+
+    table_name: str
+    time_to_live_in_days: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read PROCESSED_DATA_TABLE and TIME_TO_LIVE_IN_DAYS.
+
+        Raises:
+            KeyError: PROCESSED_DATA_TABLE is not set.
+        """
+        return cls(
+            table_name=environment["PROCESSED_DATA_TABLE"],
+            time_to_live_in_days=int(environment.get("TIME_TO_LIVE_IN_DAYS", "0")),
+        )

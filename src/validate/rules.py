@@ -1,0 +1,120 @@
+"""What makes a record well-formed: the JSON Schema all share, and that of its processing type."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+
+from shared import exact_json
+from shared.contracts import InvalidRecord, Result, StageRecord, ok
+from shared.currencies import MINOR_UNITS
+from shared.timestamps import is_timestamp
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+SCHEMAS = Path(__file__).with_name("schemas")
+
+FORMATS: dict[str, Callable[[str], bool]] = {
+    "text without control characters": lambda text: not CONTROL.search(text),
+    "ISO 4217 currency code": lambda text: text.upper() in MINOR_UNITS,
+    "ISO-8601 time with an offset": is_timestamp,
+}
+"""What a schema's ``format`` can ask for beside the standard ones."""
+
+
+def validate(record: StageRecord) -> Result:
+    """Accept ``record`` or raise every reason why not.
+
+    Raises:
+        InvalidRecord: of type InvalidJson, UnknownProcessingType or ValidationError.
+    """
+    document = parse(record["body"])
+    processing_type = type_of(document)
+    if errors := schema_errors(processing_type, document):
+        raise InvalidRecord("ValidationError", errors)
+    return ok(record["id"])
+
+
+def parse(body: str) -> Any:
+    """The document in ``body``, with exact numbers.
+
+    Raises:
+        InvalidRecord: of type InvalidJson.
+    """
+    try:
+        return exact_json.loads(body)
+    except exact_json.JsonError as error:
+        raise InvalidRecord("InvalidJson", [f"body: {error}"]) from None
+
+
+@cache
+def processing_types() -> list[str]:
+    """The processing types there are: one schema each, but for the one they all share."""
+    return sorted(path.stem for path in SCHEMAS.glob("*.json") if path.stem != "base")
+
+
+def type_of(document: Any) -> str:
+    """The processing type of ``document``; "base" where the base schema will say what is wrong.
+
+    Raises:
+        InvalidRecord: of type UnknownProcessingType.
+    """
+    name = document.get("processing_type") if isinstance(document, dict) else None
+    if not isinstance(name, str) or not name:
+        return "base"
+    if name not in processing_types():
+        known = ", ".join(processing_types())
+        raise InvalidRecord(
+            "UnknownProcessingType",
+            [f"processing_type {name[:100]!r} is unknown; it must be one of: {known}"],
+        )
+    return name
+
+
+def schema_errors(processing_type: str, document: Any) -> list[str]:
+    """Every way in which ``document`` breaks the base schema and that of its type."""
+    errors = _errors(_validator("base"), document)
+    if processing_type != "base" and isinstance(document, dict):
+        errors += _errors(_validator(processing_type), document)
+    return list(dict.fromkeys(errors))
+
+
+def _errors(validator: Callable[[Any], Any], document: Any) -> list[str]:
+    try:
+        validator(document)
+    except fastjsonschema.JsonSchemaValuesException as found:
+        return [_readable(error) for error in found.errors]
+    return []
+
+
+def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """The validator calls the document "data"; whoever reads a dead letter calls it the record."""
+    if error.rule == "required":
+        missing = [key for key in error.rule_definition if key not in error.value]
+        return f"{_place(error)} must contain {', '.join(missing)}"
+    if error.rule == "format":
+        return f"{_place(error)} must be a valid {error.rule_definition}"
+    return _place(error) + error.message.removeprefix(error.name or "")
+
+
+def _place(error: fastjsonschema.JsonSchemaValueException) -> str:
+    return ".".join(error.path[1:]) or "record"
+
+
+@cache
+def _validator(name: str) -> Callable[[Any], Any]:
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text("utf-8"))
+    validator: Callable[[Any], Any] = fastjsonschema.compile(
+        schema,
+        formats=FORMATS,
+        use_default=False,
+        detailed_exceptions=True,
+        fast_fail=False,
+    )
+    return validator

@@ -1,0 +1,66 @@
+"""Builds the events that AWS sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+STANDARD = {"data_source": "test.csv", "processing_type": "standard"}
+
+ORDER = {
+    "data_source": "shop",
+    "processing_type": "order",
+    "order_id": "a-1001",
+    "sku": "tea-01",
+    "quantity": 3,
+    "unit_price": "12.5",
+    "currency": "eur",
+    "ordered_at": "2026-03-01T09:30:00+01:00",
+}
+
+
+def standard(**more: Any) -> str:
+    """The body of a record of type standard."""
+    return json.dumps(STANDARD | more)
+
+
+def order(**more: Any) -> str:
+    """The body of a record of type order."""
+    return json.dumps(ORDER | more)
+
+
+def sqs_message(
+    body: str,
+    message_id: str = "m-0",
+    *,
+    receive_count: int = 1,
+    attributes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A message, as an event source mapping delivers it."""
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"receipt-{message_id}",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": str(receive_count),
+            "SentTimestamp": "1772354400000",
+            "SenderId": "000000000000",
+            "ApproximateFirstReceiveTimestamp": "1772354400100",
+        },
+        "messageAttributes": dict(attributes or {}),
+        "md5OfBody": "",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+        "awsRegion": "us-east-1",
+    }
+
+
+def sqs_event(*messages: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch of messages."""
+    return {"Records": list(messages)}
+
+
+def sqs_event_of(bodies: Iterable[str]) -> dict[str, Any]:
+    """A batch with one message per body: m-0, m-1, ..."""
+    return sqs_event(*(sqs_message(body, f"m-{index}") for index, body in enumerate(bodies)))
