@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from typing import Any, cast
 
 from boto3.dynamodb.types import TypeSerializer
@@ -22,6 +22,8 @@ Item = Mapping[str, AttributeValue]
 MAX_ITEM_BYTES = 400 * 1024
 MAX_DEPTH = 32
 MAX_KEY_BYTES = 2048
+MAX_DIGITS = 38
+MIN_EXPONENT, MAX_EXPONENT = -130, 125
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 
 NESTED_OVERHEAD = 3
@@ -59,12 +61,19 @@ def _expiry(stored_at: str, days: int) -> int:
 
 
 def _attribute(name: str, value: Any) -> AttributeValue:
-    try:
-        return cast("AttributeValue", _serialize(value))
-    except DecimalException:
-        raise _not_storable(
-            f"{name} has a number that DynamoDB cannot hold exactly: {_worst(value)}"
-        ) from None
+    for number in _numbers(value):
+        if not holds(number):
+            text = _shortened(number)
+            raise _not_storable(f"{name} has a number that DynamoDB cannot hold exactly: {text}")
+    return cast("AttributeValue", _serialize(value))
+
+
+def holds(number: Decimal | int) -> bool:
+    """Whether DynamoDB holds ``number`` exactly: 38 digits, from 1E-130 to 9.9...E+125."""
+    exact = Decimal(number)
+    return len(exact.as_tuple().digits) <= MAX_DIGITS and (
+        not exact or MIN_EXPONENT <= exact.adjusted() <= MAX_EXPONENT
+    )
 
 
 def _storable(item: Item) -> Item:
@@ -79,16 +88,6 @@ def _storable(item: Item) -> Item:
 
 def _not_storable(why: str) -> InvalidRecord:
     return InvalidRecord("NotStorable", [why])
-
-
-def _worst(value: Any) -> str:
-    """The first number in ``value`` that cannot be held, shortened, for the reason."""
-    for number in _numbers(value):
-        try:
-            _serialize(number)
-        except DecimalException:
-            return _shortened(number)
-    return "?"
 
 
 def _shortened(number: Decimal | int) -> str:

@@ -55,7 +55,9 @@ class Pipeline:
         ) as runner:
             for name in STAGES:
                 runner.register_function(name, self._stage(name))
-            result = runner.run(input=json.dumps(event), execution_timeout=60)
+            result: DurableFunctionTestResult = runner.run(
+                input=json.dumps(event), execution_timeout=60
+            )
         runner._scheduler._loop.close()  # the runner leaves it open, which is a warning
         return result
 

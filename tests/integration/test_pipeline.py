@@ -206,9 +206,15 @@ WRONG_ANSWERS: dict[str, Any] = {
     "no results": lambda answer: {"completed_at": answer["completed_at"]},
     "a result less": lambda answer: answer | {"results": answer["results"][1:]},
     "a result twice": lambda answer: answer | {"results": answer["results"] * 2},
-    "a foreign id": lambda answer: answer | {"results": [*answer["results"], {"id": "x", "outcome": "ok"}]},
-    "an unknown outcome": lambda answer: answer | {"results": [r | {"outcome": "done"} for r in answer["results"]]},
-    "a rejection without reason": lambda answer: answer | {"results": [r | {"outcome": "rejected"} for r in answer["results"]]},
+    "a foreign id": lambda answer: (
+        answer | {"results": [*answer["results"], {"id": "x", "outcome": "ok"}]}
+    ),
+    "an unknown outcome": lambda answer: (
+        answer | {"results": [r | {"outcome": "done"} for r in answer["results"]]}
+    ),
+    "a rejection without reason": lambda answer: (
+        answer | {"results": [r | {"outcome": "rejected"} for r in answer["results"]]}
+    ),
 }
 
 

@@ -1,0 +1,87 @@
+# Every target sets up what it needs. `make` shows them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := .tools
+UV := $(BIN)/uv
+UV_SYNC = $(UV) pip sync --quiet --require-hashes
+
+export SAM_CLI_TELEMETRY := 0
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## Show the targets
+	@echo "make TARGET, where TARGET is one of:"
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.ready $(TOOLS)/ministack/.ready $(TOOLS)/sam/.ready ## Install everything, pinned, below this folder
+
+# A stamp is only touched when its environment is complete, so an interrupted set-up starts over.
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than Python 3.11; set PYTHON to a newer one: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "Setting up $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+
+# uv itself is part of what is synchronised, or it would remove itself.
+$(VENV)/.ready: $(UV) requirements/dev.txt requirements/uv.txt pyproject.toml
+	@$(UV_SYNC) --python $(BIN)/python requirements/dev.txt requirements/uv.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS)/%/.ready: requirements/%.txt $(UV)
+	@echo "Setting up $(TOOLS)/$*"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(TOOLS)/$*
+	@$(UV_SYNC) --python $(TOOLS)/$*/bin/python $<
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Watch messages flow, a worker die, the execution resume
+	@$(BIN)/pipelinectl demo
+
+.PHONY: up
+up: setup ## Start the local cloud and deploy the pipeline to it
+	@$(BIN)/pipelinectl local up
+
+.PHONY: down
+down: setup ## Stop the local cloud
+	@$(BIN)/pipelinectl local down
+
+.PHONY: test
+test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/integration
+	@$(BIN)/python -m pytest tests/e2e
+
+.PHONY: check
+check: setup lint test ## All that CI checks: format, lint, types, template, tests
+
+.PHONY: lint
+lint: setup
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy src pipelinectl localcloud tests
+	@$(BIN)/cfn-lint template.yaml
+	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
+
+.PHONY: lock
+lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirements.in allow
+	@for name in uv dev ministack sam; do \
+		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-header --no-annotate requirements/$$name.in --output-file requirements/$$name.txt; \
+	done
+	@for folder in src/*/; do [ ! -f $$folder/requirements.in ] || \
+		$(UV) pip compile --quiet --upgrade --python-version 3.14 --python-platform aarch64-manylinux2014 \
+			--constraint requirements/dev.txt --generate-hashes --no-header --no-annotate \
+			$$folder/requirements.in --output-file $$folder/requirements.txt; \
+	done
+
+.PHONY: clean
+clean: ## Stop the local cloud and remove everything that was set up or built
+	@if [ -x $(BIN)/pipelinectl ]; then $(BIN)/pipelinectl local down; fi
+	@rm -rf $(VENV) $(TOOLS) .local .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

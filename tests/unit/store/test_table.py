@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts import StageRecord
+from store.settings import Settings
+from store.table import Table
+from tests.events import STANDARD
+
+SETTINGS = Settings("table", 0)
+NOW = "2026-03-01T00:00:00.000000Z"
+
+
+def record(key: str, execution_id: str | None = None) -> StageRecord:
+    return {
+        "id": key,
+        "message_id": key,
+        "execution_id": execution_id or key,
+        "body": "{}",
+        "transformed": json.dumps(STANDARD),
+        "processed_at": NOW,
+    }
+
+
+class FakeDynamoDB:
+    """Takes ``room`` items per request, leaves the rest unprocessed; raises ``errors`` first."""
+
+    def __init__(self, *errors: Exception, room: int = 25, poison: str = "") -> None:
+        self.errors, self.room, self.poison = list(errors), room, poison
+        self.items: dict[str, Any] = {}
+        self.requests = 0
+
+    def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        self.requests += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        ((name, puts),) = RequestItems.items()
+        keys = [put["PutRequest"]["Item"]["execution_id"]["S"] for put in puts]
+        if self.poison in keys:
+            raise client_error("ValidationException")
+        self.items |= dict(zip(keys, puts[: self.room], strict=False))
+        left = puts[self.room :]
+        return {"UnprocessedItems": {name: left} if left else {}}
+
+
+def client_error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": code}}, "BatchWriteItem")
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.01)
+
+
+def outcomes(client: FakeDynamoDB, *records: StageRecord, seconds: float = 10) -> dict[str, str]:
+    clock = Clock()
+    table = Table(client, SETTINGS, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
+    results = table.store(records, stored_at=NOW, seconds=seconds)
+    return {result["id"]: result["outcome"] for result in results}
+
+
+@given(count=st.integers(0, 120), room=st.integers(1, 25))
+def test_every_record_is_written_once_whatever_dynamodb_leaves(count: int, room: int) -> None:
+    client = FakeDynamoDB(room=room)
+
+    verdicts = outcomes(client, *(record(f"r{n}") for n in range(count)), seconds=1e6)
+
+    assert verdicts == {f"r{n}": "ok" for n in range(count)}
+    assert len(client.items) == count
+
+
+def test_a_throttled_request_is_tried_again() -> None:
+    client = FakeDynamoDB(client_error("ThrottlingException"), client_error("InternalServerError"))
+
+    assert outcomes(client, record("a")) == {"a": "ok"}
+    assert client.requests == 3
+
+
+def test_no_answer_at_all_is_tried_again() -> None:
+    client = FakeDynamoDB(EndpointConnectionError(endpoint_url="x"))
+
+    assert outcomes(client, record("a")) == {"a": "ok"}
+
+
+def test_items_that_stay_unprocessed_are_failed_never_silently_lost() -> None:
+    client = FakeDynamoDB(room=0)
+
+    assert outcomes(client, record("a"), record("b"), seconds=3) == {"a": "failed", "b": "failed"}
+
+
+def test_an_error_that_does_not_pass_is_not_tried_again() -> None:
+    client = FakeDynamoDB(client_error("AccessDeniedException"))
+
+    assert outcomes(client, record("a")) == {"a": "failed"}
+    assert client.requests == 1
+
+
+def test_an_item_that_dynamodb_finds_wrong_does_not_hold_back_its_neighbours() -> None:
+    client = FakeDynamoDB(poison="b")
+
+    verdicts = outcomes(client, record("a"), record("b"), record("c"))
+
+    assert verdicts == {"a": "ok", "b": "failed", "c": "ok"}
+
+
+def test_a_record_that_dynamodb_cannot_hold_is_rejected_and_not_sent() -> None:
+    client = FakeDynamoDB()
+    wrong = record("a") | {"body": f'{{"n": {"1" * 39}}}'}
+
+    assert outcomes(client, wrong, record("b")) == {"a": "rejected", "b": "ok"}
+    assert list(client.items) == ["b"]
+
+
+def test_two_records_of_one_execution_id_are_one_item() -> None:
+    client = FakeDynamoDB()
+
+    assert outcomes(client, record("a", "same"), record("b", "same")) == {"a": "ok", "b": "ok"}
+    assert list(client.items) == ["same"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 25, 26, 100])
+def test_a_request_has_at_most_25_items(count: int) -> None:
+    client = FakeDynamoDB()
+
+    outcomes(client, *(record(f"r{n}") for n in range(count)))
+
+    assert client.requests == -(-count // 25)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import exact_json
+from shared.contracts import InvalidRecord
+from tests.events import ORDER, STANDARD, order, standard
+from transform.order import money
+from transform.processing_types import transform
+
+
+def transformed(body: str) -> dict[str, object]:
+    document: dict[str, object] = exact_json.loads(transform({"id": "a", "body": body})["data"])
+    return document
+
+
+def test_a_source_is_put_in_upper_case_and_metadata_added() -> None:
+    document = transformed(standard(more=[1, "two"]))
+
+    metadata = document.pop("processing_metadata")
+    assert document == STANDARD | {"data_source": "TEST.CSV", "more": [1, "two"]}
+    assert isinstance(metadata, dict)
+    assert metadata["processing_type"] == "standard"
+    assert metadata["processed_at"].endswith("Z")
+
+
+def test_an_order_is_normalised_and_totalled() -> None:
+    document = transformed(order(order_id="a-1", sku="tea", currency="usd", unit_price="0.1"))
+
+    assert document["order_id"] == "A-1"
+    assert document["sku"] == "TEA"
+    assert document["currency"] == "USD"
+    assert str(document["unit_price"]) == "0.10"
+    assert str(document["total"]) == "0.30"
+    assert document["ordered_at"] == "2026-03-01T08:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [("1", "EUR", "1.00"), ("1.5", "JPY", "1.5"), ("2", "JPY", "2"), ("1", "KWD", "1.000")],
+)
+def test_money_has_at_least_the_digits_of_its_minor_unit(
+    amount: str, currency: str, text: str
+) -> None:
+    assert str(money(amount, currency)) == text
+
+
+@given(
+    price=st.decimals("0", "999999999999999", places=10),
+    quantity=st.integers(1, 1_000_000),
+)
+def test_a_total_is_exact(price: Decimal, quantity: int) -> None:
+    document = transformed(order(unit_price=f"{price:f}", quantity=quantity))
+
+    total = document["total"]
+    assert isinstance(total, Decimal)
+    assert total.as_integer_ratio()[0] * price.as_integer_ratio()[1] == (
+        price.as_integer_ratio()[0] * quantity * total.as_integer_ratio()[1]
+    )
+
+
+def test_a_price_finer_than_any_is_refused() -> None:
+    body = json.dumps(ORDER)[:-1].replace('"12.5"', "1e-99") + "}"
+
+    with pytest.raises(InvalidRecord, match="at most 10 decimals"):
+        transform({"id": "a", "body": body})
+
+
+def test_a_type_without_a_function_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidRecord, match="known are: order, standard"):
+        transform({"id": "a", "body": standard(processing_type="new")})
