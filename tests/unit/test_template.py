@@ -37,7 +37,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.parametrize("statement", statements(), ids=lambda s: str(s)[:60])
+@pytest.mark.parametrize("statement", list(statements()), ids=lambda s: s[0])
 def test_no_role_has_wildcards(statement: tuple[str, dict[str, Any]]) -> None:
     _, allowed = statement
     assert not [action for action in as_list(allowed["Action"]) if "*" in action]
