@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline.records import Outcome, Record
@@ -15,6 +16,8 @@ from shared.contracts import Reason
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+logger = Logger(child=True)
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_BATCH_ENTRIES = 10
@@ -62,8 +65,11 @@ def send(
 def _send_batch(client: SQSClient, queue_url: str, entries: Sequence[Any]) -> list[str]:
     try:
         response = client.send_message_batch(QueueUrl=queue_url, Entries=entries)
-    except (ClientError, BotoCoreError):
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("dead letters not accepted; their records stay queued: %s", error)
         return []
+    if refused := response.get("Failed"):
+        logger.warning("dead letters refused; their records stay queued: %s", refused)
     return [entry["Id"] for entry in response.get("Successful", [])]
 
 

@@ -15,6 +15,7 @@ import boto3
 from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
 from aws_durable_execution_sdk_python.config import StepConfig
 from aws_durable_execution_sdk_python.retries import RetryPresets
+from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +28,8 @@ from shared.contracts import utc_now
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+
+logger = Logger(child=True)
 
 FIRST_DELAY = 5
 LONGEST_DELAY = 300
@@ -113,8 +116,9 @@ def change_visibility(client: SQSClient, queue_url: str, records: Sequence[Recor
     for entries in _visibility_entries(records):
         try:
             response = client.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
-        except (ClientError, BotoCoreError):
-            continue  # the queue's own visibility timeout brings these back
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("visibility not changed; the queue's own timeout holds: %s", error)
+            continue
         changed += len(response.get("Successful", ()))
     return changed
 

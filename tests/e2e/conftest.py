@@ -1,0 +1,128 @@
+"""The real template on a local cloud, driven by stock clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.deploy import deploy
+from localcloud.settings import Settings
+from tests.e2e.localcloud.support import Cloud, free_settings, running, wait_for
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+STACK = "durable-pipeline"
+
+# Short, so that a message whose execution was lost comes back while a test is waiting for it.
+PARAMETERS = {"Environment": "test", "ExecutionTimeout": "60", "VisibilityTimeout": "70"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The pipeline, deployed, and what a test asks of it."""
+
+    cloud: Cloud
+    outputs: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A stock boto3 client."""
+        return self.cloud.client(service)
+
+    def cli(self, *arguments: str) -> Any:
+        """What the stock AWS CLI answers."""
+        environment = {**os.environ, **self.cloud.settings.client_environment()}
+        run = subprocess.run(
+            [BIN / "aws", *arguments, "--output", "json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return json.loads(run.stdout) if run.stdout else None
+
+    def send(self, bodies: Sequence[str]) -> list[str]:
+        """Send each body as a message; their message ids."""
+        ids: list[str] = []
+        for start in range(0, len(bodies), 10):
+            entries = [
+                {"Id": str(index), "MessageBody": body}
+                for index, body in enumerate(bodies[start : start + 10])
+            ]
+            sent = self.client("sqs").send_message_batch(
+                QueueUrl=self.outputs["DataProcessingQueueUrl"], Entries=entries
+            )
+            ids += [entry["MessageId"] for entry in sent["Successful"]]
+        return ids
+
+    def items(self) -> dict[str, Any]:
+        """All items by their execution_id, in DynamoDB's wire form."""
+        pages = self.client("dynamodb").get_paginator("scan")
+        found = pages.paginate(TableName=self.outputs["ProcessedDataTable"], ConsistentRead=True)
+        return {i["execution_id"]["S"]: i for page in found for i in page["Items"]}
+
+    def stored(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The items of the messages ``ids``, by message id."""
+        items = self.items().values()
+        return {i["message_id"]["S"]: i for i in items if i["message_id"]["S"] in set(ids)}
+
+    def wait_for_items(self, ids: Sequence[str], seconds: float = 60) -> dict[str, Any]:
+        """Wait until every message of ``ids`` is an item."""
+
+        def all_stored() -> dict[str, Any] | None:
+            stored = self.stored(ids)
+            return stored if len(stored) == len(set(ids)) else None
+
+        return wait_for(all_stored, seconds)
+
+    def take_dead_letters(self) -> list[dict[str, Any]]:
+        """Take all dead letters off their queue."""
+        sqs, url = self.client("sqs"), self.outputs["DeadLetterQueueUrl"]
+        letters: list[dict[str, Any]] = []
+        while messages := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            letters += messages
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return letters
+
+    def history(self, arn: str) -> list[Any]:
+        """The events of an execution's history."""
+        return self.cloud.history(arn)
+
+    def in_flight(self) -> int:
+        """How many messages are in the queue, received or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs["DataProcessingQueueUrl"], AttributeNames=names
+        )["Attributes"]
+        return sum(int(attributes[name]) for name in names)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A running local cloud."""
+    settings = free_settings(tmp_path_factory.mktemp("pipeline-cloud"))
+    with running(settings):
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def stack(settings: Settings) -> Stack:
+    """The pipeline as it is, deployed."""
+    return deployed(settings, ROOT / "template.yaml", STACK)
+
+
+def deployed(settings: Settings, template: Path, name: str) -> Stack:
+    """``template``, deployed under ``name``."""
+    outputs = deploy(settings, template=template, stack_name=name, parameters=PARAMETERS)
+    return Stack(Cloud(settings, outputs), outputs)

@@ -1,0 +1,97 @@
+"""The whole way of a message, as a user goes it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from localcloud import supervisor
+from tests.e2e.conftest import STACK, Stack
+from tests.e2e.localcloud.support import wait_for
+from tests.events import order, sqs_event_of, standard
+
+ALIAS = f"{STACK}-durable-pipeline:live"
+
+
+def test_the_readmes_message_becomes_an_item(stack: Stack) -> None:
+    body = '{"data_source": "test.csv", "processing_type": "standard"}'
+    queue, table = stack.outputs["DataProcessingQueueUrl"], stack.outputs["ProcessedDataTable"]
+
+    sent = stack.cli("sqs", "send-message", "--queue-url", queue, "--message-body", body)
+
+    item = stack.wait_for_items([sent["MessageId"]])[sent["MessageId"]]
+    assert item["data_source"]["S"] == "TEST.CSV"
+    assert item["execution_id"]["S"] == f"test-{sent['MessageId']}"
+    assert "TEST.CSV" in json.dumps(stack.cli("dynamodb", "scan", "--table-name", table))
+
+
+def test_an_executions_history_shows_three_chained_invokes(stack: Stack) -> None:
+    event = json.dumps(sqs_event_of([standard()]))
+    answer = stack.client("lambda").invoke(FunctionName=ALIAS, Payload=event)
+
+    history = stack.cli(
+        "lambda",
+        "get-durable-execution-history",
+        "--durable-execution-arn",
+        answer["DurableExecutionArn"],
+    )
+
+    types = Counter(event["EventType"] for event in history["Events"])
+    assert types["ChainedInvokeSucceeded"] == 3
+    assert types["InvocationCompleted"] == 4
+
+
+def test_a_thousand_records_are_one_execution(stack: Stack) -> None:
+    bodies = [standard(record_id=f"thousand-{n}") for n in range(1000)]
+    payload = json.dumps(sqs_event_of(bodies))
+
+    answer = stack.client("lambda").invoke(FunctionName=ALIAS, Payload=payload)
+
+    result = json.loads(answer["Payload"].read())
+    assert result["summary"] == {"stored": 1000, "dead_letters": 0, "back_to_queue": 0}
+    started = [
+        e for e in stack.history(answer["DurableExecutionArn"]) if "Started" in e["EventType"]
+    ]
+    assert len({event["Id"] for event in started}) <= 40
+    assert sum(key.startswith("thousand-") for key in stack.items()) == 1000
+
+
+def test_wrong_records_are_dead_letters_with_every_reason(stack: Stack) -> None:
+    stack.take_dead_letters()
+    good = stack.send([standard(), order()])
+    bad = stack.send(["not json", order(quantity=0, currency="ZZZ")])
+
+    wait_for(lambda: stack.in_flight() == 0)
+
+    letters = {
+        letter["MessageAttributes"]["original_message_id"]["StringValue"]: letter
+        for letter in stack.take_dead_letters()
+    }
+    assert len(stack.stored(good)) == 2
+    assert sorted(letters) == sorted(bad)
+    attributes = letters[bad[1]]["MessageAttributes"]
+    assert attributes["stage"]["StringValue"] == "validate"
+    assert len(json.loads(attributes["errors"]["StringValue"])) == 2
+
+
+@pytest.mark.parametrize("victim", ["validate", "transform", "store", "durable-pipeline", "runner"])
+def test_nothing_is_lost_or_doubled_when_a_process_is_killed(stack: Stack, victim: str) -> None:
+    stack.take_dead_letters()
+    ids = stack.send([standard(data_source=f"{victim}-{n}") for n in range(200)])
+    wait_for(lambda: stack.stored(ids))
+
+    assert stack.in_flight() > 0
+    killed = supervisor.kill(stack.cloud.settings, victim)
+
+    assert killed
+    wait_for(lambda: stack.in_flight() == 0, 90)
+    stored = stack.stored(ids)
+    dead = [
+        letter["MessageAttributes"]["original_message_id"]["StringValue"]
+        for letter in stack.take_dead_letters()
+    ]
+    assert sorted([*stored, *dead]) == sorted(ids)
+    sources = Counter(item["data_source"]["S"] for item in stored.values())
+    assert set(sources.values()) == {1}
