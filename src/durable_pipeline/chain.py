@@ -6,35 +6,41 @@ from collections.abc import Mapping, Sequence
 
 from aws_durable_execution_sdk_python import DurableContext
 
-from durable_pipeline.containment import Stage, StageAnswer, run
+from durable_pipeline.containment import Containment, Stage, StageAnswer
+from durable_pipeline.deadline import Deadline
 from durable_pipeline.records import STORED, Outcome, Outcomes, Record
 from durable_pipeline.settings import Settings
 from shared.contracts import Result, StageRecord
 
 
 def process_chunk(
-    context: DurableContext, records: Sequence[Record], settings: Settings, name: str = ""
+    context: DurableContext,
+    records: Sequence[Record],
+    settings: Settings,
+    deadline: Deadline,
+    prefix: str = "",
 ) -> Outcomes:
-    """The outcome of each of ``records``; each stage gets the ones that the stage before passed."""
-    validated = run(
-        context,
-        Stage("validate", settings.validate_arn, name),
+    """The outcome of each of ``records``; each stage gets the ones that the stage before passed.
+
+    ``prefix`` goes before the stages' names in the execution's history.
+    """
+    chunk = Containment(context, deadline, prefix)
+    validated = chunk.run(
+        Stage("validate", settings.validate_arn),
         [{"id": record.id, "body": record.body} for record in records],
     )
-    records, outcomes = _passed(records, validated, "validate")
-    transformed = run(
-        context,
-        Stage("transform", settings.transform_arn, name, needs_data=True),
+    records, not_valid = _passed(records, validated, "validate")
+    transformed = chunk.run(
+        Stage("transform", settings.transform_arn, answers_data=True),
         [{"id": record.id, "body": record.body} for record in records],
     )
     records, not_transformed = _passed(records, transformed, "transform")
-    stored = run(
-        context,
-        Stage("store", settings.store_arn, name),
+    stored = chunk.run(
+        Stage("store", settings.store_arn),
         [_to_store(record, transformed) for record in records],
     )
     records, not_stored = _passed(records, stored, "store")
-    return outcomes | not_transformed | not_stored | {record.id: STORED for record in records}
+    return not_valid | not_transformed | not_stored | {record.id: STORED for record in records}
 
 
 def _to_store(record: Record, transformed: StageAnswer) -> StageRecord:

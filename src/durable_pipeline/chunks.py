@@ -8,6 +8,7 @@ from aws_durable_execution_sdk_python import BatchResult, DurableContext
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
 from durable_pipeline.chain import process_chunk
+from durable_pipeline.deadline import Deadline
 from durable_pipeline.records import Outcomes, Record, body_size
 from durable_pipeline.settings import Settings
 
@@ -25,7 +26,7 @@ def process(context: DurableContext, records: Sequence[Record], settings: Settin
     if not chunks:
         return {}
     if len(chunks) == 1:
-        return process_chunk(context, chunks[0], settings)
+        return process_chunk(context, chunks[0], settings, _deadline(context, settings))
     return _process_in_parallel(context, chunks, settings)
 
 
@@ -35,7 +36,10 @@ def _process_in_parallel(
     def branch(
         branch_context: DurableContext, chunk: Sequence[Record], index: int, _all: object
     ) -> Outcomes:
-        return process_chunk(branch_context, chunk, settings, name=f"chunk-{index + 1} ")
+        deadline = _deadline(branch_context, settings)
+        if index >= MAX_CONCURRENT_CHUNKS:
+            deadline.ask(branch_context)  # it has waited for its turn, nobody knows how long
+        return process_chunk(branch_context, chunk, settings, deadline, f"chunk-{index + 1} ")
 
     config: MapConfig[Sequence[Record]] = MapConfig(
         max_concurrency=MAX_CONCURRENT_CHUNKS,
@@ -47,6 +51,10 @@ def _process_in_parallel(
     # so that its messages come back, instead of passing for processed.
     result.throw_if_error()
     return {k: v for outcomes in result.get_results() for k, v in outcomes.items()}
+
+
+def _deadline(context: DurableContext, settings: Settings) -> Deadline:
+    return Deadline(context, settings.execution_timeout, settings.stage_timeout)
 
 
 def chunked(records: Sequence[Record]) -> Iterator[list[Record]]:

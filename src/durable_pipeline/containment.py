@@ -7,7 +7,7 @@ until the one at fault stands alone and its neighbours have passed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,10 @@ from aws_durable_execution_sdk_python.retries import (
     create_retry_strategy,
 )
 
+from durable_pipeline.deadline import Deadline
 from durable_pipeline.problems import Problem, Remedy
 from shared.contracts import ContractViolation, Result, StageRecord, check_response, failed
+from shared.timestamps import is_timestamp
 
 MAX_PAYLOAD_BYTES = 1_000_000
 """Of one invoke's payload. Lambda takes 1 MiB; the rest is room for the envelope."""
@@ -45,18 +47,16 @@ _back_off = create_retry_strategy(
 )
 
 
+DEADLINE_PASSED = Problem("DeadlineExceeded", "the execution's time was used up", Remedy.NONE)
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A stage's name, its function, and what to put before the name in the execution's history."""
+    """A stage's name, its function, and whether it answers with data for the stages after it."""
 
     name: str
     function_arn: str
-    prefix: str = ""
-    needs_data: bool = False
-
-    def operation_name(self, part: str) -> str:
-        """The name of an invoke in the history: the stage, and the part of the records."""
-        return f"{self.prefix}{self.name}{part}"
+    answers_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,78 @@ class Budget:
         return True
 
 
-def run(context: DurableContext, stage: Stage, records: Sequence[StageRecord]) -> StageAnswer:
-    """One result for each of ``records``, whatever happens to the stage."""
-    answer = StageAnswer({})
-    budget = Budget(MAX_BISECT_INVOKES)
-    for start, part in parts(records):
-        whole = len(part) == len(records)
-        answer |= _contain(context, stage, part, start, budget, whole=whole)
-    return answer
+class Containment:
+    """Runs stages over the records of one chunk."""
+
+    def __init__(self, context: DurableContext, deadline: Deadline, prefix: str = "") -> None:
+        self._context = context
+        self._deadline = deadline
+        self._prefix = prefix
+
+    def run(self, stage: Stage, records: Sequence[StageRecord]) -> StageAnswer:
+        """One result for each of ``records``, whatever happens to the stage."""
+        answer = StageAnswer({})
+        budget = Budget(MAX_BISECT_INVOKES)
+        for start, part in parts(records):
+            whole = len(part) == len(records)
+            answer |= self._contain(stage, part, start, budget, whole=whole)
+        return answer
+
+    def _contain(
+        self,
+        stage: Stage,
+        records: Sequence[StageRecord],
+        start: int,
+        budget: Budget,
+        *,
+        whole: bool,
+    ) -> StageAnswer:
+        if self._deadline.passed():
+            return _all_failed(records, DEADLINE_PASSED)
+        part = "" if whole else f" {start + 1}-{start + len(records)}"
+        name = f"{self._prefix}{stage.name}{part}"
+        try:
+            return self._with_retries(stage, records, name, first_time=whole)
+        except (InvokeError, ContractViolation) as error:
+            problem = Problem.of(error)
+        if not (problem.is_of_a_record and len(records) > 1 and budget.take(2)):
+            return _all_failed(records, problem)
+        middle = len(records) // 2
+        left = self._contain(stage, records[:middle], start, budget, whole=False)
+        right = self._contain(stage, records[middle:], start + middle, budget, whole=False)
+        return left | right
+
+    def _with_retries(
+        self, stage: Stage, records: Sequence[StageRecord], name: str, *, first_time: bool
+    ) -> StageAnswer:
+        def attempt(_: object, number: int) -> StageAnswer:
+            retry = f" attempt {number}" if number > 1 else ""
+            payload = {"records": records}
+            response: Any = self._context.invoke(stage.function_arn, payload, name=name + retry)
+            answer = _checked(stage, records, response)
+            self._deadline.learn(answer.completed_at)
+            return answer
+
+        config: WithRetryConfig[StageAnswer] = WithRetryConfig(
+            retry_strategy=self._strategy(first_time=first_time),
+            wrap_with_run_in_child_context=False,  # it would cost an operation
+        )
+        return with_retry(self._context, attempt, config, name=name)
+
+    def _strategy(self, *, first_time: bool) -> Callable[[Exception, int], RetryDecision]:
+        def decide(error: Exception, attempts: int) -> RetryDecision:
+            self._deadline.ask(self._context)
+            if self._deadline.passed():
+                return RetryDecision.no_retry()
+            remedy = Problem.of(error).remedy
+            if remedy is Remedy.BACK_OFF:
+                return _back_off(error, attempts)
+            # Within a bisection the other half is the second attempt.
+            if remedy is Remedy.TRY_ONCE_MORE and first_time and attempts == 1:
+                return RetryDecision.retry(Duration.from_seconds(1))
+            return RetryDecision.no_retry()
+
+        return decide
 
 
 def parts(records: Sequence[StageRecord]) -> Iterator[tuple[int, list[StageRecord]]]:
@@ -108,70 +172,11 @@ def parts(records: Sequence[StageRecord]) -> Iterator[tuple[int, list[StageRecor
         yield start, part
 
 
-def _contain(
-    context: DurableContext,
-    stage: Stage,
-    records: Sequence[StageRecord],
-    start: int,
-    budget: Budget,
-    *,
-    whole: bool,
-) -> StageAnswer:
-    part = "" if whole else f" {start + 1}-{start + len(records)}"
-    try:
-        return _with_retries(context, stage, records, part, first_time=whole)
-    except (InvokeError, ContractViolation) as error:
-        problem = Problem.of(error)
-    if (
-        problem.remedy in (Remedy.BISECT, Remedy.TRY_ONCE_MORE)
-        and len(records) > 1
-        and budget.take(2)
-    ):
-        middle = len(records) // 2
-        left = _contain(context, stage, records[:middle], start, budget, whole=False)
-        right = _contain(context, stage, records[middle:], start + middle, budget, whole=False)
-        return left | right
-    return _all_failed(records, problem)
-
-
-def _with_retries(
-    context: DurableContext,
-    stage: Stage,
-    records: Sequence[StageRecord],
-    part: str,
-    *,
-    first_time: bool,
-) -> StageAnswer:
-    name = stage.operation_name(part)
-
-    def attempt(_: object, number: int) -> StageAnswer:
-        retry = f" attempt {number}" if number > 1 else ""
-        response: Any = context.invoke(stage.function_arn, {"records": records}, name=name + retry)
-        return _checked(stage, records, response)
-
-    config: WithRetryConfig[StageAnswer] = WithRetryConfig(
-        retry_strategy=_strategy(first_time=first_time),
-        wrap_with_run_in_child_context=False,  # it would cost an operation
-    )
-    return with_retry(context, attempt, config, name=name)
-
-
-def _strategy(*, first_time: bool) -> Any:
-    def decide(error: Exception, attempts: int) -> RetryDecision:
-        remedy = Problem.of(error).remedy
-        if remedy is Remedy.BACK_OFF:
-            return _back_off(error, attempts)
-        # Within a bisection the other half is the second attempt.
-        if remedy is Remedy.TRY_ONCE_MORE and first_time and attempts == 1:
-            return RetryDecision.retry(Duration.from_seconds(1))
-        return RetryDecision.no_retry()
-
-    return decide
-
-
 def _checked(stage: Stage, records: Sequence[StageRecord], response: Any) -> StageAnswer:
     results = check_response(response, [record["id"] for record in records])
-    if stage.needs_data:
+    if not is_timestamp(response["completed_at"]):
+        raise ContractViolation("'completed_at' is not an ISO-8601 time with an offset")
+    if stage.answers_data:
         for result in results.values():
             if result["outcome"] == "ok" and "data" not in result:
                 raise ContractViolation(f"no data for record {result['id']}")

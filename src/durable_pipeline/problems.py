@@ -56,6 +56,11 @@ class Problem:
     message: str
     remedy: Remedy
 
+    @property
+    def is_of_a_record(self) -> bool:
+        """Whether one of the records may be at fault, so that fewer records may help."""
+        return self.remedy in (Remedy.TRY_ONCE_MORE, Remedy.BISECT)
+
     @classmethod
     def of(cls, error: Exception) -> Problem:
         """The problem behind ``error``: an `InvokeError` or a `ContractViolation`."""

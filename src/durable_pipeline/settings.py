@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """Functions to chain, queues to settle with, and the attempts a message has."""
+    """Functions to chain, queues to settle with, and what there is of attempts and of time.
+
+    Timeouts and delays are in seconds.
+    """
 
     environment: str
     validate_arn: str
@@ -17,6 +20,10 @@ class Settings:
     queue_url: str
     dead_letter_queue_url: str
     max_receive_count: int
+    execution_timeout: int
+    stage_timeout: int
+    retry_delay: int
+    max_retry_delay: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -33,4 +40,8 @@ class Settings:
             queue_url=environment["DATA_PROCESSING_QUEUE_URL"],
             dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
             max_receive_count=int(environment["MAX_RECEIVE_COUNT"]),
+            execution_timeout=int(environment["EXECUTION_TIMEOUT"]),
+            stage_timeout=int(environment["STAGE_TIMEOUT"]),
+            retry_delay=int(environment["RETRY_DELAY"]),
+            max_retry_delay=int(environment["MAX_RETRY_DELAY"]),
         )

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
-FIRST_DELAY = 5
-LONGEST_DELAY = 300
-
 ONE_ATTEMPT = StepConfig(retry_strategy=RetryPresets.none())
 """A step here knows itself what to do about an error: the record stays in the queue."""
 
@@ -102,7 +99,7 @@ def _delay(context: DurableContext, records: Sequence[Record], settings: Setting
     """Let failed records come back soon, and later each time, not when the long timeout ends."""
 
     def change(_: StepContext) -> int:
-        return change_visibility(sqs(), settings.queue_url, records)
+        return change_visibility(sqs(), settings, records)
 
     try:
         context.step(change, name="delay", config=ONE_ATTEMPT)
@@ -110,12 +107,14 @@ def _delay(context: DurableContext, records: Sequence[Record], settings: Setting
         return  # they come back when the queue's visibility timeout ends
 
 
-def change_visibility(client: SQSClient, queue_url: str, records: Sequence[Record]) -> int:
+def change_visibility(client: SQSClient, settings: Settings, records: Sequence[Record]) -> int:
     """Set each record's visibility timeout by its receive count; how many were set."""
     changed: int = 0
-    for entries in _visibility_entries(records):
+    for entries in _visibility_entries(records, settings):
         try:
-            response = client.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+            response = client.change_message_visibility_batch(
+                QueueUrl=settings.queue_url, Entries=entries
+            )
         except (ClientError, BotoCoreError) as error:
             logger.warning("visibility not changed; the queue's own timeout holds: %s", error)
             continue
@@ -124,22 +123,22 @@ def change_visibility(client: SQSClient, queue_url: str, records: Sequence[Recor
 
 
 def _visibility_entries(
-    records: Sequence[Record],
+    records: Sequence[Record], settings: Settings
 ) -> Iterator[list[ChangeMessageVisibilityBatchRequestEntryTypeDef]]:
     for start in range(0, len(records), 10):
         yield [
             {
                 "Id": str(index),
                 "ReceiptHandle": record.receipt_handle,
-                "VisibilityTimeout": _jittered(delay_seconds(record.receive_count)),
+                "VisibilityTimeout": _jittered(delay_seconds(record.receive_count, settings)),
             }
             for index, record in enumerate(records[start : start + 10])
         ]
 
 
-def delay_seconds(receive_count: int) -> int:
-    """5, 10, 20 ... seconds, at most 300, by how often the record was received."""
-    return min(FIRST_DELAY << min(receive_count - 1, 16), LONGEST_DELAY)
+def delay_seconds(receive_count: int, settings: Settings) -> int:
+    """The delay doubles with each time the record was received, up to a bound."""
+    return min(settings.retry_delay << min(receive_count - 1, 16), settings.max_retry_delay)
 
 
 def _jittered(seconds: int) -> int:

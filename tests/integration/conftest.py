@@ -152,6 +152,10 @@ def pipeline(aws: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         "DATA_PROCESSING_QUEUE_URL": queue_url,
         "DEAD_LETTER_QUEUE_URL": dead_letter_queue_url,
         "MAX_RECEIVE_COUNT": "3",
+        "EXECUTION_TIMEOUT": "900",
+        "STAGE_TIMEOUT": "60",
+        "RETRY_DELAY": "5",
+        "MAX_RETRY_DELAY": "300",
     }.items():
         monkeypatch.setenv(name, value)
     return Pipeline(queue_url, dead_letter_queue_url, table, sqs)

@@ -203,6 +203,7 @@ def test_a_poison_record_does_not_hold_back_its_chunk(pipeline: Pipeline, stage:
 
 WRONG_ANSWERS: dict[str, Any] = {
     "nothing": lambda answer: None,
+    "no time": lambda answer: answer | {"completed_at": "soon"},
     "no results": lambda answer: {"completed_at": answer["completed_at"]},
     "a result less": lambda answer: answer | {"results": answer["results"][1:]},
     "a result twice": lambda answer: answer | {"results": answer["results"] * 2},

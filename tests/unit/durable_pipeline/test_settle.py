@@ -5,7 +5,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from durable_pipeline.records import Record
+from durable_pipeline.settings import Settings
 from durable_pipeline.settle import change_visibility, delay_seconds
+
+SETTINGS = Settings("dev", "v", "t", "s", "url", "dlq", 3, 900, 60, 5, 300)
 
 
 class FakeQueue:
@@ -26,13 +29,15 @@ def records(count: int) -> list[Record]:
 
 
 def test_the_delay_grows_with_the_receive_count_up_to_a_bound() -> None:
-    assert [delay_seconds(count) for count in (1, 2, 3, 6, 7, 1000)] == [5, 10, 20, 160, 300, 300]
+    delays = [delay_seconds(count, SETTINGS) for count in (1, 2, 3, 6, 7, 1000)]
+
+    assert delays == [5, 10, 20, 160, 300, 300]
 
 
 def test_each_record_gets_its_delay_with_jitter() -> None:
     queue = FakeQueue()
 
-    assert change_visibility(queue, "url", records(3)) == 3  # type: ignore[arg-type]
+    assert change_visibility(queue, SETTINGS, records(3)) == 3  # type: ignore[arg-type]
 
     for entry, longest in zip(queue.requests[0], (5, 10, 20), strict=True):
         assert longest / 2 <= entry["VisibilityTimeout"] <= longest
@@ -41,4 +46,4 @@ def test_each_record_gets_its_delay_with_jitter() -> None:
 def test_a_request_that_fails_does_not_stop_the_next() -> None:
     queue = FakeQueue(1)
 
-    assert change_visibility(queue, "url", records(12)) == 2  # type: ignore[arg-type]
+    assert change_visibility(queue, SETTINGS, records(12)) == 2  # type: ignore[arg-type]
