@@ -1,0 +1,149 @@
+"""Deploys a SAM template to the local cloud, with the same `sam` that deploys it to AWS."""
+
+import collections
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud import aws, cloudformation_yaml, snapshot
+from localcloud.errors import LocalCloudError
+from localcloud.overlay import overlay
+from localcloud.services import neutral_environment
+from localcloud.settings import Settings
+
+_BUCKET = "localcloud-artifacts"
+_TAIL_LINES = 30
+_EMPTY: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class _Sam:
+    """How `sam` is run: which command, in which environment, and who hears its output."""
+
+    command: Path
+    environment: Mapping[str, str]
+    directory: Path
+    echo: Callable[[str], None] | None
+
+
+def deploy(
+    settings: Settings,
+    *,
+    template: Path,
+    stack_name: str,
+    parameters: Mapping[str, str] = _EMPTY,
+    build_directory: Path | None = None,
+    echo: Callable[[str], None] | None = None,
+) -> dict[str, str]:
+    """Build the template, overlay it and deploy it; return the stack's outputs.
+
+    `echo` receives each line that `sam` prints. Raises LocalCloudError, with the last lines
+    of what `sam` printed, when building or deploying fails or the local cloud does not answer.
+    """
+    template = template.resolve()
+    build = (build_directory or settings.directory / "build" / stack_name).resolve()
+    build.mkdir(parents=True, exist_ok=True)
+    sam = _sam(settings, template.parent, echo)
+    configuration = _empty_configuration(settings)
+    _ensure_bucket(settings)
+    _run(sam, ("build", "--template-file", str(template), "--build-dir", str(build)), configuration)
+    overlaid = _write_overlaid(settings, build, parameters)
+    _run(sam, _deploy_arguments(settings, overlaid, stack_name, parameters), configuration)
+    # Without this, the stack would be gone if ministack were killed.
+    snapshot.save(settings)
+    return _outputs(settings, stack_name)
+
+
+def _sam(settings: Settings, directory: Path, echo: Callable[[str], None] | None) -> _Sam:
+    if not settings.sam_command.is_file():
+        raise LocalCloudError(
+            f"{settings.sam_command} does not exist: run `make setup`, or set LOCALCLOUD_SAM to "
+            "the sam command."
+        )
+    environment = {
+        **neutral_environment(os.environ),
+        **settings.client_environment(),
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "1",
+        # The functions' build rules call `uv`, which is installed beside this interpreter.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
+    return _Sam(settings.sam_command, environment, directory, echo)
+
+
+def _empty_configuration(settings: Settings) -> Path:
+    """Keep a samconfig.toml that is meant for AWS from setting options here."""
+    path = settings.directory / "samconfig.toml"
+    path.write_text("version = 0.1\n")
+    return path
+
+
+def _write_overlaid(settings: Settings, build: Path, parameters: Mapping[str, str]) -> Path:
+    built = cloudformation_yaml.load(build / "template.yaml")
+    # Beside the built template, because its paths are relative to that.
+    path = build / "localcloud-template.json"
+    path.write_text(json.dumps(overlay(built, settings, parameters), indent=1))
+    return path
+
+
+def _ensure_bucket(settings: Settings) -> None:
+    try:
+        aws.s3_client(settings).create_bucket(Bucket=_BUCKET)
+    except (BotoCoreError, ClientError) as error:
+        raise LocalCloudError(
+            f"The local cloud does not answer on {settings.aws_endpoint_url} ({error}): start it "
+            "first, or set LOCALCLOUD_AWS_PORT to the port it uses."
+        ) from error
+
+
+def _deploy_arguments(
+    settings: Settings, template: Path, stack_name: str, parameters: Mapping[str, str]
+) -> tuple[str, ...]:
+    overrides = [f"{name}={_quoted(value)}" for name, value in parameters.items()]
+    return (
+        *("deploy", "--template-file", str(template), "--stack-name", stack_name),
+        *("--region", settings.region, "--s3-bucket", _BUCKET, "--s3-prefix", stack_name),
+        *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"),
+        *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+        *(("--parameter-overrides", *overrides) if overrides else ()),
+    )
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _run(sam: _Sam, arguments: Sequence[str], configuration: Path) -> None:
+    command = (str(sam.command), *arguments, "--config-file", str(configuration))
+    tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+    with subprocess.Popen(  # noqa: S603 - the configured sam
+        command,
+        cwd=sam.directory,
+        env=dict(sam.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            tail.append(line.rstrip())
+            if sam.echo:
+                sam.echo(line.rstrip())
+    if process.returncode != 0:
+        output = "\n".join(tail)
+        raise LocalCloudError(
+            f"`sam {arguments[0]}` failed with exit code {process.returncode}:\n{output}"
+        )
+
+
+def _outputs(settings: Settings, stack_name: str) -> dict[str, str]:
+    stacks = aws.cloudformation_client(settings).describe_stacks(StackName=stack_name)["Stacks"]
+    return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])}

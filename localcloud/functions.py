@@ -1,0 +1,137 @@
+"""What the local cloud knows about its Lambda functions, asked live from ministack."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localcloud.overlay import RETENTION_VARIABLE, TIMEOUT_VARIABLE, TWIN_VARIABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import FunctionConfigurationResponseTypeDef
+
+# The forms that Invoke accepts: name, name:qualifier, partial ARN and full ARN.
+_REFERENCE = re.compile(
+    r"(?:arn:aws[a-zA-Z-]*:lambda:)?"
+    r"(?:[a-z]{2}(?:-[a-z]+)+-\d:)?"
+    r"(?:\d{12}:)?"
+    r"(?:function:)?"
+    r"(?P<name>[a-zA-Z0-9-_]+)"
+    r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9-_]+))?"
+)
+
+
+@dataclass(frozen=True)
+class FunctionReference:
+    """A function's bare name and, if given, its version or alias."""
+
+    name: str
+    qualifier: str | None
+
+
+@dataclass(frozen=True)
+class DurableConfiguration:
+    """What the overlay recorded on a durable function: its twin and its limits."""
+
+    twin: str
+    execution_timeout_seconds: int
+    retention_days: int
+
+
+@dataclass(frozen=True)
+class Function:
+    """A deployed function; `durable` is None for a plain one.
+
+    `arn` is the unqualified ARN and `version` the one that the qualifier stands for.
+    """
+
+    name: str
+    arn: str
+    version: str
+    role: str
+    durable: DurableConfiguration | None
+
+
+def parse_reference(text: str, qualifier: str | None = None) -> FunctionReference | None:
+    """Return the function that `text` names, or None if it names none.
+
+    A qualifier in the text and one given apart must agree, as Lambda demands.
+    """
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return None
+    own = match["qualifier"]
+    if own and qualifier and own != qualifier:
+        return None
+    return FunctionReference(match["name"], own or qualifier)
+
+
+def unqualified_durable(name: str) -> str:
+    """Return what to tell a caller who invokes a durable function without a qualifier."""
+    return (
+        f"You cannot invoke the durable function {name} with an unqualified ARN: add a version, an "
+        f"alias or $LATEST, for example {name}:$LATEST."
+    )
+
+
+class FunctionDirectory:
+    """Looks functions up in ministack and remembers each answer for a few seconds.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, client: LambdaClient, remember_seconds: float = 5.0) -> None:
+        self._client = client
+        self._remember_seconds = remember_seconds
+        self._known: dict[FunctionReference, tuple[float, Function]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, reference: FunctionReference) -> Function | None:
+        """Return the function, or None if there is none; botocore's errors pass through."""
+        with self._lock:
+            remembered = self._known.get(reference)
+        if remembered and remembered[0] > time.monotonic():
+            return remembered[1]
+        function = self._ask(reference)
+        # Only what exists is remembered: a function may be deployed at any moment.
+        if function:
+            with self._lock:
+                self._known[reference] = (time.monotonic() + self._remember_seconds, function)
+        return function
+
+    def _ask(self, reference: FunctionReference) -> Function | None:
+        try:
+            if reference.qualifier:
+                answer = self._client.get_function_configuration(
+                    FunctionName=reference.name, Qualifier=reference.qualifier
+                )
+            else:
+                answer = self._client.get_function_configuration(FunctionName=reference.name)
+        except self._client.exceptions.ResourceNotFoundException:
+            return None
+        return _function(reference.name, answer)
+
+
+def _function(name: str, answer: FunctionConfigurationResponseTypeDef) -> Function:
+    variables = answer.get("Environment", {}).get("Variables", {})
+    return Function(
+        name=name,
+        arn=answer["FunctionArn"].split(f":function:{name}")[0] + f":function:{name}",
+        version=answer.get("Version", "$LATEST"),
+        role=answer["Role"],
+        durable=_durable(variables),
+    )
+
+
+def _durable(variables: dict[str, str]) -> DurableConfiguration | None:
+    if TWIN_VARIABLE not in variables:
+        return None
+    return DurableConfiguration(
+        twin=variables[TWIN_VARIABLE],
+        execution_timeout_seconds=int(variables[TIMEOUT_VARIABLE]),
+        retention_days=int(variables[RETENTION_VARIABLE]),
+    )

@@ -1,0 +1,221 @@
+"""Edits a built SAM template so that it deploys to the local cloud.
+
+On AWS, Lambda itself keeps a durable function's execution and invokes the function for each
+part of it. Locally the runner does that, so each durable function becomes two: the function
+under its own name, whose every invocation ministack forwards to the gateway, and a plain
+*twin* that holds the handler and that only the runner invokes.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from localcloud.errors import LocalCloudError
+from localcloud.settings import Settings
+
+TWIN_SUFFIX = "--handler"
+TWIN_LOGICAL_SUFFIX = "Handler"
+PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
+TWIN_VARIABLE = "LOCALCLOUD_HANDLER_FUNCTION"
+TIMEOUT_VARIABLE = "LOCALCLOUD_EXECUTION_TIMEOUT"
+RETENTION_VARIABLE = "LOCALCLOUD_RETENTION_DAYS"
+
+_SAM_FUNCTION = "AWS::Serverless::Function"
+_PLAIN_FUNCTION = "AWS::Lambda::Function"
+_POLICIES = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"}
+# What makes a function more than code that can be invoked belongs to the original alone.
+_NOT_FOR_TWIN = (
+    "DurableConfig",
+    "AutoPublishAlias",
+    "AutoPublishAliasAllProperties",
+    "DeploymentPreference",
+    "Events",
+    "EventInvokeConfig",
+    "FunctionUrlConfig",
+    "ProvisionedConcurrencyConfig",
+    "ReservedConcurrentExecutions",
+    "VersionDescription",
+)
+_DEFAULT_RETENTION_DAYS = 14
+
+_NONE: Mapping[str, str] = {}
+
+JsonObject = dict[str, Any]
+
+
+def overlay(
+    template: Mapping[str, Any], settings: Settings, parameters: Mapping[str, str] = _NONE
+) -> JsonObject:
+    """Return the template as it is deployed locally; the one passed in stays as it is.
+
+    `parameters` are the values that the template's parameters get, where not the default.
+    Raises LocalCloudError for a durable function that cannot be split.
+    """
+    result = copy.deepcopy(dict(template))
+    resources: JsonObject = result.get("Resources", {})
+    _reject_global_durable_config(result)
+    values = _parameter_values(result, parameters)
+    for scaling in _scaling_configurations(resources):
+        # A parameter is text to ministack, which then cannot compare it with a number.
+        _resolve_number(scaling, "MaximumConcurrency", values)
+    for logical_id in _durable_functions(resources):
+        _split(resources, logical_id, settings)
+    for logical_id in [name for name, r in resources.items() if r.get("Type") in _POLICIES]:
+        _allow_plain_http(resources, logical_id)
+    return result
+
+
+def twin_name(function_name: str) -> str:
+    """Return the name of a durable function's twin."""
+    return f"{function_name}{TWIN_SUFFIX}"
+
+
+def _reject_global_durable_config(template: JsonObject) -> None:
+    if "DurableConfig" in template.get("Globals", {}).get("Function", {}):
+        raise LocalCloudError(
+            "Globals.Function.DurableConfig makes every function durable: move DurableConfig to "
+            "the functions that are meant."
+        )
+
+
+def _parameter_values(template: JsonObject, given: Mapping[str, str]) -> Mapping[str, object]:
+    declared = template.get("Parameters", {})
+    defaults = {name: p["Default"] for name, p in declared.items() if "Default" in p}
+    return {**defaults, **given}
+
+
+def _scaling_configurations(resources: JsonObject) -> Iterator[JsonObject]:
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        sources = [event.get("Properties", {}) for event in properties.get("Events", {}).values()]
+        if resource.get("Type") == "AWS::Lambda::EventSourceMapping":
+            sources.append(properties)
+        yield from (source["ScalingConfig"] for source in sources if "ScalingConfig" in source)
+
+
+def _resolve_number(holder: JsonObject, key: str, values: Mapping[str, object]) -> None:
+    value = holder.get(key)
+    if isinstance(value, dict) and value.get("Ref") in values:
+        holder[key] = int(str(values[value["Ref"]]))
+
+
+def _durable_functions(resources: JsonObject) -> list[str]:
+    return [
+        logical_id
+        for logical_id, resource in resources.items()
+        if resource.get("Type") in (_SAM_FUNCTION, _PLAIN_FUNCTION)
+        and "DurableConfig" in resource.get("Properties", {})
+    ]
+
+
+def _split(resources: JsonObject, logical_id: str, settings: Settings) -> None:
+    resource = resources[logical_id]
+    twin_id = f"{logical_id}{TWIN_LOGICAL_SUFFIX}"
+    if twin_id in resources:
+        raise LocalCloudError(
+            f"{logical_id} is durable and its twin needs the logical id {twin_id}, which the "
+            "template uses: rename one of the two."
+        )
+    name = resource["Properties"].get("FunctionName") or _sub(f"${{AWS::StackName}}-{logical_id}")
+    resources[twin_id] = _twin(resource, logical_id, name)
+    _forward_to_gateway(resource, logical_id, name, settings)
+
+
+def _twin(resource: JsonObject, logical_id: str, name: object) -> JsonObject:
+    twin: JsonObject = copy.deepcopy(resource)
+    properties = twin["Properties"]
+    for key in _NOT_FOR_TWIN:
+        properties.pop(key, None)
+    properties["FunctionName"] = _join(name, TWIN_SUFFIX)
+    if resource["Type"] == _SAM_FUNCTION and "Role" not in properties:
+        # The role that SAM makes for the original, so that its policies are what is enforced.
+        properties["Role"] = {"Fn::GetAtt": [f"{logical_id}Role", "Arn"]}
+        for key in ("Policies", "AssumeRolePolicyDocument", "PermissionsBoundary", "RolePath"):
+            properties.pop(key, None)
+    logging = properties.setdefault("LoggingConfig", {})
+    logging.setdefault("LogGroup", _join("/aws/lambda/", name))
+    return twin
+
+
+def _forward_to_gateway(
+    resource: JsonObject, logical_id: str, name: object, settings: Settings
+) -> None:
+    properties = resource["Properties"]
+    durable = properties.pop("DurableConfig")
+    if not isinstance(durable, dict) or "ExecutionTimeout" not in durable:
+        raise LocalCloudError(
+            f"{logical_id}.DurableConfig must be an object with an ExecutionTimeout: the local "
+            "cloud reads it from there."
+        )
+    properties["FunctionName"] = name
+    if resource["Type"] == _SAM_FUNCTION and "Role" not in properties:
+        _allow_checkpoints(properties)
+    # ministack waits this long for the gateway's answer to a trigger.
+    properties["Timeout"] = durable["ExecutionTimeout"]
+    variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+    variables |= {
+        PROXY_VARIABLE: _join(
+            f"{settings.lambda_endpoint_url}/_localcloud/functions/", name, "/trigger"
+        ),
+        TWIN_VARIABLE: _join(name, TWIN_SUFFIX),
+        TIMEOUT_VARIABLE: durable["ExecutionTimeout"],
+        RETENTION_VARIABLE: durable.get("RetentionPeriodInDays", _DEFAULT_RETENTION_DAYS),
+    }
+    if "AutoPublishAlias" in properties:
+        # A version keeps the gateway's address; publish a new one when only that has changed.
+        properties["AutoPublishAliasAllProperties"] = True
+
+
+def _allow_checkpoints(properties: JsonObject) -> None:
+    """Grant what SAM grants to a durable function whose role it makes."""
+    policies = properties.get("Policies", [])
+    statement = {
+        "Effect": "Allow",
+        "Action": ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"],
+        "Resource": "*",
+    }
+    properties["Policies"] = [
+        *(policies if isinstance(policies, list) else [policies]),
+        {"Version": "2012-10-17", "Statement": [statement]},
+    ]
+
+
+def _allow_plain_http(resources: JsonObject, logical_id: str) -> None:
+    document = resources[logical_id].get("Properties", {}).get("PolicyDocument", {})
+    statements = document.get("Statement", [])
+    if isinstance(statements, dict):
+        statements = [statements]
+    kept = [statement for statement in statements if not _demands_tls(statement)]
+    if kept:
+        document["Statement"] = kept
+    elif statements:
+        del resources[logical_id]
+        _forget(resources, logical_id)
+
+
+def _demands_tls(statement: object) -> bool:
+    if not isinstance(statement, dict) or statement.get("Effect") != "Deny":
+        return False
+    condition = statement.get("Condition", {}).get("Bool", {})
+    return {k.lower(): str(v).lower() for k, v in condition.items()} == {
+        "aws:securetransport": "false"
+    }
+
+
+def _forget(resources: JsonObject, removed: str) -> None:
+    for resource in resources.values():
+        dependencies = resource.get("DependsOn")
+        if dependencies == removed:
+            del resource["DependsOn"]
+        elif isinstance(dependencies, list) and removed in dependencies:
+            dependencies.remove(removed)
+
+
+def _sub(text: str) -> JsonObject:
+    return {"Fn::Sub": text}
+
+
+def _join(*parts: object) -> object:
+    if all(isinstance(part, str) for part in parts):
+        return "".join(str(part) for part in parts)
+    return {"Fn::Join": ["", list(parts)]}

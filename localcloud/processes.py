@@ -1,0 +1,86 @@
+"""Processes that this project started, told apart from any that reuse their number."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+# A process's creation time moves with the system's clock when that is corrected. A number is
+# not reused within seconds of its first use, so this much may differ.
+_SAME_INSTANT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process number together with when it was born, in seconds since the epoch."""
+
+    pid: int
+    create_time: float
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessIdentity | None":
+        """Return the identity of the process that has this number now, if one has."""
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def find(self) -> psutil.Process | None:
+        """Return the process if it still runs; one that only reuses its number is not it."""
+        try:
+            process = psutil.Process(self.pid)
+            born = process.create_time()
+            ended = process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        if ended or abs(born - self.create_time) > _SAME_INSTANT_SECONDS:
+            return None
+        return process
+
+
+def terminate(identity: ProcessIdentity) -> None:
+    """Ask the process to end (SIGTERM); nothing happens if it has ended."""
+    if process := identity.find():
+        _quietly(process.terminate)
+
+
+def kill(identity: ProcessIdentity) -> bool:
+    """SIGKILL the process; return whether there was one to kill."""
+    process = identity.find()
+    if process is None:
+        return False
+    _quietly(process.kill)
+    return True
+
+
+def wait_until_gone(identities: Iterable[ProcessIdentity], seconds: float) -> bool:
+    """Wait until none of the processes runs; return False if some still do after `seconds`."""
+    remaining = list(identities)
+    deadline = time.monotonic() + seconds
+    while remaining := [identity for identity in remaining if identity.find()]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def below_directory(directory: Path) -> list[tuple[ProcessIdentity, Path]]:
+    """Return this user's processes that work in a directory below `directory`, and where."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            working_directory = Path(process.cwd())
+            if directory in working_directory.parents:
+                identity = ProcessIdentity(process.pid, process.create_time())
+                found.append((identity, working_directory))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        action()

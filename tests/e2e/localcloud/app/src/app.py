@@ -1,0 +1,82 @@
+"""Durable functions and stages that leave marks on disk, so that tests see what ran when.
+
+An event's `marks` is a directory: each run of a stage appends a line to the file of its name
+there, and a run told to wait goes on when the file `release` appears.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from aws_durable_execution_sdk_python import DurableContext, InvokeError, durable_execution
+
+_LONGEST_WAIT_SECONDS = 25
+_ATTEMPTS = 3
+
+
+@durable_execution
+def chain(event: dict[str, Any], context: DurableContext) -> Any:
+    """Run the first stage, then the second; answer a batch of messages message by message."""
+    if "Records" in event:
+        return {"batchItemFailures": _failures(event, context)}
+    result: Any = context.invoke(os.environ["FIRST"], event, name="first")
+    if event.get("wait_in_handler"):
+        context.step(lambda _: _run("step", event, wait=True), name="step")
+    return {"first": result, "second": _second(event, context)}
+
+
+@durable_execution
+def approval(event: dict[str, Any], context: DurableContext) -> Any:
+    """Wait for somebody to send the callback's result."""
+    callback = context.create_callback(name="approval")
+    return {"approved": callback.result()}
+
+
+@durable_execution
+def unsaved(event: dict[str, Any], context: DurableContext) -> Any:
+    """Try to checkpoint one step."""
+    return context.step(lambda _: "done", name="step")
+
+
+def first(event: dict[str, Any], context: object) -> str:
+    """Leave a mark."""
+    return _run("first", event, wait=False)
+
+
+def second(event: dict[str, Any], context: object) -> str:
+    """Leave a mark, then wait if told to."""
+    return _run("second", event, wait=bool(event.get("wait_in_second")))
+
+
+def _second(event: dict[str, Any], context: DurableContext) -> Any:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return context.invoke(os.environ["SECOND"], event, name=f"second-{attempt}")
+        except InvokeError:
+            if attempt == _ATTEMPTS:
+                raise
+    return None
+
+
+def _failures(event: dict[str, Any], context: DurableContext) -> list[dict[str, str]]:
+    failed = []
+    for record in event["Records"]:
+        body = json.loads(record["body"])
+        context.invoke(os.environ["FIRST"], body, name=body["name"])
+        if body.get("fail"):
+            failed.append({"itemIdentifier": record["messageId"]})
+    return failed
+
+
+def _run(name: str, event: dict[str, Any], *, wait: bool) -> str:
+    if "marks" not in event:
+        return name
+    marks = Path(event["marks"])
+    with (marks / name).open("a") as lines:
+        lines.write("ran\n")
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while wait and not (marks / "release").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return name

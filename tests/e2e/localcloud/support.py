@@ -1,0 +1,188 @@
+"""A local cloud for tests, on free ports and in a directory of its own."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import psutil
+
+from localcloud import supervisor
+from localcloud.settings import Settings
+
+APP = Path(__file__).parent / "app" / "template.yaml"
+STACK = "app"
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running local cloud with the test app deployed to it."""
+
+    settings: Settings
+    outputs: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """Return a stock client that knows nothing but what the variables say."""
+        environment = self.settings.client_environment()
+        variable = "AWS_ENDPOINT_URL_LAMBDA" if service == "lambda" else "AWS_ENDPOINT_URL"
+        make: Any = boto3.client
+        return make(
+            service,
+            endpoint_url=environment[variable],
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def invoke(self, function: str, event: object, **options: str) -> "Answer":
+        """Invoke a function of the app by its live alias."""
+        response = self.client("lambda").invoke(
+            FunctionName=f"{STACK}-{function}:live", Payload=json.dumps(event), **options
+        )
+        payload = response["Payload"].read()
+        return Answer(
+            status=response["StatusCode"],
+            arn=response["DurableExecutionArn"],
+            error=response.get("FunctionError"),
+            body=json.loads(payload) if payload else None,
+        )
+
+    def start(self, function: str, event: object) -> str:
+        """Start an execution and return its ARN."""
+        return self.invoke(function, event, InvocationType="Event").arn
+
+    def execution(self, arn: str) -> Any:
+        """Return what GetDurableExecution says."""
+        return self.client("lambda").get_durable_execution(DurableExecutionArn=arn)
+
+    def wait_for_end(self, arn: str) -> Any:
+        """Wait until the execution has ended; return what GetDurableExecution says."""
+        return wait_for(lambda: _ended(self.execution(arn)))
+
+    def history(self, arn: str) -> list[Any]:
+        """Return the events of the execution's history."""
+        pages = self.client("lambda").get_paginator("get_durable_execution_history")
+        found = pages.paginate(DurableExecutionArn=arn, IncludeExecutionData=True)
+        return [event for page in found for event in page["Events"]]
+
+    def callback_id(self, arn: str) -> str | None:
+        """Return the id of the callback that the execution waits for, if it does already."""
+        for event in self.history(arn):
+            if event["EventType"] == "CallbackStarted":
+                return str(event["CallbackStartedDetails"]["CallbackId"])
+        return None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an invoke answered."""
+
+    status: int
+    arn: str
+    error: str | None
+    body: Any
+
+
+class Marks:
+    """The directory in which stages leave their marks."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def runs(self, name: str) -> int:
+        """Return how often a stage has run."""
+        path = self.directory / name
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def wait_for(self, name: str, runs: int = 1) -> None:
+        """Wait until a stage has begun to run this often."""
+        wait_for(lambda: self.runs(name) >= runs)
+
+    def release(self) -> None:
+        """Let those that wait go on."""
+        (self.directory / "release").touch()
+
+
+def wait_for(probe: Callable[[], T | None], seconds: float = 30.0) -> T:
+    """Return the probe's first true answer; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline, "the awaited condition did not come true"
+        time.sleep(0.03)
+    return found
+
+
+def free_settings(directory: Path) -> Settings:
+    """Return settings with three ports that are free now."""
+    with contextlib.ExitStack() as stack:
+        ports = [str(_reserve(stack)) for _ in range(3)]
+    return Settings.from_environment(
+        {
+            **os.environ,
+            "LOCALCLOUD_DIR": str(directory),
+            "LOCALCLOUD_AWS_PORT": ports[0],
+            "LOCALCLOUD_LAMBDA_PORT": ports[1],
+            "LOCALCLOUD_RUNNER_PORT": ports[2],
+        }
+    )
+
+
+def processes_of(settings: Settings) -> list[psutil.Process]:
+    """Return every process that has this local cloud's directory in environment or folder."""
+    return [p for p in psutil.process_iter() if p.pid != os.getpid() and _belongs(p, settings)]
+
+
+def supervisors_of(settings: Settings) -> list[psutil.Process]:
+    """Return the supervisor processes of this local cloud."""
+    return [p for p in processes_of(settings) if "localcloud.supervise" in p.cmdline()]
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    """Run the local cloud for as long as the block lasts."""
+    try:
+        supervisor.up(settings)
+        yield
+    finally:
+        supervisor.down(settings)
+
+
+def start_up_process(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start a process that calls `up` and nothing else."""
+    code = (
+        "import os; from localcloud import supervisor; from localcloud.settings import Settings; "
+        "supervisor.up(Settings.from_environment(os.environ))"
+    )
+    environment = {**os.environ, **settings.to_environment(), "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+
+def _reserve(stack: contextlib.ExitStack) -> int:
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    return int(listener.getsockname()[1])
+
+
+def _belongs(process: psutil.Process, settings: Settings) -> bool:
+    directory = str(settings.directory)
+    try:
+        return directory in process.cwd() or any(
+            directory in value for value in process.environ().values()
+        )
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _ended(execution: Any) -> Any:
+    return execution if execution["Status"] != "RUNNING" else None

@@ -1,0 +1,63 @@
+"""What the gateway refuses, in Lambda's words."""
+
+import json
+
+import pytest
+
+from localcloud import gateway
+from localcloud.aws_errors import AwsError
+from localcloud.executions import ExecutionRecord
+
+
+def test_no_payload_is_an_empty_object() -> None:
+    assert gateway._checked_input(b"", "RequestResponse") == "{}"
+
+
+def test_a_payload_is_passed_on_character_by_character() -> None:
+    text = '{"n": 1.10, "ü": "\\u00fc"}'
+    assert gateway._checked_input(text.encode(), "Event") == text
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "error_type"),
+    [
+        (b"{", "RequestResponse", "InvalidRequestContentException"),
+        (b"\xff", "RequestResponse", "InvalidRequestContentException"),
+        (b"1" * (1024 * 1024 + 1), "Event", "RequestTooLargeException"),
+        (b"1" * (6 * 1024 * 1024 + 1), "RequestResponse", "RequestTooLargeException"),
+        (b"{}", "Other", "InvalidParameterValueException"),
+    ],
+)
+def test_an_input_that_lambda_would_not_take(body: bytes, kind: str, error_type: str) -> None:
+    with pytest.raises(AwsError) as caught:
+        gateway._checked_input(body, kind)
+    assert caught.value.error_type == error_type
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 65])
+def test_an_execution_name_that_lambda_would_not_take(name: str) -> None:
+    with pytest.raises(AwsError, match="must match"):
+        gateway._checked_name(name)
+
+
+def test_the_same_name_takes_the_same_input_only() -> None:
+    existing = ExecutionRecord("arn", "f", "1", "name", '{"a": 1, "b": 2}')
+    gateway._require_same_input(existing, '{"b":2,"a":1}')
+    with pytest.raises(AwsError) as caught:
+        gateway._require_same_input(existing, '{"a": 2}')
+    assert (caught.value.status, caught.value.error_type) == (
+        409,
+        "DurableExecutionAlreadyStartedException",
+    )
+
+
+def test_an_error_has_the_shape_that_boto3_reads() -> None:
+    response = AwsError(404, "ResourceNotFoundException", "no").response()
+    assert response.status == 404
+    assert response.headers["x-amzn-ErrorType"] == "ResourceNotFoundException"
+    assert json.loads(response.text or "")["Message"] == "no"
+
+
+def test_an_execution_without_an_error_of_its_own_is_reported_by_its_status() -> None:
+    document = gateway._error_document({"Error": {"ErrorMessage": "too late"}}, "TIMED_OUT")
+    assert document == {"errorType": "TIMED_OUT", "errorMessage": "too late", "stackTrace": []}

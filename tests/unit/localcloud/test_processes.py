@@ -1,0 +1,72 @@
+"""Processes are told apart by more than their number."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud import processes, state, workers
+from localcloud.processes import ProcessIdentity
+from localcloud.settings import Settings
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    directory = tmp_path / "tmp" / "ministack-lambda-my-stack-validate-ab12cd_9" / "code"
+    directory.mkdir(parents=True)
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=directory) as process:
+        yield process
+        process.kill()
+
+
+def identity_of(process: subprocess.Popen[bytes]) -> ProcessIdentity:
+    identity = ProcessIdentity.of(process.pid)
+    assert identity is not None
+    return identity
+
+
+def test_a_process_that_only_reuses_the_number_is_left_alone(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    earlier = dataclasses.replace(identity_of(sleeper), create_time=1.0)
+    assert earlier.find() is None
+    assert not processes.kill(earlier)
+    assert sleeper.poll() is None
+
+
+def test_a_killed_process_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
+    identity = identity_of(sleeper)
+    assert not processes.wait_until_gone([identity], 0)
+    assert processes.kill(identity)
+    assert processes.wait_until_gone([identity], 10)
+    assert sleeper.wait(10) != 0
+
+
+def test_a_worker_is_found_by_where_it_works(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    [worker] = workers.find_workers(settings)
+    assert (worker.function_name, worker.identity.pid) == ("my-stack-validate", sleeper.pid)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"supervisor": {}}'])
+def test_a_state_file_that_says_nothing_counts_as_none(tmp_path: Path, text: str) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    (tmp_path / "state.json").write_text(text)
+    assert state.read(settings) is None
+
+
+def test_a_state_file_of_an_ended_supervisor_is_stale(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    written = state.CloudState(
+        ProcessIdentity(1, 1.0),
+        (state.ServiceState("runner", 1, state.RUNNING, 2, 3.0, ProcessIdentity(4, 5.0)),),
+    )
+    state.write(settings, written)
+    assert state.read(settings) == written
+    assert state.read_running(settings) is None
