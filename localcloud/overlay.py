@@ -37,6 +37,7 @@ _NOT_FOR_TWIN = (
     "VersionDescription",
 )
 _DEFAULT_RETENTION_DAYS = 14
+_WITH_BATCH_CALL = {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
 
 _NONE: Mapping[str, str] = {}
 
@@ -60,6 +61,8 @@ def overlay(
         _resolve_number(scaling, "MaximumConcurrency", values)
     for logical_id in _durable_functions(resources):
         _split(resources, logical_id, settings)
+    for statement in _allowing_statements(resources):
+        _allow_batch_calls(statement)
     for logical_id in [name for name, r in resources.items() if r.get("Type") in _POLICIES]:
         _allow_plain_http(resources, logical_id)
     return result
@@ -191,6 +194,28 @@ def _allow_plain_http(resources: JsonObject, logical_id: str) -> None:
     elif statements:
         del resources[logical_id]
         _forget(resources, logical_id)
+
+
+def _allowing_statements(resources: JsonObject) -> Iterator[JsonObject]:
+    for resource in resources.values():
+        for policy in _inline_policies(resource.get("Properties", {})):
+            statements = policy.get("Statement", [])
+            statements = [statements] if isinstance(statements, dict) else statements
+            yield from (statement for statement in statements if "Action" in statement)
+
+
+def _inline_policies(properties: JsonObject) -> Iterator[JsonObject]:
+    policies = properties.get("Policies", [])
+    for policy in policies if isinstance(policies, list) else [policies]:
+        if isinstance(policy, dict):
+            yield policy.get("PolicyDocument", policy)
+
+
+def _allow_batch_calls(statement: JsonObject) -> None:
+    """Name the batch calls beside the single ones, by whose name AWS authorizes both."""
+    actions = statement["Action"]
+    actions = [actions] if isinstance(actions, str) else actions
+    statement["Action"] = [*actions, *(f"{a}Batch" for a in actions if a in _WITH_BATCH_CALL)]
 
 
 def _demands_tls(statement: object) -> bool:

@@ -9,6 +9,9 @@ from localcloud.errors import LocalCloudError
 
 HOST = "127.0.0.1"
 ACCOUNT_ID = "000000000000"
+# Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS in most regions: it has a table of
+# host names that wins. This region is not in the table.
+REGION = "eu-central-2"
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HIGHEST_PORT = 65535
@@ -27,7 +30,7 @@ class Settings:
     runner_port: int
     ministack_command: Path
     sam_command: Path
-    region: str = "us-east-1"
+    region: str = REGION
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":

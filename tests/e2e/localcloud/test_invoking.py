@@ -59,7 +59,7 @@ def test_the_aws_cli_works_as_it_is(cloud: Cloud, tmp_path: Path) -> None:
     [
         f"{STACK}-chain",
         f"{STACK}-chain:live",
-        f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-chain:live",
+        f"arn:aws:lambda:eu-central-2:000000000000:function:{STACK}-chain:live",
     ],
 )
 def test_executions_are_listed_by_any_form_of_the_name(cloud: Cloud, function: str) -> None:
@@ -103,7 +103,7 @@ def test_an_unknown_execution_is_reported_as_on_aws(cloud: Cloud) -> None:
     client = cloud.client("lambda")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_durable_execution(
-            DurableExecutionArn="arn:aws:lambda:us-east-1:000000000000:function:none:1"
+            DurableExecutionArn="arn:aws:lambda:eu-central-2:000000000000:function:none:1"
             "/durable-execution/name/id"
         )
 

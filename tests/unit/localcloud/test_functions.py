@@ -4,7 +4,7 @@ import pytest
 
 from localcloud.functions import FunctionReference, parse_reference
 
-ARN = "arn:aws:lambda:us-east-1:000000000000:function"
+ARN = "arn:aws:lambda:eu-central-2:000000000000:function"
 
 
 @pytest.mark.parametrize(

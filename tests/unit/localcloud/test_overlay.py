@@ -212,3 +212,16 @@ def policy(statements: Any) -> dict[str, Any]:
         "Type": "AWS::SQS::QueuePolicy",
         "Properties": {"Queues": ["url"], "PolicyDocument": {"Statement": statements}},
     }
+
+
+@pytest.mark.parametrize("action", ["sqs:SendMessage", ["sqs:GetQueueUrl", "sqs:SendMessage"]])
+@pytest.mark.parametrize("kind", ["AWS::IAM::Role", "AWS::Serverless::Function"])
+def test_a_role_that_may_send_a_message_may_send_a_batch(action: Any, kind: str) -> None:
+    document = {"Statement": [{"Effect": "Allow", "Action": action, "Resource": "arn"}]}
+    policy = {"PolicyDocument": document} if kind == "AWS::IAM::Role" else document
+
+    resource = overlaid({"It": {"Type": kind, "Properties": {"Policies": [policy]}}})["It"]
+
+    (allowed,) = resource["Properties"]["Policies"]
+    (statement,) = allowed.get("PolicyDocument", allowed)["Statement"]
+    assert statement["Action"][-2:] == ["sqs:SendMessage", "sqs:SendMessageBatch"]

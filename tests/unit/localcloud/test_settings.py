@@ -31,8 +31,8 @@ def test_clients_are_pointed_at_the_local_cloud() -> None:
         "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:4570",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "eu-central-2",
+        "AWS_REGION": "eu-central-2",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 

@@ -1,0 +1,106 @@
+"""The command line as a whole: its commands, and what becomes of every error."""
+
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from pipelinectl import failures
+from pipelinectl.commands import dlq, executions, local
+from pipelinectl.commands.context import GlobalOptions
+from pipelinectl.commands.demo import demo
+from pipelinectl.commands.items import items
+from pipelinectl.commands.send import send
+from pipelinectl.errors import ExitCode
+from pipelinectl.stack import DEFAULT_STACK_NAME
+
+_EXIT_CODES = (
+    "Exit codes: 0 ok · 1 it failed or was not found · 2 wrong usage or input · "
+    "3 AWS or the local cloud cannot be reached, or the stack is missing · 130 interrupted"
+)
+
+
+class _ErrorBoundary(TyperGroup):
+    """The one place where errors become a line on stderr and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        options["standalone_mode"] = False  # it would print errors over several lines
+        try:
+            code = super().main(*args, **options)
+        except (typer.TyperException, typer.Abort) as error:
+            failures.report(failures.explain_usage(error))
+            code = ExitCode.USAGE
+        sys.exit(code or ExitCode.OK)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            # What is still buffered may meet a closed pipe: here, not when Python shuts down.
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_stdout()
+            raise typer.Exit(ExitCode.OK) from None
+        except KeyboardInterrupt as interrupt:
+            failures.report(str(interrupt) or "interrupted")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except failures.expected() as error:
+            failure = failures.explain(error)
+            failures.report(failure.line)
+            raise typer.Exit(failure.exit_code) from error
+        return result
+
+
+app = typer.Typer(
+    name="pipelinectl",
+    cls=_ErrorBoundary,
+    no_args_is_help=True,
+    epilog=_EXIT_CODES,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(local.app)
+app.command()(send)
+app.command()(items)
+app.add_typer(executions.app)
+app.add_typer(dlq.app)
+app.command()(demo)
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    *,
+    stack_name: Annotated[
+        str,
+        typer.Option(
+            "--stack-name",
+            envvar="PIPELINE_STACK_NAME",
+            help="The CloudFormation stack whose outputs say where everything is.",
+        ),
+    ] = DEFAULT_STACK_NAME,
+) -> None:
+    """Operate a durable-pipeline, on AWS or on this machine.
+
+    It talks to the AWS that the environment names (AWS_PROFILE, AWS_ENDPOINT_URL, keys). Where
+    nothing is named and the local cloud is up, it uses that.
+
+    Example:
+    - `pipelinectl send '{"data_source": "test.csv", "processing_type": "standard"}'`
+    """
+    ctx.obj = GlobalOptions(stack_name)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave the process with its exit code."""
+    try:
+        app(prog_name="pipelinectl")
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    sys.exit(ExitCode.OK)
+
+
+def _discard_stdout() -> None:
+    """Whoever read our output has had enough: that is no error, and nobody is there to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

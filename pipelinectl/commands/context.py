@@ -1,0 +1,75 @@
+"""What every command needs: the global options, --json, and the pipeline they lead to."""
+
+import os
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from pipelinectl import local
+from pipelinectl.dead_letters import DeadLetterQueue
+from pipelinectl.executions import Executions
+from pipelinectl.items import Items
+from pipelinectl.rendering.console import note
+from pipelinectl.sending import Sender
+from pipelinectl.session import Connection, connect
+from pipelinectl.stack import Stack, find_stack
+
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """Options that stand before the command."""
+
+    stack_name: str
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A deployed pipeline and the clients to work on it."""
+
+    connection: Connection
+    stack: Stack
+
+    @property
+    def sender(self) -> Sender:
+        """Sends to the pipeline's queue."""
+        return Sender(self.connection.sqs, self.stack.queue_url)
+
+    @property
+    def items(self) -> Items:
+        """What the pipeline stored."""
+        return Items(self.connection.dynamodb, self.stack.table_name)
+
+    @property
+    def executions(self) -> Executions:
+        """The durable executions of the pipeline's function."""
+        return Executions(self.connection.lambda_, self.stack.durable_function_name)
+
+    @property
+    def dead_letters(self) -> DeadLetterQueue:
+        """What the pipeline gave up."""
+        return DeadLetterQueue(self.connection.sqs, self.stack.dead_letter_queue_url)
+
+
+def options_of(ctx: typer.Context) -> GlobalOptions:
+    """The global options of this call."""
+    return ctx.find_root().ensure_object(GlobalOptions)
+
+
+def open_connection(*, quiet: bool) -> Connection:
+    """Connect to what the environment names or else to the local cloud, and say so."""
+    connection = connect(os.environ, lambda: local.client_environment_if_up(os.environ))
+    if connection.is_local and not quiet:
+        note(f"using the local cloud at {connection.settings['AWS_ENDPOINT_URL']}")
+    return connection
+
+
+def open_pipeline(ctx: typer.Context, *, quiet: bool) -> Pipeline:
+    """Connect and find the stack; `quiet` says nothing about where it leads."""
+    connection = open_connection(quiet=quiet)
+    return Pipeline(connection, find_stack(connection.cloudformation, options_of(ctx).stack_name))

@@ -1,0 +1,198 @@
+"""`pipelinectl local`."""
+
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelinectl import local
+from pipelinectl.commands.context import JsonFlag, options_of
+from pipelinectl.errors import NotFoundError
+from pipelinectl.logs import FileLog, FunctionLog, LogLine
+from pipelinectl.rendering.console import err, out, print_json, print_json_line
+from pipelinectl.rendering.formatting import clock
+from pipelinectl.rendering.steps import step
+from pipelinectl.session import Connection
+
+if TYPE_CHECKING:
+    from localcloud.settings import Settings
+
+app = typer.Typer(
+    name="local", no_args_is_help=True, help="Run the whole pipeline on this machine."
+)
+
+_DEFAULT_LOG = "durable-pipeline"
+
+
+@app.command()
+def up(
+    ctx: typer.Context,
+    *,
+    deploy: Annotated[
+        bool, typer.Option("--deploy/--no-deploy", help="Build and deploy template.yaml as well.")
+    ] = True,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start the local cloud and deploy the pipeline to it.
+
+    template.yaml is looked for in this folder and above. What runs already is left running. With
+    --json: the stack's outputs, {} with --no-deploy.
+
+    Example:
+    - `pipelinectl local up`
+    """
+    settings = local.settings_from(os.environ)
+    template = local.find_template(Path.cwd()) if deploy else None
+    start(settings)
+    outputs = _deploy(settings, template, options_of(ctx).stack_name) if template else {}
+    if as_json:
+        print_json(outputs)
+    else:
+        for name, value in sorted(outputs.items()):
+            typer.echo(f"{name}={value}")
+
+
+@app.command()
+def down(*, as_json: JsonFlag = False) -> None:
+    """Stop the local cloud; what it stored stays for the next start.
+
+    With --json: {"stopped": [...]}.
+
+    Example:
+    - `pipelinectl local down`
+    """
+    stopped = local.stop(local.settings_from(os.environ))
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        typer.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@app.command()
+def status(*, as_json: JsonFlag = False) -> None:
+    """Say what of the local cloud runs; ends with 1 when it is not up.
+
+    With --json: an array of processes; 'since' is in seconds since 1970.
+
+    Example:
+    - `pipelinectl local status`
+    """
+    statuses = local.processes(local.settings_from(os.environ))
+    if as_json:
+        print_json([vars(process) for process in statuses])
+    else:
+        from pipelinectl.rendering.tables import processes_table
+
+        out().print(processes_table(statuses, time.time()))
+    if not local.is_up(statuses):
+        msg = "the local cloud is not up: start it with 'pipelinectl local up'"
+        raise NotFoundError(msg)
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FUNCTION|PROCESS",
+            help="durable-pipeline, validate, transform, store or another function's name; or "
+            "ministack, runner, gateway, supervisor.",
+        ),
+    ] = _DEFAULT_LOG,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes; Ctrl-C ends it.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Begin with this many lines.")] = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the log of a function, or of a process of the local cloud.
+
+    With --json: one object a line, because --follow has no end.
+
+    Examples:
+    - `pipelinectl local logs store --limit 20`
+    - `pipelinectl local logs gateway --follow`
+    """
+    settings = local.settings_from(os.environ)
+    for line in _log_lines(settings, options_of(ctx).stack_name, name, limit, follow=follow):
+        _print_log_line(line, as_json=as_json)
+
+
+@app.command()
+def env(*, as_json: JsonFlag = False) -> None:
+    """Print the variables that lead any AWS client to the local cloud.
+
+    With --json: one object.
+
+    Example:
+    - `eval "$(pipelinectl local env)" && aws sqs list-queues`
+    """
+    variables = local.settings_from(os.environ).client_environment()
+    if as_json:
+        print_json(variables)
+    else:
+        for name, value in variables.items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def kill(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="A function (validate, ...) or a process (gateway)."),
+    ],
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """Kill a function's workers or a process of the local cloud, to see that nothing is lost.
+
+    It is SIGKILL, with no time to clean up; processes are started again by themselves. Ends with
+    1 when nothing of that name runs. With --json: {"killed": [process ids]}.
+
+    Example:
+    - `pipelinectl local kill transform`
+    """
+    killed = local.kill(local.settings_from(os.environ), target)
+    if not killed:
+        msg = f"nothing of '{target}' runs now: workers start when messages come"
+        raise NotFoundError(msg)
+    if as_json:
+        print_json({"killed": killed})
+    else:
+        typer.echo(f"killed {', '.join(map(str, killed))}")
+
+
+def start(settings: "Settings") -> None:
+    """Start the local cloud as a step that shows on stderr."""
+    names = ", ".join(process.name for process in local.processes(settings))
+    with step(err(), f"local cloud is up: {names}"):
+        local.start(settings)
+
+
+def _deploy(settings: "Settings", template: Path, stack_name: str) -> dict[str, str]:
+    with step(err(), f"{template.name} is deployed as {stack_name}") as detail:
+        return local.deploy(settings, template, stack_name, detail)
+
+
+def _log_lines(
+    settings: "Settings", stack_name: str, name: str, limit: int, *, follow: bool
+) -> Iterator[LogLine]:
+    path = local.log_file(settings, name)
+    if path is not None:
+        return FileLog(path).lines(limit, follow=follow)
+    connection = Connection(settings.client_environment())
+    log = FunctionLog(connection.logs, local.log_groups(stack_name, name))
+    return log.lines(limit, follow=follow)
+
+
+def _print_log_line(line: LogLine, *, as_json: bool) -> None:
+    if as_json:
+        print_json_line({"at": line.at, "text": line.text})
+    else:
+        typer.echo(line.text if line.at is None else f"{clock(line.at)} {line.text}")

@@ -1,0 +1,136 @@
+"""Durable executions of the pipeline's function, through the Lambda API."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelinectl.errors import NotFoundError, OperationFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from mypy_boto3_lambda.client import LambdaClient
+    from mypy_boto3_lambda.type_defs import EventTypeDef, ExecutionTypeDef
+
+LAST = "last"
+_ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
+_PAGE_EVENTS = 1000
+# An account may read 15 pages of history a second.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_PAUSE_SECONDS = 1 / 10
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A durable execution in short; `ended_at` is None while it runs."""
+
+    arn: str
+    name: str
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Executions:
+    """The durable executions of one function, of all its versions."""
+
+    lambda_: LambdaClient
+    function_name: str
+    pause: Callable[[float], None] = time.sleep
+
+    def newest(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        name: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Execution]:
+        """Executions, newest first: all, or those with one of `statuses` or with this name."""
+        options: dict[str, Any] = {"Statuses": list(statuses)} if statuses else {}
+        if name is not None:
+            options["DurableExecutionName"] = name
+        if limit is not None:
+            options["MaxItems"] = min(limit, _PAGE_EVENTS)
+        return itertools.islice(self._pages(options), limit)
+
+    def resolve(self, reference: str) -> str:
+        """ARN of the execution that `reference` means: an ARN, a name, or `last`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        # The ARNs of AWS's local runner are `uuid/uuid`; a name holds no slash.
+        if "/" in reference:
+            return reference
+        name = None if reference == LAST else reference
+        for execution in self.newest(name=name, limit=1):
+            return execution.arn
+        msg = (
+            f"no execution '{reference}' of {self.function_name}: see 'pipelinectl executions list'"
+        )
+        raise NotFoundError(msg)
+
+    def history(self, arn: str) -> Iterator[EventTypeDef]:
+        """All events of an execution, oldest first, payloads included."""
+        marker: dict[str, Any] = {}
+        while True:
+            page = self.lambda_.get_durable_execution_history(
+                DurableExecutionArn=arn,
+                IncludeExecutionData=True,
+                MaxItems=_PAGE_EVENTS,
+                **marker,
+            )
+            yield from page["Events"]
+            if not page.get("NextMarker"):
+                return
+            marker = {"Marker": page["NextMarker"]}
+            self.pause(_PAUSE_SECONDS)
+
+    def stop(self, arn: str) -> datetime:
+        """Stop a running execution for good; answers with the time it stopped.
+
+        Raises:
+            OperationFailedError: it has ended already.
+        """
+        status = self.lambda_.get_durable_execution(
+            DurableExecutionArn=arn, IncludeExecutionData=False
+        )["Status"]
+        if status in _ENDED:
+            msg = f"execution '{arn}' is {status}: only one that runs can be stopped"
+            raise OperationFailedError(msg)
+        error: Any = {"ErrorType": "OperatorStop", "ErrorMessage": "stopped with pipelinectl"}
+        return self.lambda_.stop_durable_execution(DurableExecutionArn=arn, Error=error)[
+            "StopTimestamp"
+        ]
+
+    def _pages(self, options: dict[str, Any]) -> Iterator[Execution]:
+        marker: dict[str, Any] = {}
+        while True:
+            page = self.lambda_.list_durable_executions_by_function(
+                FunctionName=self.function_name, ReverseOrder=True, **options, **marker
+            )
+            yield from map(_execution, page.get("DurableExecutions", []))
+            if not page.get("NextMarker"):
+                return
+            marker = {"Marker": page["NextMarker"]}
+
+
+def _execution(summary: ExecutionTypeDef) -> Execution:
+    return Execution(
+        arn=summary["DurableExecutionArn"],
+        name=summary["DurableExecutionName"],
+        status=summary["Status"],
+        started_at=summary["StartTimestamp"],
+        ended_at=summary.get("EndTimestamp"),
+    )

@@ -1,0 +1,116 @@
+"""Read the table of processed data."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import BatchGetItemOutputTypeDef
+
+KEY = "execution_id"
+_MAX_KEYS = 100  # of one BatchGetItem
+
+
+@dataclass(frozen=True)
+class Item:
+    """One processed record; `attributes` is the whole item with its numbers as `Decimal`."""
+
+    attributes: Mapping[str, Any]
+
+    @property
+    def execution_id(self) -> str:
+        """The item's key."""
+        return str(self.attributes[KEY])
+
+    def text(self, name: str) -> str:
+        """Attribute `name` as text, empty where the item has none."""
+        return str(self.attributes.get(name, ""))
+
+
+@dataclass(frozen=True)
+class Items:
+    """The items of one table."""
+
+    dynamodb: DynamoDBClient
+    table_name: str
+
+    def get(self, execution_id: str) -> Item | None:
+        """The item with this key, strongly consistent."""
+        response = self.dynamodb.get_item(
+            TableName=self.table_name, Key={KEY: {"S": execution_id}}, ConsistentRead=True
+        )
+        return _item(response["Item"]) if "Item" in response else None
+
+    def scan(self, *, source: str | None = None, limit: int | None = None) -> Iterator[Item]:
+        """Items in the table's own order: all, or those with this `data_source`."""
+        pages = self.dynamodb.get_paginator("scan").paginate(**self._filter(source))
+        found = (_item(attributes) for page in pages for attributes in page["Items"])
+        return itertools.islice(found, limit)
+
+    def count(self, *, source: str | None = None) -> int:
+        """Number of items: all, or those with this `data_source`; reads the whole table."""
+        paginator = self.dynamodb.get_paginator("scan")
+        pages = paginator.paginate(**self._filter(source), Select="COUNT")
+        return sum(page["Count"] for page in pages)
+
+    def existing(self, execution_ids: Iterable[str]) -> set[str]:
+        """Those of `execution_ids` that are in the table, strongly consistent."""
+        found: set[str] = set()
+        remaining = iter(dict.fromkeys(execution_ids))
+        while keys := list(itertools.islice(remaining, _MAX_KEYS)):
+            found.update(self._existing(keys))
+        return found
+
+    def _existing(self, keys: list[str]) -> Iterator[str]:
+        wanted: Any = {
+            self.table_name: {
+                "Keys": [{KEY: {"S": key}} for key in keys],
+                "ProjectionExpression": KEY,
+                "ConsistentRead": True,
+            }
+        }
+        while wanted:
+            response: BatchGetItemOutputTypeDef = self.dynamodb.batch_get_item(RequestItems=wanted)
+            for attributes in response["Responses"].get(self.table_name, []):
+                yield attributes[KEY]["S"]
+            # DynamoDB answers at most 16 MB at once and leaves the rest for another request.
+            wanted = response.get("UnprocessedKeys")
+
+    def _filter(self, source: str | None) -> dict[str, Any]:
+        if source is None:
+            return {"TableName": self.table_name}
+        return {
+            "TableName": self.table_name,
+            "FilterExpression": "data_source = :source",
+            "ExpressionAttributeValues": {":source": {"S": source}},
+        }
+
+
+def _item(attributes: Mapping[str, Any]) -> Item:
+    from boto3.dynamodb.types import TypeDeserializer
+
+    deserialize = TypeDeserializer().deserialize
+    return Item({name: _plain(deserialize(value)) for name, value in attributes.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Replace boto3's wrapper of binary values by the bytes in it."""
+    from boto3.dynamodb.types import Binary
+
+    match value:
+        case Binary():
+            content: bytes = value.value  # type: ignore[attr-defined]  # not in the stubs
+            return content
+        case dict():
+            return {name: _plain(member) for name, member in value.items()}
+        case list():
+            return [_plain(member) for member in value]
+        case set():
+            return {_plain(member) for member in value}
+        case _:
+            return value

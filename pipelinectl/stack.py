@@ -1,0 +1,72 @@
+"""Where things are: the outputs of the CloudFormation stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelinectl.errors import StackMissingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
+
+DEFAULT_STACK_NAME = "durable-pipeline"
+
+FUNCTION_ROLES = ("durable-pipeline", "validate", "transform", "store")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The resources of a deployed pipeline that the command line works on."""
+
+    name: str
+    queue_url: str
+    dead_letter_queue_url: str
+    table_name: str
+    durable_function_arn: str
+
+    @property
+    def durable_function_name(self) -> str:
+        """The function's name without qualifier, which stands for all of its versions."""
+        return self.durable_function_arn.split(":function:", 1)[-1].split(":", 1)[0]
+
+
+def function_name(stack_name: str, role: str) -> str:
+    """Name of the Lambda function that has `role` in the stack."""
+    return f"{stack_name}-{role}"
+
+
+def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
+    """Read the stack's outputs.
+
+    Raises:
+        StackMissingError: there is no such stack, or it lacks an output.
+    """
+    outputs = _outputs(cloudformation, name)
+    try:
+        return Stack(
+            name=name,
+            queue_url=outputs["DataProcessingQueueUrl"],
+            dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
+            table_name=outputs["ProcessedDataTable"],
+            durable_function_arn=outputs["DurableFunctionArn"],
+        )
+    except KeyError as error:
+        msg = f"stack '{name}' has no output {error}: deploy it again with this template.yaml"
+        raise StackMissingError(msg) from error
+
+
+def _outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
+    from botocore.exceptions import ClientError
+
+    try:
+        stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        msg = (
+            f"no stack '{name}' here: deploy it ('pipelinectl local up' does so locally), "
+            "or name another with --stack-name"
+        )
+        raise StackMissingError(msg) from error
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}

@@ -1,0 +1,114 @@
+"""A deployed stack without its functions, in moto, and the command line that finds it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from pipelinectl import dead_letters
+from pipelinectl.cli import app
+
+STACK_NAME = "test-stack"
+
+TEMPLATE: dict[str, Any] = {
+    "Resources": {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "in"}},
+        "Dead": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "dead"}},
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "TableName": "processed",
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "execution_id", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "execution_id", "KeyType": "HASH"}],
+            },
+        },
+    },
+    "Outputs": {
+        "DataProcessingQueueUrl": {"Value": {"Ref": "Queue"}},
+        "DeadLetterQueueUrl": {"Value": {"Ref": "Dead"}},
+        "ProcessedDataTable": {"Value": {"Ref": "Table"}},
+        "DurableFunctionArn": {
+            "Value": "arn:aws:lambda:us-east-1:123456789012:function:test-durable-pipeline:live"
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call of the command line left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The stack's resources, and `run` to call the command line on it."""
+
+    sqs: Any
+    table: Any
+    queue_url: str
+    dead_letter_queue_url: str
+
+    def run(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
+        """Call `pipelinectl` with `arguments`."""
+        result = CliRunner().invoke(app, ["--stack-name", STACK_NAME, *arguments], input=stdin)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    def bodies(self) -> list[str]:
+        """All messages in the queue, taken out of it."""
+        found: list[str] = []
+        while messages := self.receive(self.queue_url):
+            found += [message["Body"] for message in messages]
+        return found
+
+    def receive(self, url: str) -> list[Any]:
+        """What is visible in a queue now, at most 10."""
+        response = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        messages: list[Any] = response.get("Messages", [])
+        return messages
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "testing"),
+        ("AWS_SECRET_ACCESS_KEY", "testing"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(dead_letters, "LONG_POLL_SECONDS", 0)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def deployed(aws: None) -> Deployed:
+    boto3.client("cloudformation").create_stack(
+        StackName=STACK_NAME, TemplateBody=json.dumps(TEMPLATE)
+    )
+    sqs = boto3.client("sqs")
+    return Deployed(
+        sqs=sqs,
+        table=boto3.resource("dynamodb").Table("processed"),
+        queue_url=sqs.get_queue_url(QueueName="in")["QueueUrl"],
+        dead_letter_queue_url=sqs.get_queue_url(QueueName="dead")["QueueUrl"],
+    )

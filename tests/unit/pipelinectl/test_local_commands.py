@@ -1,0 +1,135 @@
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from localcloud.errors import LocalCloudError
+from localcloud.supervisor import ProcessStatus
+from pipelinectl import local
+from pipelinectl.cli import app
+from pipelinectl.errors import NotFoundError
+
+RUN = CliRunner()
+RUNNING = ProcessStatus("gateway", 42, "running", 4570, 1, 1_700_000_000.0)
+STOPPED = ProcessStatus("runner", None, "stopped", 4571, 0, None)
+
+
+def processes(monkeypatch: pytest.MonkeyPatch, *statuses: ProcessStatus) -> None:
+    monkeypatch.setattr("localcloud.supervisor.status", lambda _: list(statuses))
+
+
+def test_env_can_be_evaluated_by_a_shell_and_parsed_as_json(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOCALCLOUD_LAMBDA_PORT", "4999")
+
+    lines = RUN.invoke(app, ["local", "env"]).stdout.splitlines()
+    document = json.loads(RUN.invoke(app, ["local", "env", "--json"]).stdout)
+
+    exported = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+    assert exported == document
+    assert document["AWS_ENDPOINT_URL_LAMBDA"] == "http://127.0.0.1:4999"
+
+
+def test_status_is_0_when_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes(monkeypatch, RUNNING, STOPPED)
+
+    result = RUN.invoke(app, ["local", "status"])
+
+    assert result.exit_code == 0
+    assert "gateway" in result.stdout
+    assert "42" in result.stdout
+
+
+def test_status_is_1_when_nothing_runs_and_json_is_still_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes(monkeypatch, STOPPED)
+
+    result = RUN.invoke(app, ["local", "status", "--json"])
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)[0] == {
+        "name": "runner",
+        "pid": None,
+        "state": "stopped",
+        "port": 4571,
+        "restarts": 0,
+        "since": None,
+    }
+    assert "pipelinectl local up" in result.stderr
+
+
+def test_down_says_what_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localcloud.supervisor.down", lambda _: ["gateway", "runner"])
+
+    assert RUN.invoke(app, ["local", "down"]).stdout == "stopped gateway, runner\n"
+
+
+def test_killing_nothing_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localcloud.supervisor.kill", lambda *_: [])
+
+    result = RUN.invoke(app, ["local", "kill", "store"])
+
+    assert result.exit_code == 1
+    assert "nothing of 'store' runs now" in result.stderr
+
+
+def test_an_error_of_the_local_cloud_is_told_without_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise LocalCloudError("port 4566 is taken")
+
+    monkeypatch.setattr("localcloud.supervisor.down", refuse)
+
+    result = RUN.invoke(app, ["local", "down"])
+
+    assert (result.exit_code, result.stderr) == (1, "pipelinectl: port 4566 is taken\n")
+
+
+def test_up_starts_deploys_with_the_local_parameters_and_prints_the_outputs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deployed: dict[str, object] = {}
+
+    def deploy(_: object, **options: object) -> dict[str, str]:
+        deployed.update(options)
+        return {"DataProcessingQueueUrl": "http://q"}
+
+    monkeypatch.setattr("localcloud.supervisor.up", lambda _: None)
+    monkeypatch.setattr("localcloud.deploy.deploy", deploy)
+    processes(monkeypatch, RUNNING)
+    (tmp_path / "template.yaml").touch()
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+
+    result = RUN.invoke(app, ["--stack-name", "mine", "local", "up"])
+
+    assert result.exit_code == 0
+    assert result.stdout == "DataProcessingQueueUrl=http://q\n"
+    assert deployed["template"] == tmp_path / "template.yaml"
+    assert deployed["stack_name"] == "mine"
+    assert deployed["parameters"] == dict(local.LOCAL_PARAMETERS)
+    assert "gateway" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_a_missing_template_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"no template\.yaml in"):
+        local.find_template(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("function", "group"), [("store", "/aws/lambda/s-store"), ("other", "/aws/lambda/other")]
+)
+def test_functions_go_by_their_role_or_their_name(function: str, group: str) -> None:
+    assert local.log_groups("s", function)[0] == group
+
+
+def test_local_parameters_are_parameters_of_the_template() -> None:
+    template = (Path(__file__).parents[3] / "template.yaml").read_text()
+
+    assert [name for name in local.LOCAL_PARAMETERS if f"\n  {name}:\n" not in template] == []
