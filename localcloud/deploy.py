@@ -94,8 +94,14 @@ def _write_overlaid(settings: Settings, build: Path, parameters: Mapping[str, st
 
 def _ensure_bucket(settings: Settings) -> None:
     try:
-        aws.s3_client(settings).create_bucket(Bucket=_BUCKET)
-    except (BotoCoreError, ClientError) as error:
+        aws.s3_client(settings).create_bucket(
+            Bucket=_BUCKET,
+            CreateBucketConfiguration={"LocationConstraint": settings.region},  # type: ignore[typeddict-item]  # any region
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
+            raise
+    except BotoCoreError as error:
         raise LocalCloudError(
             f"The local cloud does not answer on {settings.aws_endpoint_url} ({error}): start it "
             "first, or set LOCALCLOUD_AWS_PORT to the port it uses."
