@@ -76,7 +76,10 @@ def test_wrong_records_are_dead_letters_with_every_reason(stack: Stack) -> None:
     assert len(json.loads(attributes["errors"]["StringValue"])) == 2
 
 
-@pytest.mark.parametrize("victim", ["validate", "transform", "store", "durable-pipeline", "runner"])
+VICTIMS = [f"{STACK}-{name}" for name in ("validate", "transform", "store", "durable-pipeline")]
+
+
+@pytest.mark.parametrize("victim", [*VICTIMS, "runner"])
 def test_nothing_is_lost_or_doubled_when_a_process_is_killed(stack: Stack, victim: str) -> None:
     stack.take_dead_letters()
     ids = stack.send([standard(data_source=f"{victim}-{n}") for n in range(200)])
