@@ -49,6 +49,8 @@ def _to_store(record: Record, transformed: StageAnswer) -> StageRecord:
         "body": record.body,
         "execution_id": record.execution_id,
         "message_id": record.id,
+        "sent_timestamp": record.sent_timestamp,
+        "by_producer": record.by_producer,
         "transformed": transformed.results[record.id]["data"],
         "processed_at": transformed.completed_at,
     }

@@ -110,7 +110,9 @@ def attributes(letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[s
         "receive_count": str(record.receive_count),
         "execution_id": record.execution_id,
         "failed_at": failed_at,
-        "original_attributes": json.dumps(record.attributes),
+        "original": json.dumps(
+            {"sent_timestamp": record.sent_timestamp, "message_attributes": record.attributes}
+        ),
     }
     return {
         name: {"DataType": "String", "StringValue": NOT_ALLOWED.sub("\ufffd", value) or "-"}

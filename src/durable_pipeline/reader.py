@@ -8,6 +8,8 @@ from typing import Any
 from durable_pipeline.records import Batch, Outcome, Record, body_size
 from shared import exact_json
 
+MAX_TIMESTAMP_DIGITS = 15
+
 MAX_BODY_BYTES = 400 * 1024
 """A longer body cannot become an item, which DynamoDB bounds at 400 KB."""
 
@@ -32,29 +34,37 @@ def read(event: Mapping[str, Any], environment: str) -> Batch:
 
 
 def _record(message: Mapping[str, Any], environment: str) -> Record:
-    attributes = message.get("attributes", {})
+    """The record of one message, with the identity that it has at every delivery.
+
+    Its ``execution_id`` is the attribute that a redriven message brings along, else the producer's
+    own ``record_id``, else the id that SQS gave the message.
+    """
+    record_id = _record_id(message["body"])
     return Record(
         id=message["messageId"],
-        execution_id=_execution_id(message, environment),
+        execution_id=_attribute(message, "execution_id")
+        or record_id
+        or f"{environment}-{message['messageId']}",
         body=message["body"],
-        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
-        receipt_handle=message.get("receiptHandle", ""),
+        sent_timestamp=_sent_timestamp(message),
+        receive_count=int(message["attributes"].get("ApproximateReceiveCount", 1)),
+        receipt_handle=message["receiptHandle"],
         attributes=message.get("messageAttributes", {}),
+        by_producer=record_id is not None,
     )
 
 
-def _execution_id(message: Mapping[str, Any], environment: str) -> str:
-    """The record's identity, the same at every delivery.
+def _attribute(message: Mapping[str, Any], name: str) -> str | None:
+    value = message.get("messageAttributes", {}).get(name, {}).get("stringValue")
+    return value if isinstance(value, str) else None
 
-    The attribute that a redriven message brings along, else the producer's own ``record_id``,
-    else the id that SQS gave the message.
-    """
-    attribute = message.get("messageAttributes", {}).get("execution_id", {})
-    return (
-        attribute.get("stringValue")
-        or _record_id(message["body"])
-        or f"{environment}-{message['messageId']}"
-    )
+
+def _sent_timestamp(message: Mapping[str, Any]) -> int:
+    """When the message was first sent: a redriven one brings the time along."""
+    first_sent = _attribute(message, "sent_timestamp") or ""
+    if first_sent.isascii() and first_sent.isdecimal() and len(first_sent) <= MAX_TIMESTAMP_DIGITS:
+        return int(first_sent)
+    return int(message["attributes"].get("SentTimestamp", 0))
 
 
 def _record_id(body: str) -> str | None:

@@ -11,14 +11,21 @@ from shared.contracts import Reason
 
 @dataclass(frozen=True)
 class Record:
-    """One message, as read. ``body`` is its JSON text, unparsed; ``id`` is its SQS message id."""
+    """One message, as read.
+
+    ``id`` is its SQS message id, ``body`` its JSON text, unparsed, ``sent_timestamp`` when its
+    producer sent it, in milliseconds since 1970. ``by_producer`` says that the producer chose its
+    ``execution_id``, so that another message may have the same.
+    """
 
     id: str
     execution_id: str
     body: str
+    sent_timestamp: int = 0
     receive_count: int = 1
     receipt_handle: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    by_producer: bool = False
 
 
 def body_size(record: Record) -> int:

@@ -30,12 +30,18 @@ class StageRecord(TypedDict):
 
     JSON travels as text because numbers must keep every digit: a JSON parser that makes floats
     of them, as Lambda's own does on the way in and out, would not give them back.
+
+    The store stage is also sent whose record it is: ``execution_id`` (the item's key),
+    ``message_id``, ``sent_timestamp`` (milliseconds since 1970), ``by_producer`` (the producer
+    chose the execution_id, so another message may have the same), and the transformed document.
     """
 
     id: str
     body: str
     execution_id: NotRequired[str]
     message_id: NotRequired[str]
+    sent_timestamp: NotRequired[int]
+    by_producer: NotRequired[bool]
     transformed: NotRequired[str]
     processed_at: NotRequired[str]
 

@@ -25,7 +25,7 @@ def letter(
     reason = {"type": "T", "message": message, "errors": errors or [message]}
     outcome: Outcome = {"outcome": "rejected", "stage": "validate", "reason": reason}  # type: ignore[typeddict-item]
     sent = {"color": {"stringValue": "red", "dataType": "String"}}
-    return DeadLetter(Record(name, f"x-{name}", body, 2, "r", sent), outcome)
+    return DeadLetter(Record(name, f"x-{name}", body, 1772354400000, 2, "r", sent), outcome)
 
 
 class FakeQueue:
@@ -61,7 +61,12 @@ def test_a_dead_letter_says_why_where_when_and_whose() -> None:
         "receive_count": "2",
         "execution_id": "x-m",
         "failed_at": "now",
-        "original_attributes": '{"color": {"stringValue": "red", "dataType": "String"}}',
+        "original": json.dumps(
+            {
+                "sent_timestamp": 1772354400000,
+                "message_attributes": {"color": {"stringValue": "red", "dataType": "String"}},
+            }
+        ),
     }
 
 

@@ -25,7 +25,7 @@ class FakeQueue:
 
 
 def records(count: int) -> list[Record]:
-    return [Record(str(n), str(n), "{}", n + 1, f"receipt-{n}") for n in range(count)]
+    return [Record(str(n), str(n), "{}", 0, n + 1, f"receipt-{n}") for n in range(count)]
 
 
 def test_the_delay_grows_with_the_receive_count_up_to_a_bound() -> None:
