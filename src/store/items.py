@@ -44,6 +44,7 @@ def item_of(record: StageRecord, stored_at: str, time_to_live_in_days: int) -> I
     attributes = {
         "execution_id": record["execution_id"],
         "message_id": record["message_id"],
+        "sent_timestamp": record["sent_timestamp"],
         "data_source": transformed["data_source"],
         "processing_type": transformed["processing_type"],
         "original_data": exact_json.loads(record["body"]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 BATCH_ITEMS = 25
 # BatchWriteItem takes 25 items and 16 MB; 25 items of 400 KB are less than that:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+
+CONCURRENT_PUTS = 8
+
+# No item yet, or one that was sent earlier. Two sent in the same millisecond are ordered by their
+# message ids, so that whichever comes last, the same one stays.
+IS_NEWEST = (
+    "attribute_not_exists(execution_id) OR sent_timestamp < :sent_timestamp "
+    "OR (sent_timestamp = :sent_timestamp AND message_id <= :message_id)"
+)
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -57,6 +67,36 @@ class WriteError:
         """Whether the same request may succeed a moment later."""
         return self.type in PASSING
 
+    @classmethod
+    def of(cls, error: ClientError | BotoCoreError) -> WriteError:
+        """The error of a request that failed as a whole."""
+        if isinstance(error, ClientError):
+            return cls(error.response["Error"]["Code"], str(error))
+        return cls(type(error).__name__, str(error))
+
+
+UNPROCESSED = WriteError("UnprocessedItems", "DynamoDB left the item for want of throughput")
+
+Attempt = Callable[[Sequence[Item]], tuple[list[Item], WriteError]]
+"""Sends items once; answers those that were not written, and the error they were left with."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """An item to write; ``contested`` if another message may claim the same key."""
+
+    item: Item
+    contested: bool
+
+    @property
+    def key(self) -> str:
+        """The key of the item."""
+        return key_of(self.item)
+
+    def age(self) -> tuple[int, str]:
+        """Orders the writes of one key as `IS_NEWEST` does: the greatest is the newest."""
+        return int(self.item["sent_timestamp"]["N"]), self.item["message_id"]["S"]
+
 
 class Table:
     """The table of processed data. One instance serves one execution environment."""
@@ -79,22 +119,20 @@ class Table:
     ) -> list[Result]:
         """Write one item per record within about ``seconds``.
 
-        The result of a record is ok only if DynamoDB accepted its item. Items that DynamoDB keeps
-        refusing for want of throughput come back as failed, those it cannot hold as rejected.
-        Records with the same execution_id are one item: the last one's.
+        The result of a record is ok only if DynamoDB accepted its item, or has a newer one of the
+        same execution_id. Items that DynamoDB keeps refusing for want of throughput come back as
+        failed, those it cannot hold as rejected.
         """
         deadline = self._clock() + seconds
-        items, results = self._items(records, stored_at)
-        errors: dict[str, WriteError] = {}
-        for batch in batches(list(items.values())):
-            errors |= self._write(batch, deadline)
+        writes, results = self._writes(records, stored_at)
+        errors = self._write_all(writes.values(), deadline)
         return [results.get(record["id"]) or _verdict(record, errors) for record in records]
 
-    def _items(
+    def _writes(
         self, records: Sequence[StageRecord], stored_at: str
-    ) -> tuple[dict[str, Item], dict[str, Result]]:
-        """The items by key, and the results of the records that DynamoDB cannot hold."""
-        items: dict[str, Item] = {}
+    ) -> tuple[dict[str, Write], dict[str, Result]]:
+        """The newest write for each key, and the results of what DynamoDB cannot hold."""
+        writes: dict[str, Write] = {}
         unstorable: dict[str, Result] = {}
         for record in records:
             try:
@@ -102,43 +140,77 @@ class Table:
             except InvalidRecord as invalid:
                 unstorable[record["id"]] = rejected(record["id"], invalid.reason)
             else:
-                items[key_of(item)] = item
-        return items, unstorable
+                write = Write(item, contested=record["by_producer"])
+                writes[write.key] = max(write, writes.get(write.key, write), key=Write.age)
+        return writes, unstorable
 
-    def _write(self, batch: Sequence[Item], deadline: float) -> dict[str, WriteError]:
-        """Write ``batch``; the items that were not written, by key, with the error."""
+    def _write_all(self, writes: Collection[Write], deadline: float) -> dict[str, WriteError]:
+        """Carry out ``writes``; of those that failed the error, by key.
+
+        An item under an id of the producer's choice must not replace a newer one, so it needs a
+        request of its own with a condition. An id made of the message's can only meet itself.
+        """
+        errors: dict[str, WriteError] = {}
+        for batch in batches([write.item for write in writes if not write.contested]):
+            errors |= self._persist(batch, deadline, self._put_batch)
+        contested = [[write.item] for write in writes if write.contested]
+        with ThreadPoolExecutor(CONCURRENT_PUTS) as pool:
+            for failures in pool.map(
+                lambda batch: self._persist(batch, deadline, self._put_newest), contested
+            ):
+                errors |= failures
+        return errors
+
+    def _persist(
+        self, batch: Sequence[Item], deadline: float, attempt: Attempt
+    ) -> dict[str, WriteError]:
+        """Repeat ``attempt`` while that may help; the items not written, by key, with the error."""
         pause = FIRST_PAUSE
         while True:
-            batch, error = self._attempt(batch)
+            batch, error = attempt(batch)
             if error.type == "ValidationException" and len(batch) > 1:
                 # One item that DynamoDB finds wrong fails the request; its neighbours are fine.
-                return self._write_one_by_one(batch, deadline)
+                return self._persist_one_by_one(batch, deadline, attempt)
             if not batch or not error.passes or self._clock() + pause > deadline:
                 return {key_of(item): error for item in batch}
             self._sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _write_one_by_one(self, batch: Sequence[Item], deadline: float) -> dict[str, WriteError]:
+    def _persist_one_by_one(
+        self, batch: Sequence[Item], deadline: float, attempt: Attempt
+    ) -> dict[str, WriteError]:
         errors: dict[str, WriteError] = {}
         for item in batch:
-            errors |= self._write([item], deadline)
+            errors |= self._persist([item], deadline, attempt)
         return errors
 
-    def _attempt(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
-        """The items of ``batch`` that were not written, and why."""
+    def _put_batch(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
         name = self._settings.table_name
         puts: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in batch]
         try:
             response = self._client.batch_write_item(RequestItems={name: puts})
-        except ClientError as error:
-            return list(batch), WriteError(error.response["Error"]["Code"], str(error))
-        except BotoCoreError as error:
-            return list(batch), WriteError(type(error).__name__, str(error))
+        except (ClientError, BotoCoreError) as error:
+            return list(batch), WriteError.of(error)
         unprocessed = response.get("UnprocessedItems", {}).get(name, [])
-        unwritten: list[Item] = [request["PutRequest"]["Item"] for request in unprocessed]
-        return unwritten, WriteError(
-            "UnprocessedItems", "DynamoDB left the item for want of throughput"
-        )
+        return [request["PutRequest"]["Item"] for request in unprocessed], UNPROCESSED
+
+    def _put_newest(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
+        (item,) = batch
+        try:
+            self._client.put_item(
+                TableName=self._settings.table_name,
+                Item=item,
+                ConditionExpression=IS_NEWEST,
+                ExpressionAttributeValues={
+                    ":sent_timestamp": item["sent_timestamp"],
+                    ":message_id": item["message_id"],
+                },
+            )
+        except (ClientError, BotoCoreError) as error:
+            if WriteError.of(error).type == "ConditionalCheckFailedException":
+                return [], UNPROCESSED  # a newer one is there, which is as good as written
+            return [item], WriteError.of(error)
+        return [], UNPROCESSED
 
 
 def batches(items: Sequence[Item]) -> Iterator[list[Item]]:

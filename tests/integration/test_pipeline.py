@@ -128,6 +128,31 @@ def test_the_same_record_delivered_twice_is_one_item(pipeline: Pipeline) -> None
     assert sorted(pipeline.items) == ["mine", "test-m-1"]
 
 
+def test_an_older_message_that_comes_late_does_not_replace_a_newer_one(pipeline: Pipeline) -> None:
+    old = sqs_message(standard(record_id="mine", version=1), "m-1")
+    new = sqs_message(standard(record_id="mine", version=2), "m-2")
+    new["attributes"]["SentTimestamp"] = str(int(old["attributes"]["SentTimestamp"]) + 1)
+
+    for message in (new, old):
+        assert pipeline.process(sqs_event(message))["batchItemFailures"] == []
+
+    assert pipeline.items["mine"]["original_data"]["version"] == 2
+
+
+def test_a_redriven_message_is_as_old_as_it_was_first_sent(pipeline: Pipeline) -> None:
+    redriven = {
+        "execution_id": {"stringValue": "mine", "dataType": "String"},
+        "sent_timestamp": {"stringValue": "1", "dataType": "Number"},
+    }
+    new = sqs_message(standard(record_id="mine", version=2), "m-2")
+    old = sqs_message(standard(record_id="mine", version=1), "m-3", attributes=redriven)
+
+    for message in (new, old):
+        pipeline.process(sqs_event(message))
+
+    assert pipeline.items["mine"]["original_data"]["version"] == 2
+
+
 def test_a_redriven_message_keeps_its_execution_id(pipeline: Pipeline) -> None:
     attributes = {"execution_id": {"stringValue": "kept", "dataType": "String"}}
 

@@ -21,6 +21,8 @@ def record(document: str = "{}", **more: str) -> StageRecord:
     return {
         "id": "m-1",
         "message_id": "m-1",
+        "sent_timestamp": 1,
+        "by_producer": False,
         "execution_id": "x",
         "body": document,
         "transformed": transformed,

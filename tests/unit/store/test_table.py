@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 
 from shared.contracts import StageRecord
 from store.settings import Settings
-from store.table import Table
+from store.table import Table, Write
 from tests.events import STANDARD
 
 SETTINGS = Settings("table", 0)
 NOW = "2026-03-01T00:00:00.000000Z"
 
 
-def record(key: str, execution_id: str | None = None) -> StageRecord:
+def record(key: str, execution_id: str | None = None, sent: int = 1) -> StageRecord:
     return {
         "id": key,
         "message_id": key,
+        "sent_timestamp": sent,
+        "by_producer": execution_id is not None,
         "execution_id": execution_id or key,
         "body": "{}",
         "transformed": json.dumps(STANDARD),
@@ -36,6 +38,16 @@ class FakeDynamoDB:
         self.items: dict[str, Any] = {}
         self.requests = 0
 
+    def put_item(self, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803
+        """Put one item, on the condition that IS_NEWEST says."""
+        self.requests += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        key = Item["execution_id"]["S"]
+        if key in self.items and age(self.items[key]) > age(Item):
+            raise client_error("ConditionalCheckFailedException")
+        self.items[key] = Item
+
     def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         self.requests += 1
         if self.errors:
@@ -44,9 +56,14 @@ class FakeDynamoDB:
         keys = [put["PutRequest"]["Item"]["execution_id"]["S"] for put in puts]
         if self.poison in keys:
             raise client_error("ValidationException")
-        self.items |= dict(zip(keys, puts[: self.room], strict=False))
+        items = [put["PutRequest"]["Item"] for put in puts[: self.room]]
+        self.items |= dict(zip(keys, items, strict=False))
         left = puts[self.room :]
         return {"UnprocessedItems": {name: left} if left else {}}
+
+
+def age(item: dict[str, Any]) -> tuple[int, str]:
+    return Write(item, contested=True).age()
 
 
 def client_error(code: str) -> ClientError:
@@ -125,11 +142,25 @@ def test_a_record_that_dynamodb_cannot_hold_is_rejected_and_not_sent() -> None:
     assert list(client.items) == ["b"]
 
 
-def test_two_records_of_one_execution_id_are_one_item() -> None:
+@given(st.permutations([("a", 1), ("b", 3), ("c", 2), ("d", 3)]), st.integers(1, 4))
+def test_of_two_records_of_one_execution_id_the_newest_stays_in_whatever_order_they_come(
+    order: list[tuple[str, int]], size: int
+) -> None:
     client = FakeDynamoDB()
+    records = [record(key, "same", sent) for key, sent in order]
 
-    assert outcomes(client, record("a", "same"), record("b", "same")) == {"a": "ok", "b": "ok"}
-    assert list(client.items) == ["same"]
+    for start in range(0, len(records), size):
+        verdicts = outcomes(client, *records[start : start + size])
+        assert set(verdicts.values()) == {"ok"}
+
+    assert client.items["same"]["message_id"] == {"S": "d"}
+
+
+def test_a_contested_item_is_tried_again_as_any_other() -> None:
+    client = FakeDynamoDB(client_error("ThrottlingException"))
+
+    assert outcomes(client, record("a", "mine")) == {"a": "ok"}
+    assert client.requests == 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 25, 26, 100])
