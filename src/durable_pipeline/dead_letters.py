@@ -26,6 +26,8 @@ MAX_BATCH_ENTRIES = 10
 MAX_TEXT = 1024
 MAX_ERRORS_TEXT = 8 * 1024
 
+ESSENTIAL_ATTRIBUTES = ("stage", "error_type", "execution_id", "original_message_id")
+
 NOT_ALLOWED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What SQS refuses in a message: https://www.w3.org/TR/REC-xml/#charsets"""
 
@@ -48,18 +50,29 @@ def send(
 ) -> list[str]:
     """Send ``letters``; the ids of the records whose dead letter the queue has accepted."""
     entries = [
-        {
-            "Id": str(index),
-            "MessageBody": letter.record.body,
-            "MessageAttributes": attributes(letter, execution_arn, failed_at),
-        }
-        for index, letter in enumerate(letters)
+        _entry(index, letter, execution_arn, failed_at) for index, letter in enumerate(letters)
     ]
+    fitting = [entry for entry in entries if message_size(entry) <= MAX_MESSAGE_BYTES]
+    if len(fitting) < len(entries):
+        logger.warning("%d dead letters too large; SQS moves them", len(entries) - len(fitting))
     return [
         letters[int(entry_id)].record.id
-        for batch in batches(entries)
+        for batch in batches(fitting)
         for entry_id in _send_batch(client, queue_url, batch)
     ]
+
+
+def _entry(index: int, letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[str, Any]:
+    """A message for SendMessageBatch; where it would be too large, with fewer attributes.
+
+    One that is too large even so stays in its queue, whose own redrive policy moves it in the end:
+    without a reason, but with every byte of its body.
+    """
+    values = attributes(letter, execution_arn, failed_at)
+    entry = {"Id": str(index), "MessageBody": letter.record.body, "MessageAttributes": values}
+    if message_size(entry) > MAX_MESSAGE_BYTES:
+        entry["MessageAttributes"] = {name: values[name] for name in ESSENTIAL_ATTRIBUTES}
+    return entry
 
 
 def _send_batch(client: SQSClient, queue_url: str, entries: Sequence[Any]) -> list[str]:
@@ -111,7 +124,8 @@ def attributes(letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[s
         "execution_id": record.execution_id,
         "failed_at": failed_at,
         "original": json.dumps(
-            {"sent_timestamp": record.sent_timestamp, "message_attributes": record.attributes}
+            {"sent_timestamp": record.sent_timestamp, "message_attributes": record.attributes},
+            ensure_ascii=False,  # escaped, attributes near their limit would no longer fit
         ),
     }
     return {

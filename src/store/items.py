@@ -22,6 +22,7 @@ Item = Mapping[str, AttributeValue]
 MAX_ITEM_BYTES = 400 * 1024
 MAX_DEPTH = 32
 MAX_KEY_BYTES = 2048
+MAX_NAME_BYTES = 64 * 1024 - 1
 MAX_DIGITS = 38
 MIN_EXPONENT, MAX_EXPONENT = -130, 125
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -62,6 +63,10 @@ def _expiry(stored_at: str, days: int) -> int:
 
 
 def _attribute(name: str, value: Any) -> AttributeValue:
+    for key in _keys(value):
+        if not 0 < len(key.encode()) <= MAX_NAME_BYTES:
+            length = f"{len(key.encode())} bytes; DynamoDB takes 1 to {MAX_NAME_BYTES}"
+            raise _not_storable(f"{name} has a key of {length}")
     for number in _numbers(value):
         if not holds(number):
             text = _shortened(number)
@@ -106,6 +111,15 @@ def _numbers(value: Any) -> list[Decimal | int]:
             return [number for nested in value.values() for number in _numbers(nested)]
         case list():
             return [number for nested in value for number in _numbers(nested)]
+    return []
+
+
+def _keys(value: Any) -> list[str]:
+    match value:
+        case dict():
+            return [*value, *(key for nested in value.values() for key in _keys(nested))]
+        case list():
+            return [key for nested in value for key in _keys(nested)]
     return []
 
 

@@ -1,0 +1,139 @@
+"""What producers can send: each gets one clear rejection and disturbs nobody."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.events import STANDARD, sqs_event, sqs_message, standard
+from tests.integration.conftest import Pipeline
+
+MIB = 1024 * 1024
+
+
+def with_field(text: str) -> str:
+    """A standard record with one more field, written as given."""
+    return f'{json.dumps(STANDARD)[:-1]}, "x": {text}}}'
+
+
+S3_EVENT = {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": "a"}}}]}
+SNS_ENVELOPE = {"Type": "Notification", "Message": json.dumps(STANDARD), "TopicArn": "arn"}
+
+REJECTED = {
+    "empty": ("", "InvalidJson", "Expecting value"),
+    "blank": (" \n", "InvalidJson", "Expecting value"),
+    "text": ("hello", "InvalidJson", "Expecting value"),
+    "half a document": ('{"data_source": "a"', "InvalidJson", "not JSON"),
+    "two documents": (json.dumps(STANDARD) * 2, "InvalidJson", "Extra data"),
+    "single quotes": (str(STANDARD), "InvalidJson", "double quotes"),
+    "deep nesting": (with_field("[" * 100_000), "InvalidJson", "nested too deeply"),
+    "deep objects": (with_field('{"a":' * 50_000), "InvalidJson", "nested too deeply"),
+    "nesting too deep to store": (with_field("[" * 50 + "]" * 50), "NotStorable", "levels deep"),
+    "huge integer": (with_field("9" * 100_000), "InvalidJson", "digits"),
+    "39 digits": (with_field("9" * 39), "NotStorable", "hold exactly"),
+    "huge exponent": (with_field("1e999999999999999999999"), "InvalidJson", "exponent"),
+    "large exponent": (with_field("1e1000"), "NotStorable", "hold exactly"),
+    "NaN": (with_field("NaN"), "InvalidJson", "NaN"),
+    "Infinity": (with_field("-Infinity"), "InvalidJson", "Infinity"),
+    "duplicate keys": (with_field('1, "x": 2'), "InvalidJson", "twice"),
+    "lone surrogate": (with_field('"\\ud800"'), "InvalidJson", "surrogate"),
+    "lone surrogate as a key": (with_field('{"\\udc00": 1}'), "InvalidJson", "surrogate"),
+    "NUL in the source": (standard(data_source="a\0b"), "ValidationError", "data_source"),
+    "an array": ("[1, 2]", "ValidationError", "must be object"),
+    "null": ("null", "ValidationError", "must be object"),
+    "a number": ("42", "ValidationError", "must be object"),
+    "wrong types": ('{"data_source": 1, "processing_type": []}', "ValidationError", "must be"),
+    "no fields": ("{}", "ValidationError", "data_source, processing_type"),
+    "an unknown type": (standard(processing_type="nope"), "UnknownProcessingType", "'nope'"),
+    "a path as type": (standard(processing_type="../base"), "UnknownProcessingType", "../base"),
+    "a method as type": (standard(processing_type="__class__"), "UnknownProcessingType", "class"),
+    "an unusable record_id": (standard(record_id=""), "ValidationError", "record_id"),
+    "a long record_id": (standard(record_id="x" * 257), "ValidationError", "record_id"),
+    "an S3 event look-alike": (json.dumps(S3_EVENT), "ValidationError", "data_source"),
+    "an SNS look-alike": (json.dumps(SNS_ENVELOPE), "ValidationError", "data_source"),
+    "1 MiB": (standard(text="x" * (MIB - 5000)), "RecordTooLarge", "bytes"),
+    "1 MiB of quotes": (standard(text='"' * (MIB // 4)), "RecordTooLarge", "bytes"),
+    "an item over 400 KB": (standard(text="x" * 210_000), "NotStorable", "DynamoDB takes 409600"),
+    "an empty key": (with_field('{"": 1}'), "NotStorable", "a key of 0 bytes"),
+    "a very long key": (standard(**{"k" * 70_000: 1}), "NotStorable", "a key of 70000 bytes"),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_wrong_input_gets_one_clear_rejection_and_disturbs_nobody(
+    pipeline: Pipeline, case: str
+) -> None:
+    body, error_type, says = REJECTED[case]
+    neighbours = [sqs_message(standard(), "left"), sqs_message(standard(), "right")]
+
+    response = pipeline.process(sqs_event(neighbours[0], sqs_message(body, "wrong"), neighbours[1]))
+
+    assert response["summary"] == {"stored": 2, "dead_letters": 1, "back_to_queue": 0}
+    assert sorted(pipeline.items) == ["test-left", "test-right"]
+    (letter,) = pipeline.dead_letters
+    assert letter["error_type"] == error_type
+    assert says in letter["error_message"]
+    assert letter["body"] == body
+
+
+ACCEPTED: dict[str, Any] = {
+    "unknown fields": {"anything": [1, {"goes": None}]},
+    "prototype-like keys": {"__proto__": {"x": 1}, "constructor": "y", "__class__": "z"},
+    "NUL in a free field": {"x": "a\0b"},
+    "emoji and combining marks": {"x": "\U0001f469\u200d\U0001f4bb e\u0301"},
+    "dots and dollars in keys": {"a.b": 1, "$c": 2, "d e": 3},
+    "the largest number": {"x": int("9" * 38)},
+    "nesting just shallow enough": {"x": json.loads("[" * 31 + "]" * 31)},
+    "a look-alike of our own attributes": {"execution_id": "x", "stored_at": "never"},
+    "200 KB of text": {"x": "y" * 190_000},
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_unusual_input_that_can_be_stored_is_stored_as_it_is(pipeline: Pipeline, case: str) -> None:
+    response = pipeline.process(sqs_event(sqs_message(standard(**ACCEPTED[case]), "m-1")))
+
+    assert response["summary"]["stored"] == 1
+    assert pipeline.items["test-m-1"]["original_data"] == STANDARD | ACCEPTED[case]
+
+
+def test_message_attributes_at_their_limit_reach_the_dead_letter(pipeline: Pipeline) -> None:
+    attributes = {
+        f"name{n}": {"stringValue": "\u00e4" * 20_000, "dataType": "String"} for n in range(10)
+    }
+
+    pipeline.process(sqs_event(sqs_message("wrong", "m-1", attributes=attributes)))
+
+    (letter,) = pipeline.dead_letters
+    assert json.loads(letter["original"])["message_attributes"] == attributes
+
+
+def test_a_large_dead_letter_is_sent_with_fewer_attributes(pipeline: Pipeline) -> None:
+    body = "x" * (MIB - 500)
+
+    pipeline.process(sqs_event(sqs_message(body, "m-1")))
+
+    (letter,) = pipeline.dead_letters
+    assert letter["body"] == body
+    assert letter["error_type"] == "RecordTooLarge"
+    assert "errors" not in letter
+
+
+def test_a_dead_letter_too_large_for_the_queue_leaves_its_record_in_it(pipeline: Pipeline) -> None:
+    body = "x" * (MIB - 50)
+
+    response = pipeline.process(sqs_event(sqs_message(body, "m-1")))
+
+    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    assert pipeline.dead_letters == []
+
+
+@pytest.mark.parametrize("attribute", ["", "not a number", "-1", "9" * 50, "\u0663"])
+def test_a_forged_send_time_is_ignored(pipeline: Pipeline, attribute: str) -> None:
+    forged = {"sent_timestamp": {"stringValue": attribute, "dataType": "String"}}
+
+    pipeline.process(sqs_event(sqs_message(standard(), "m-1", attributes=forged)))
+
+    assert pipeline.items["test-m-1"]["sent_timestamp"] == 1772354400000
