@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
 from durable_pipeline.chain import process_chunk
 from durable_pipeline.deadline import Deadline
-from durable_pipeline.records import Outcomes, Record, body_size
+from durable_pipeline.records import STORED, Outcomes, Record, body_size
 from durable_pipeline.settings import Settings
 
 MAX_CHUNK_RECORDS = 100
@@ -35,22 +36,43 @@ def _process_in_parallel(
 ) -> Outcomes:
     def branch(
         branch_context: DurableContext, chunk: Sequence[Record], index: int, _all: object
-    ) -> Outcomes:
+    ) -> ChunkResult:
         deadline = _deadline(branch_context, settings)
         if index >= MAX_CONCURRENT_CHUNKS:
             deadline.ask(branch_context)  # it has waited for its turn, nobody knows how long
-        return process_chunk(branch_context, chunk, settings, deadline, f"chunk-{index + 1} ")
+        prefix = f"chunk-{index + 1} "
+        return _result(process_chunk(branch_context, chunk, settings, deadline, prefix))
 
     config: MapConfig[Sequence[Record]] = MapConfig(
         max_concurrency=MAX_CONCURRENT_CHUNKS,
         completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
         nesting_type=NestingType.FLAT,  # one operation less per chunk
     )
-    result: BatchResult[Outcomes] = context.map(chunks, branch, name="chunks", config=config)
+    result: BatchResult[ChunkResult] = context.map(chunks, branch, name="chunks", config=config)
     # A chunk contains its own failures; one that raises all the same must fail the execution,
     # so that its messages come back, instead of passing for processed.
     result.throw_if_error()
-    return {k: v for outcomes in result.get_results() for k, v in outcomes.items()}
+    pairs = zip(chunks, result.get_results(), strict=True)
+    return {key: outcome for pair in pairs for key, outcome in _outcomes(*pair).items()}
+
+
+class ChunkResult(TypedDict):
+    """A chunk's outcomes as they are checkpointed: by the byte, so what was stored is a number."""
+
+    stored: int
+    others: Outcomes
+
+
+def _result(outcomes: Outcomes) -> ChunkResult:
+    others = {key: value for key, value in outcomes.items() if value["outcome"] != "stored"}
+    return {"stored": len(outcomes) - len(others), "others": others}
+
+
+def _outcomes(chunk: Sequence[Record], result: ChunkResult) -> Outcomes:
+    outcomes = {record.id: STORED for record in chunk} | result["others"]
+    if len(outcomes) != result["stored"] + len(result["others"]):
+        raise ValueError(f"a chunk of {len(chunk)} records has the outcomes of {result['stored']}")
+    return outcomes
 
 
 def _deadline(context: DurableContext, settings: Settings) -> Deadline:

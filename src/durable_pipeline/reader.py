@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from durable_pipeline.records import Batch, Outcome, Record, body_size
@@ -22,15 +22,26 @@ def read(event: Mapping[str, Any], environment: str) -> Batch:
     Raises:
         ValueError: the event is none of SQS's, which only an invocation by hand can cause.
     """
-    messages = event.get("Records")
-    if not isinstance(messages, list):
-        raise ValueError(  # noqa: TRY004 - the value is wrong, whatever its type
-            "the event has no 'Records'; invoke the function with an SQS event, "
-            "or send the message to the queue"
-        )
-    records = [_record(message, environment) for message in messages]
+    # SQS may deliver a message twice in one batch; the later receipt handle is the one that counts.
+    records = {
+        message["messageId"]: _record(message, environment) for message in _messages(event)
+    }.values()
     unreadable = {r.id: _too_large(r) for r in records if body_size(r) > MAX_BODY_BYTES}
-    return Batch(records, unreadable)
+    return Batch(list(records), unreadable)
+
+
+def _messages(event: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    match event:
+        case {"Records": [*messages]} if all(_is_of_sqs(message) for message in messages):
+            return messages
+    raise ValueError(
+        "the event is not one of SQS's, an object with 'Records' of eventSource aws:sqs; "
+        "invoke the function with such an event, or send the message to the queue"
+    )
+
+
+def _is_of_sqs(message: object) -> bool:
+    return isinstance(message, dict) and message.get("eventSource") == "aws:sqs"
 
 
 def _record(message: Mapping[str, Any], environment: str) -> Record:

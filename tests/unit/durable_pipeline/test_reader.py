@@ -61,6 +61,18 @@ def test_a_body_that_cannot_become_an_item_is_rejected_here() -> None:
     assert "819200 bytes" in batch.unreadable["large"]["reason"]["message"]  # type: ignore[index]
 
 
-def test_an_event_without_records_says_what_to_send() -> None:
-    with pytest.raises(ValueError, match="invoke the function with an SQS event"):
-        read({"detail": {}}, "dev")
+@pytest.mark.parametrize(
+    "event", [{}, {"detail": {}}, {"Records": "x"}, {"Records": [{"eventSource": "aws:s3"}]}]
+)
+def test_an_event_that_is_none_of_sqs_says_what_to_send(event: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="send the message to the queue"):
+        read(event, "dev")
+
+
+def test_a_message_delivered_twice_in_a_batch_is_one_record() -> None:
+    first, second = sqs_message("{}", "m-1"), sqs_message("{}", "m-1")
+    second["receiptHandle"] = "newer"
+
+    (record,) = read(sqs_event(first, second), "dev").all_records
+
+    assert record.receipt_handle == "newer"
