@@ -58,6 +58,10 @@ test: setup ## Run the tests: unit, integration, end to end on a local cloud of 
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/integration
 	@$(BIN)/python -m pytest tests/e2e
 
+.PHONY: chaos
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES)
+	@$(BIN)/python -m pytest -s tests/chaos
+
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests
 
@@ -65,7 +69,7 @@ check: setup lint test ## All that CI checks: format, lint, types, template, tes
 lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
-	@$(BIN)/mypy src pipelinectl localcloud tests
+	@$(BIN)/mypy src pipelinectl localcloud faults tests
 	@$(BIN)/cfn-lint template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 

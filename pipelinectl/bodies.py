@@ -14,6 +14,8 @@ from pipelinectl.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pipelinectl.message_attributes import Attributes
+
 # One message, and all messages of one SendMessageBatch together, hold at most 1 MiB.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BYTES = 1_048_576
@@ -36,6 +38,11 @@ class Body:
     def size(self) -> int:
         """Bytes that SQS counts."""
         return len(self.text.encode())
+
+    @property
+    def attributes(self) -> Attributes:
+        """What is sent as it is has no message attributes."""
+        return {}
 
 
 def from_lines(content: bytes, name: str) -> Iterator[Body]:

@@ -1,29 +1,20 @@
-"""Read the dead-letter queue and leave it as it was."""
+"""Dead letters: what they say of themselves, and which of them are wanted."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from pipelinectl import exact_json
+from pipelinectl import exact_json, identity, message_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from mypy_boto3_sqs.client import SQSClient
-    from mypy_boto3_sqs.literals import QueueAttributeNameType
-    from mypy_boto3_sqs.type_defs import MessageTypeDef
-
-# Long enough to look at a few thousand messages, short enough that a reader that was killed
-# hides them from nobody for long.
-_HIDDEN_SECONDS = 20
-# A receive that waits asks all of SQS's servers, one that does not asks a sample of them.
-LONG_POLL_SECONDS = 1
-_MAX_ENTRIES = 10  # of one receive or batch request
-_STALE_RECEIVES = 3
+    from pipelinectl.message_attributes import Attributes
 
 UNKNOWN = "unknown"
 
@@ -32,59 +23,112 @@ UNKNOWN = "unknown"
 class DeadLetter:
     """A message in the dead-letter queue.
 
-    `attributes` are its message attributes as text: `stage`, `error_type`, `error_message` and
-    so on. A message that SQS itself moved there has none of them.
+    The pipeline's own say why they are there, in message attributes. One that SQS itself moved
+    there has its producer's attributes only, and says nothing. `sent_timestamp` is in ms;
+    `max_receives` is what the redrive policy allows, None where that is not known.
     """
 
     message_id: str
     receipt_handle: str
     body: str
-    attributes: Mapping[str, str]
-    sent_at: datetime
+    message_attributes: Attributes
+    sent_timestamp: int
+    max_receives: int | None = None
+
+    @cached_property
+    def attributes(self) -> Mapping[str, str]:
+        """Its message attributes as text, without binary ones."""
+        return message_attributes.texts(self.message_attributes)
+
+    @cached_property
+    def original(self) -> Mapping[str, Any] | None:
+        """What the pipeline kept of the producer's message; None if SQS itself moved it here."""
+        if "error_type" not in self.attributes:
+            return None
+        try:
+            original = exact_json.parse(self.attributes.get("original", ""))
+        except exact_json.NotJsonError:
+            return None
+        return original if isinstance(original, dict) else None
+
+    @property
+    def producers_attributes(self) -> Attributes:
+        """The message attributes that its producer gave it."""
+        if self.original is None:
+            return self.message_attributes
+        producers = self.original.get("message_attributes")
+        return message_attributes.from_event(producers if isinstance(producers, dict) else {})
+
+    @property
+    def first_sent(self) -> int:
+        """When the record was sent for the first time, in ms."""
+        if self.original is None:
+            return identity.first_sent(self.attributes, self.sent_timestamp)
+        sent = self.original.get("sent_timestamp")
+        return int(sent) if isinstance(sent, Decimal) else self.sent_timestamp
 
     @property
     def stage(self) -> str:
         """The stage that rejected or failed the record."""
-        return self.attributes.get("stage", UNKNOWN)
+        return self._said("stage", UNKNOWN)
 
     @property
     def error_type(self) -> str:
         """The kind of error, to group by."""
-        return self.attributes.get("error_type", UNKNOWN)
+        return self._said("error_type", UNKNOWN)
 
     @property
     def error_message(self) -> str:
         """The reason as a sentence."""
-        return self.attributes.get("error_message", "")
+        if self.original is not None:
+            return self._said("error_message", "")
+        times = "" if self.max_receives is None else f" after {self.max_receives} receives"
+        return f"moved by the queue's redrive policy{times}: its execution ended as a whole"
 
     @property
     def errors(self) -> tuple[str, ...]:
         """Every single reason, where there are several."""
         try:
-            errors = exact_json.parse(self.attributes.get("errors", "[]"))
+            errors = exact_json.parse(self._said("errors", "[]"))
         except exact_json.NotJsonError:
             return ()
         return tuple(map(str, errors)) if isinstance(errors, list) else ()
 
     @property
     def execution_id(self) -> str | None:
-        """Identity of the record, the same in each of its deliveries."""
-        return self.attributes.get("execution_id")
+        """Identity of the record, the same in each of its deliveries; None: by its message id."""
+        return self.attributes.get(identity.EXECUTION_ID) or identity.record_id(self.body)
+
+    @property
+    def original_message_id(self) -> str:
+        """The id that the message had in the queue."""
+        return self._said("original_message_id", self.message_id)
+
+    @property
+    def durable_execution_arn(self) -> str | None:
+        """The execution that gave it up."""
+        return self._said("durable_execution_arn", "") or None
 
     @property
     def attempts(self) -> int | None:
         """Deliveries before it came here; None where nobody recorded them."""
-        count = self.attributes.get("receive_count", "")
+        if self.original is None:
+            return self.max_receives
+        count = self._said("receive_count", "")
         return int(count) if count.isdecimal() else None
 
     @property
     def failed_at(self) -> datetime:
         """When the pipeline gave it up, or else when it was sent."""
         try:
-            moment = datetime.fromisoformat(self.attributes["failed_at"])
-        except (KeyError, ValueError):
-            return self.sent_at
+            moment = datetime.fromisoformat(self._said("failed_at", ""))
+        except ValueError:
+            return datetime.fromtimestamp(self.sent_timestamp / 1000, UTC)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def _said(self, name: str, default: str) -> str:
+        """What the pipeline said; a producer may well use the same names for something else."""
+        return default if self.original is None else self.attributes.get(name, default)
 
 
 @dataclass(frozen=True)
@@ -111,97 +155,7 @@ class Filter:
         return reason == letter.error_type.lower() or reason in letter.error_message.lower()
 
 
-@dataclass(frozen=True)
-class DeadLetterQueue:
-    """The dead-letter queue; `long_poll` is in seconds."""
-
-    sqs: SQSClient
-    url: str
-    long_poll: int | None = None
-
-    def about(self) -> int:
-        """Roughly how many messages the queue holds, as SQS counts them."""
-        wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
-        response = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[wanted])
-        return int(response["Attributes"][wanted])
-
-    def peek(self, *, only: Filter | None = None, limit: int | None = None) -> Iterator[DeadLetter]:
-        """Dead letters, each once, until the queue is empty or `limit` is reached.
-
-        While they are read they are hidden from other readers; when the iterator ends or is
-        closed they are all visible again. Reading raises their receive count, as SQS counts.
-        """
-        wanted = only or Filter()
-        reader = _Reader(self.sqs, self.url, self._wait_seconds())
-        try:
-            yield from itertools.islice(filter(wanted.takes, reader.letters()), limit)
-        finally:
-            reader.release()
-
-    def _wait_seconds(self) -> int:
-        return LONG_POLL_SECONDS if self.long_poll is None else self.long_poll
-
-
 def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
     """Stage, error type and how many, the most frequent first."""
     counts = Counter((letter.stage, letter.error_type) for letter in letters)
     return [(stage, error, count) for (stage, error), count in counts.most_common()]
-
-
-@dataclass
-class _Reader:
-    """Receives what is in a queue and knows what to give back."""
-
-    sqs: SQSClient
-    url: str
-    wait_seconds: int
-    handles: dict[str, str] = field(default_factory=dict)
-
-    def letters(self) -> Iterator[DeadLetter]:
-        # A message whose time is up before the end is reached comes again: nothing new for a
-        # few receives means that all were seen.
-        stale = 0
-        while stale < _STALE_RECEIVES and (messages := self._receive()):
-            fresh = [message for message in messages if message["MessageId"] not in self.handles]
-            stale = 0 if fresh else stale + 1
-            self.handles |= {m["MessageId"]: m["ReceiptHandle"] for m in messages}
-            yield from map(_dead_letter, fresh)
-
-    def _receive(self) -> list[MessageTypeDef]:
-        response = self.sqs.receive_message(
-            QueueUrl=self.url,
-            MaxNumberOfMessages=_MAX_ENTRIES,
-            VisibilityTimeout=_HIDDEN_SECONDS,
-            WaitTimeSeconds=self.wait_seconds,
-            MessageSystemAttributeNames=["SentTimestamp"],
-            MessageAttributeNames=["All"],
-        )
-        return response.get("Messages", [])
-
-    def release(self) -> None:
-        """Make all messages visible; those that already are so are none of our business."""
-        handles = iter(self.handles.values())
-        while batch := list(itertools.islice(handles, _MAX_ENTRIES)):
-            self.sqs.change_message_visibility_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                    for index, handle in enumerate(batch)
-                ],
-            )
-
-
-def _dead_letter(message: MessageTypeDef) -> DeadLetter:
-    attributes = message.get("MessageAttributes", {})
-    sent = int(message.get("Attributes", {}).get("SentTimestamp", 0)) / 1000
-    return DeadLetter(
-        message_id=message["MessageId"],
-        receipt_handle=message["ReceiptHandle"],
-        body=message["Body"],
-        attributes={
-            name: value["StringValue"]
-            for name, value in attributes.items()
-            if "StringValue" in value
-        },
-        sent_at=datetime.fromtimestamp(sent, UTC),
-    )

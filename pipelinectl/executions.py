@@ -42,6 +42,15 @@ class Execution:
 
 
 @dataclass(frozen=True)
+class ExecutionInput:
+    """What an execution was started with, as text; None where it is not kept any more."""
+
+    arn: str
+    status: str
+    payload: str | None
+
+
+@dataclass(frozen=True)
 class Executions:
     """The durable executions of one function, of all its versions."""
 
@@ -96,6 +105,13 @@ class Executions:
                 return
             marker = {"Marker": page["NextMarker"]}
             self.pause(_PAUSE_SECONDS)
+
+    def input_of(self, arn: str) -> ExecutionInput:
+        """The input and the status of an execution."""
+        found = self.lambda_.get_durable_execution(
+            DurableExecutionArn=arn, IncludeExecutionData=True
+        )
+        return ExecutionInput(arn, found["Status"], found.get("InputPayload"))
 
     def stop(self, arn: str) -> datetime:
         """Stop a running execution for good; answers with the time it stopped.

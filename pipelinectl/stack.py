@@ -9,6 +9,7 @@ from pipelinectl.errors import StackMissingError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 DEFAULT_STACK_NAME = "durable-pipeline"
 
@@ -17,13 +18,18 @@ FUNCTION_ROLES = ("durable-pipeline", "validate", "transform", "store")
 
 @dataclass(frozen=True)
 class Stack:
-    """The resources of a deployed pipeline that the command line works on."""
+    """The resources of a deployed pipeline that the command line works on.
+
+    `environment` is its parameter of that name, the prefix of the ids that it gives; None where
+    the stack has no such parameter.
+    """
 
     name: str
     queue_url: str
     dead_letter_queue_url: str
     table_name: str
     durable_function_arn: str
+    environment: str | None = None
 
     @property
     def durable_function_name(self) -> str:
@@ -37,12 +43,13 @@ def function_name(stack_name: str, role: str) -> str:
 
 
 def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
-    """Read the stack's outputs.
+    """Read the stack's outputs and parameters.
 
     Raises:
         StackMissingError: there is no such stack, or it lacks an output.
     """
-    outputs = _outputs(cloudformation, name)
+    stack = _describe(cloudformation, name)
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     try:
         return Stack(
             name=name,
@@ -50,17 +57,25 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
             dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
             table_name=outputs["ProcessedDataTable"],
             durable_function_arn=outputs["DurableFunctionArn"],
+            environment=_parameter(stack, "Environment"),
         )
     except KeyError as error:
         msg = f"stack '{name}' has no output {error}: deploy it again with this template.yaml"
         raise StackMissingError(msg) from error
 
 
-def _outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
+def _parameter(stack: StackTypeDef, name: str) -> str | None:
+    for parameter in stack.get("Parameters", []):
+        if parameter.get("ParameterKey") == name:
+            return parameter.get("ParameterValue")
+    return None
+
+
+def _describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef:
     from botocore.exceptions import ClientError
 
     try:
-        stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
@@ -69,4 +84,3 @@ def _outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
             "or name another with --stack-name"
         )
         raise StackMissingError(msg) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}

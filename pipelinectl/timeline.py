@@ -15,7 +15,8 @@ _ATTEMPT = re.compile(r"(?P<name>.+) attempt (?P<number>\d+)")
 
 RUNNING = "RUNNING"
 RETRYING = "RETRYING"
-_FAILURES = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
+FAILED = "FAILED"
+_FAILURES = frozenset({FAILED, "TIMED_OUT", "STOPPED"})
 
 _EVENT_TYPE = re.compile(
     "(?P<kind>Execution|Context|Wait|Step|ChainedInvoke|Callback)"
@@ -24,7 +25,7 @@ _EVENT_TYPE = re.compile(
 _STATUSES = {
     "Started": RUNNING,
     "Succeeded": "SUCCEEDED",
-    "Failed": "FAILED",
+    "Failed": FAILED,
     "TimedOut": "TIMED_OUT",
     "Stopped": "STOPPED",
     "Cancelled": "CANCELLED",
@@ -119,11 +120,35 @@ class Timeline:
             yield from operation.walk()
 
     @property
+    def failed_in(self) -> str | None:
+        """Name of the operation whose error became the execution's; None: it was the handler's.
+
+        An execution that was stopped, or ran out of time, ended in the operation that ran.
+        """
+        if self.failure is None:
+            return None
+        if self.status == FAILED:
+            return _last(
+                operation
+                for _, operation in self.walk()
+                if operation.failed
+                and operation.failure
+                and operation.failure.message == self.failure.message
+            )
+        return _last(operation for _, operation in self.walk() if operation.ended_at is None)
+
+    @property
     def interrupted(self) -> bool:
         """Whether an operation or a handler invocation failed, whatever came of it."""
         return self.failed_invocations > 0 or any(
             operation.failed or operation.starts > 1 for _, operation in self.walk()
         )
+
+
+def _last(operations: Iterable[Operation]) -> str | None:
+    """Name of the one that began last: of those in one another the innermost."""
+    latest = max(operations, key=lambda operation: operation.started_at, default=None)
+    return latest.name if latest else None
 
 
 class NoHistoryError(ValueError):

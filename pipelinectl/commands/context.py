@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelinectl import local
-from pipelinectl.dead_letters import DeadLetterQueue
+from pipelinectl.dead_letter_queue import DeadLetterQueue
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
 from pipelinectl.rendering.console import note
@@ -53,7 +53,11 @@ class Pipeline:
     @property
     def dead_letters(self) -> DeadLetterQueue:
         """What the pipeline gave up."""
-        return DeadLetterQueue(self.connection.sqs, self.stack.dead_letter_queue_url)
+        return DeadLetterQueue(
+            self.connection.sqs,
+            self.stack.dead_letter_queue_url,
+            source_url=self.stack.queue_url,
+        )
 
 
 def options_of(ctx: typer.Context) -> GlobalOptions:

@@ -1,17 +1,26 @@
 """`pipelinectl dlq`."""
 
+import sys
+from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from pipelinectl import redelivery
 from pipelinectl.commands.context import JsonFlag, open_pipeline
-from pipelinectl.dead_letters import DeadLetter, Filter, grouped
+from pipelinectl.commands.letters import document, print_dead_letters
+from pipelinectl.commands.redrive import redrive
+from pipelinectl.dead_letters import Filter
+from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.rendering.console import note, out, print_json
 from pipelinectl.rendering.formatting import counted
+from pipelinectl.selection import meant
 
 app = typer.Typer(
-    name="dlq", no_args_is_help=True, help="See what could not be processed, and why."
+    name="dlq",
+    no_args_is_help=True,
+    help="See what could not be processed, and why; send it again.",
 )
 
 
@@ -48,29 +57,74 @@ def list_(
         note(f"{counted(len(letters), 'dead letter')}{more if len(letters) == limit else ''}")
 
 
-def print_dead_letters(letters: list[DeadLetter]) -> None:
-    """Print the reasons with their counts, then one line a dead letter."""
-    from pipelinectl.rendering.tables import reasons_table, render_dead_letters
+@app.command()
+def show(
+    ctx: typer.Context,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Message id, its beginning, or execution_id of a dead letter."
+        ),
+    ],
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show all of a dead letter: every reason, its body and attributes, how to send it again.
 
-    if letters:
-        console = out()
-        console.print(reasons_table(grouped(letters)))
-        console.print()
-        for part in render_dead_letters(letters, datetime.now(UTC)):
-            console.print(part)
+    An execution_id may have several dead letters: all of them are shown. With --json: an array
+    of dead letters, bodies untouched.
+
+    Example:
+    - `pipelinectl dlq show 3f2a`
+    """
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    with closing(pipeline.dead_letters.peek()) as letters:
+        found = meant(letters, [reference])
+    if as_json:
+        print_json([document(letter) for letter in found])
+        return
+    from pipelinectl.rendering.dead_letter import render_dead_letter
+
+    for letter in found:
+        again = redelivery.of_letter(letter, pipeline.stack.environment)
+        for part in render_dead_letter(letter, again, datetime.now(UTC)):
+            out().print(part)
 
 
-def document(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter as JSON."""
-    return {
-        "message_id": letter.message_id,
-        "execution_id": letter.execution_id,
-        "stage": letter.stage,
-        "error_type": letter.error_type,
-        "error_message": letter.error_message,
-        "errors": letter.errors,
-        "attempts": letter.attempts,
-        "failed_at": letter.failed_at,
-        "attributes": letter.attributes,
-        "body": letter.body,
-    }
+app.command()(redrive)
+
+
+@app.command()
+def purge(
+    ctx: typer.Context,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Delete all dead letters for good, those included that arrive in the next minute.
+
+    Asks first, and refuses where there is no terminal to ask in. With --json: {"purged": N}, N as
+    SQS estimates it.
+
+    Example:
+    - `pipelinectl dlq purge --yes`
+    """
+    if not yes and not in_a_terminal():
+        msg = "nobody can be asked without a terminal: give --yes to delete all dead letters"
+        raise UsageError(msg)
+    queue = open_pipeline(ctx, quiet=as_json).dead_letters
+    count = queue.about()
+    what = f"about {counted(count, 'dead letter')}"
+    if not yes and not typer.confirm(f"Delete {what} for good?", err=True):
+        msg = f"not confirmed: {what} stay"
+        raise OperationFailedError(msg)
+    queue.purge()
+    if as_json:
+        print_json({"purged": count})
+    else:
+        typer.echo(f"deleted {what}")
+
+
+def in_a_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()

@@ -6,13 +6,27 @@ from typing import Annotated, Any
 import typer
 
 from pipelinectl.commands.context import JsonFlag, open_pipeline
+from pipelinectl.commands.delivery import (
+    delivery_document,
+    refusal,
+    send_all,
+    warn_of_dropped,
+)
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Execution
 from pipelinectl.rendering.console import note, out, print_json
 from pipelinectl.rendering.formatting import counted
+from pipelinectl.retry import messages
 from pipelinectl.timeline import NoHistoryError, build_timeline
 
-app = typer.Typer(name="executions", no_args_is_help=True, help="See and stop durable executions.")
+app = typer.Typer(
+    name="executions", no_args_is_help=True, help="See, stop and retry durable executions."
+)
+
+_MAY_COME_BACK = (
+    "the same messages may also come back by themselves after the queue's visibility timeout: "
+    "harmless, they are the same records"
+)
 
 Reference = Annotated[
     str, typer.Argument(metavar="ARN", help="ARN or name of an execution, or 'last'.")
@@ -110,6 +124,41 @@ def stop(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False)
         print_json({"durable_execution_arn": arn, "stopped_at": stopped_at})
     else:
         typer.echo(f"stopped {arn}")
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    execution: Reference,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if it succeeded; its items are written again.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send all records of a failed durable execution to the queue again, as the same records.
+
+    Not only those that failed: one that is an item already is written again, to the same key.
+    Only for executions that are FAILED, TIMED_OUT or STOPPED. With --json: {"sent": N,
+    "message_ids": [...], "refused": [...]}.
+
+    Examples:
+    - `pipelinectl executions retry last`
+    - `pipelinectl executions retry "$ARN" --json`
+    """
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    arn = pipeline.executions.resolve(execution)
+    found = pipeline.executions.input_of(arn)
+    again = messages(found, pipeline.stack.environment, force=force)
+    outcome = send_all(pipeline.sender, again, quiet=as_json)
+    warn_of_dropped(again)
+    note(_MAY_COME_BACK)
+    if as_json:
+        print_json({"durable_execution_arn": arn} | delivery_document(outcome))
+    else:
+        typer.echo(f"sent {counted(len(outcome.sent), 'message')}")
+    if outcome.refused:
+        raise refusal(outcome.refused, "retry the execution again")
 
 
 def _document(execution: Execution) -> dict[str, Any]:

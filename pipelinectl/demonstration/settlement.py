@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs.client import SQSClient
 
-    from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
+    from pipelinectl.dead_letter_queue import DeadLetterQueue
+    from pipelinectl.dead_letters import DeadLetter
     from pipelinectl.items import Items
 
 _POLL_SECONDS = 0.4
@@ -110,9 +111,8 @@ class Settlement:
     def _own_dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
         own = {message.message_id for message in self.messages}
         for letter in self.dead_letters.peek():
-            message_id = letter.attributes.get("original_message_id", letter.message_id)
-            if message_id in own:
-                yield message_id, letter
+            if letter.original_message_id in own:
+                yield letter.original_message_id, letter
 
     def _queued(self) -> tuple[int, int]:
         attributes = self.sqs.get_queue_attributes(

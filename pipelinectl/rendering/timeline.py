@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelinectl.rendering.formatting import bar, counted, duration, shorten, size
+from pipelinectl.timeline import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ def timeline_document(timeline: Timeline, arn: str) -> dict[str, Any]:
         "invocations": timeline.invocations,
         "failed_invocations": timeline.failed_invocations,
         "error": _failure_document(timeline.failure),
+        "failed_in": timeline.failed_in,
         "input_bytes": _bytes(timeline.payload_in),
         "result_bytes": _bytes(timeline.payload_out),
         "operations": [_operation_document(timeline, op) for op in timeline.operations],
@@ -157,7 +159,15 @@ def _failures(timeline: Timeline) -> Iterator[Text]:
             at = duration(_span(timeline, operation)[1])
             yield _failure_line(f"{operation.name} at {at}", operation.failure)
     if timeline.failure:
-        yield _failure_line("execution", timeline.failure)
+        yield _failure_line(f"execution {_where(timeline)}", timeline.failure)
+
+
+def _where(timeline: Timeline) -> str:
+    """Where the execution ended: a running operation at most hints at why."""
+    name = timeline.failed_in
+    if timeline.status == FAILED:
+        return f"in {name}" if name else "in the handler"
+    return f"while {name} ran" if name else "between operations"
 
 
 def _failure_line(what: str, failure: Failure) -> Text:

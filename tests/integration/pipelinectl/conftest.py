@@ -10,14 +10,24 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from pipelinectl import dead_letters
+from pipelinectl import dead_letter_queue
 from pipelinectl.cli import app
 
 STACK_NAME = "test-stack"
 
 TEMPLATE: dict[str, Any] = {
+    "Parameters": {"Environment": {"Type": "String", "Default": "test"}},
     "Resources": {
-        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "in"}},
+        "Queue": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {
+                "QueueName": "in",
+                "RedrivePolicy": {
+                    "deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]},
+                    "maxReceiveCount": 3,
+                },
+            },
+        },
         "Dead": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "dead"}},
         "Table": {
             "Type": "AWS::DynamoDB::Table",
@@ -71,15 +81,21 @@ class Deployed:
         return Result(result.exit_code, result.stdout, result.stderr)
 
     def bodies(self) -> list[str]:
-        """All messages in the queue, taken out of it."""
-        found: list[str] = []
+        """The bodies of all messages in the queue, taken out of it."""
+        return [message["Body"] for message in self.queued()]
+
+    def queued(self) -> list[Any]:
+        """All messages in the queue with their attributes, taken out of it."""
+        found: list[Any] = []
         while messages := self.receive(self.queue_url):
-            found += [message["Body"] for message in messages]
+            found += messages
         return found
 
     def receive(self, url: str) -> list[Any]:
         """What is visible in a queue now, at most 10."""
-        response = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        response = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
         messages: list[Any] = response.get("Messages", [])
         return messages
 
@@ -95,7 +111,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(dead_letters, "LONG_POLL_SECONDS", 0)
+    monkeypatch.setattr(dead_letter_queue, "LONG_POLL_SECONDS", 0)
     with mock_aws():
         yield
 

@@ -1,28 +1,11 @@
 from typing import Any
 
-from pipelinectl.dead_letters import DeadLetterQueue, grouped
+import pytest
+
+from pipelinectl.dead_letter_queue import DeadLetterQueue
+from pipelinectl.dead_letters import grouped
 from tests.integration.pipelinectl.conftest import Deployed
-
-REASON = {
-    "stage": "validate",
-    "error_type": "SchemaViolation",
-    "error_message": "quantity: -1 is less than 1; sku is missing",
-    "errors": '["quantity: -1 is less than 1", "sku is missing"]',
-    "execution_id": "run-1",
-    "receive_count": "1",
-    "original_message_id": "m-1",
-    "failed_at": "2026-01-01T00:00:00Z",
-}
-
-
-def give_up(deployed: Deployed, body: str = "{}", **attributes: str) -> None:
-    deployed.sqs.send_message(
-        QueueUrl=deployed.dead_letter_queue_url,
-        MessageBody=body,
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-        },
-    )
+from tests.integration.pipelinectl.giving_up import ARN, ERRORS, FIRST_SENT, give_up, move
 
 
 def listed(deployed: Deployed, *arguments: str) -> list[Any]:
@@ -31,34 +14,35 @@ def listed(deployed: Deployed, *arguments: str) -> list[Any]:
 
 
 def test_reasons_are_listed_and_counted(deployed: Deployed) -> None:
-    give_up(deployed, **REASON)
-    give_up(deployed, **REASON | {"execution_id": "run-2"})
+    give_up(deployed, message_id="m-1")
+    give_up(deployed, message_id="m-2")
 
     result = deployed.run("dlq", "list")
 
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
     assert "2 validate SchemaViolation" in words
-    assert "run-1 validate SchemaViolation" in words
+    assert "test-m-1 validate SchemaViolation" in words
     assert "quantity: -1 is less than 1" in words
     assert "2 dead letters" in result.stderr
 
 
 def test_json_has_everything_and_the_body_untouched(deployed: Deployed) -> None:
-    give_up(deployed, body='{"price": 1.10}', **REASON)
+    give_up(deployed, '{"price": 1.10}')
 
     (letter,) = listed(deployed)
 
     assert letter["body"] == '{"price": 1.10}'
-    assert letter["errors"] == ["quantity: -1 is less than 1", "sku is missing"]
+    assert letter["errors"] == list(ERRORS)
     assert letter["attempts"] == 1
     assert letter["failed_at"] == "2026-01-01T00:00:00+00:00"
-    assert letter["attributes"] == REASON
+    assert letter["attributes"]["durable_execution_arn"] == ARN
+    assert len(letter["attributes"]) == 10
 
 
 def test_reading_leaves_every_message_visible(deployed: Deployed) -> None:
     for number in range(23):
-        give_up(deployed, **REASON | {"execution_id": f"run-{number}"})
+        give_up(deployed, message_id=f"m-{number}")
 
     assert len({letter["message_id"] for letter in listed(deployed)}) == 23
     assert len({letter["message_id"] for letter in listed(deployed)}) == 23
@@ -66,34 +50,36 @@ def test_reading_leaves_every_message_visible(deployed: Deployed) -> None:
 
 def test_messages_are_visible_again_when_reading_stops_early(deployed: Deployed) -> None:
     for _ in range(15):
-        give_up(deployed, **REASON)
+        give_up(deployed)
 
     assert len(listed(deployed, "--limit", "3")) == 3
     assert len(listed(deployed)) == 15
 
 
 def test_stage_and_reason_choose(deployed: Deployed) -> None:
-    give_up(deployed, **REASON)
-    give_up(deployed, **REASON | {"stage": "store", "error_type": "Throttled", "execution_id": "s"})
+    give_up(deployed)
+    give_up(deployed, stage="store", error_type="Throttled", message_id="s")
 
-    assert [letter["execution_id"] for letter in listed(deployed, "--stage", "store")] == ["s"]
-    assert [letter["execution_id"] for letter in listed(deployed, "--reason", "throttled")] == ["s"]
+    ids = [
+        [letter["execution_id"] for letter in listed(deployed, *options)]
+        for options in (("--stage", "store"), ("--reason", "throttled"))
+    ]
+    assert ids == [["test-s"], ["test-s"]]
     assert len(listed(deployed, "--reason", "SKU is missing")) == 2
     assert listed(deployed, "--reason", "nothing like it") == []
 
 
-def test_a_message_that_sqs_moved_has_no_reason_and_is_listed(deployed: Deployed) -> None:
-    give_up(deployed, body="anonymous")
+def test_a_message_that_sqs_moved_says_so_and_how_often_it_was_tried(deployed: Deployed) -> None:
+    stage = {"DataType": "String", "StringValue": "the producer's own word"}
+    move(deployed, "anonymous", stage=stage)
 
-    (letter,) = listed(deployed)
+    (letter,) = listed(deployed, "--stage", "unknown", "--reason", "redrive policy")
 
-    assert (letter["stage"], letter["error_type"], letter["execution_id"]) == (
-        "unknown",
-        "unknown",
-        None,
+    assert letter["error_message"] == (
+        "moved by the queue's redrive policy after 3 receives: its execution ended as a whole"
     )
-    assert letter["attempts"] is None
-    assert deployed.run("dlq", "list").exit_code == 0
+    assert (letter["execution_id"], letter["attempts"]) == (None, 3)
+    assert "after 3 receives" in deployed.run("dlq", "list").stdout
 
 
 def test_an_empty_queue_is_no_error(deployed: Deployed) -> None:
@@ -102,10 +88,102 @@ def test_an_empty_queue_is_no_error(deployed: Deployed) -> None:
 
 
 def test_groups_are_sorted_by_how_many(deployed: Deployed) -> None:
-    give_up(deployed, **REASON)
+    give_up(deployed)
     for _ in range(2):
         give_up(deployed, stage="store", error_type="Throttled")
 
     queue = DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url)
 
     assert grouped(queue.peek()) == [("store", "Throttled", 2), ("validate", "SchemaViolation", 1)]
+
+
+def test_show_has_all_of_it(deployed: Deployed) -> None:
+    producers = {
+        "source": {"stringValue": "till-7", "dataType": "String"},
+        "photo": {"binaryValue": "AAEC", "dataType": "Binary"},
+    }
+    message_id = give_up(deployed, '{"price":1.10,"big":1e400}', producers=producers)
+
+    words = " ".join(deployed.run("dlq", "show", message_id[:8]).stdout.split())
+
+    for said in (
+        *ERRORS,
+        '{ "price": 1.10, "big": 1E+400 }',
+        "source till-7",
+        "photo 3 bytes",
+        "execution_id test-m-1",
+        f"pipelinectl dlq redrive --id {message_id[:8]} --edit",
+    ):
+        assert said in words
+
+
+def test_show_of_a_message_that_sqs_moved_knows_its_identity(deployed: Deployed) -> None:
+    message_id = move(deployed, "not json")
+
+    words = " ".join(deployed.run("dlq", "show", message_id).stdout.split())
+
+    assert f"execution_id test-{message_id}" in words
+    assert "not json" in words
+
+
+@pytest.mark.parametrize("reference", ["m-1", "test-m-1"])
+def test_show_finds_by_the_first_message_id_and_by_execution_id(
+    deployed: Deployed, reference: str
+) -> None:
+    message_id = give_up(deployed)
+    give_up(deployed, message_id="m-2")
+
+    found = deployed.run("dlq", "show", reference, "--json").json
+
+    assert [letter["message_id"] for letter in found] == [message_id]
+
+
+def test_show_of_nothing_is_1_and_of_too_much_is_2(deployed: Deployed) -> None:
+    for number in range(2):
+        give_up(deployed, message_id=f"m-{number}")
+
+    nothing, too_much = (deployed.run("dlq", "show", id_) for id_ in ("nobody", ""))
+
+    assert (nothing.exit_code, too_much.exit_code) == (1, 2)
+    assert "no dead letter 'nobody'" in nothing.stderr
+    assert "2 message ids begin with" in too_much.stderr
+    assert len(listed(deployed)) == 2
+
+
+def test_purge_with_yes_deletes_all(deployed: Deployed) -> None:
+    give_up(deployed)
+
+    assert deployed.run("dlq", "purge", "--yes", "--json").json == {"purged": 1}
+    assert listed(deployed) == []
+
+
+def test_purge_refuses_where_nobody_can_be_asked(deployed: Deployed) -> None:
+    give_up(deployed)
+
+    result = deployed.run("dlq", "purge")
+
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert len(listed(deployed)) == 1
+
+
+@pytest.mark.parametrize(("answer", "exit_code", "rest"), [("y\n", 0, 0), ("n\n", 1, 1)])
+def test_purge_asks_with_the_count(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int, rest: int
+) -> None:
+    give_up(deployed)
+    monkeypatch.setattr("pipelinectl.commands.dlq.in_a_terminal", lambda: True)
+
+    result = deployed.run("dlq", "purge", stdin=answer)
+
+    assert result.exit_code == exit_code
+    assert "about 1 dead letter for good?" in result.stderr
+    assert len(listed(deployed)) == rest
+
+
+def test_the_time_it_was_first_sent_is_kept(deployed: Deployed) -> None:
+    give_up(deployed)
+
+    (letter,) = DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url).peek()
+
+    assert letter.first_sent == FIRST_SENT

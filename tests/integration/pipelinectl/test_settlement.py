@@ -3,10 +3,11 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from pipelinectl.dead_letters import DeadLetterQueue
+from pipelinectl.dead_letter_queue import DeadLetterQueue
 from pipelinectl.demonstration.settlement import SentMessage, Settlement
 from pipelinectl.items import Items
 from tests.integration.pipelinectl.conftest import Deployed
+from tests.integration.pipelinectl.giving_up import give_up
 
 Watch = Callable[..., Settlement]
 
@@ -27,32 +28,22 @@ def settlement(deployed: Deployed) -> Watch:
     return make
 
 
-def give_up(deployed: Deployed, message_id: str) -> None:
-    deployed.sqs.send_message(
-        QueueUrl=deployed.dead_letter_queue_url,
-        MessageBody="{}",
-        MessageAttributes={
-            "original_message_id": {"DataType": "String", "StringValue": message_id}
-        },
-    )
-
-
 def test_only_messages_of_this_run_are_counted(deployed: Deployed, settlement: Watch) -> None:
     deployed.table.put_item(Item={"execution_id": "run-1"})
     deployed.table.put_item(Item={"execution_id": "other-run"})
-    give_up(deployed, "m-2")
-    give_up(deployed, "of-another-run")
+    give_up(deployed, message_id="m-2")
+    give_up(deployed, message_id="of-another-run")
 
     account = settlement(SentMessage("m-1", "run-1"), SentMessage("m-2", "run-2")).account()
 
     assert account.balanced
     assert account.stored == {"run-1"}
-    assert [letter.attributes["original_message_id"] for letter in account.dead_letters] == ["m-2"]
+    assert [letter.original_message_id for letter in account.dead_letters] == ["m-2"]
 
 
 def test_watching_ends_when_all_has_settled(deployed: Deployed, settlement: Watch) -> None:
     deployed.table.put_item(Item={"execution_id": "run-1"})
-    give_up(deployed, "of-another-run")
+    give_up(deployed, message_id="of-another-run")
 
     tallies = list(settlement(SentMessage("m-1", "run-1"), dead_before=1).watch(60))
 

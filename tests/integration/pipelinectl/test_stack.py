@@ -15,6 +15,7 @@ def test_outputs_say_where_everything_is(deployed: Deployed) -> None:
     assert stack.dead_letter_queue_url == deployed.dead_letter_queue_url
     assert stack.table_name == "processed"
     assert stack.durable_function_name == "test-durable-pipeline"
+    assert stack.environment == "test"
 
 
 def test_a_missing_stack_is_one_line_and_3(deployed: Deployed) -> None:

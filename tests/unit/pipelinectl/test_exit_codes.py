@@ -26,6 +26,8 @@ def raising(error: BaseException) -> object:
         (["items", "--id", "x", "--count"], "--id names one item"),
         (["send", "--file", "no/such/file"], "no/such/file: No such file or directory"),
         (["executions", "list", "--status", "TIRED"], "--status"),
+        (["dlq", "redrive"], "--all alone, or any of --id"),
+        (["dlq", "purge"], "give --yes"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(arguments: list[str], said: str) -> None:

@@ -35,7 +35,7 @@ class FakeQueue:
         return "Failed", {"Id": entry["Id"], "Code": "Busy", "Message": "m", "SenderFault": fault}
 
 
-def send(queue: FakeQueue, *texts: str) -> tuple[BatchOutcome, list[float]]:
+def send(queue: FakeQueue, *texts: str) -> tuple[BatchOutcome[Body], list[float]]:
     slept: list[float] = []
     sender = Sender(queue, QUEUE, slept.append)  # type: ignore[arg-type]
     outcomes = list(sender.send(Body(text, "test") for text in texts))
@@ -54,7 +54,7 @@ def test_full_batches_are_sent_and_outcomes_come_in_order() -> None:
 
     outcome, slept = send(queue, *texts)
 
-    assert [sent.body.text for sent in outcome.sent] == texts
+    assert [sent.message.text for sent in outcome.sent] == texts
     assert sorted(map(len, queue.requests)) == [5, 10, 10]
     assert slept == []
 
@@ -72,7 +72,7 @@ def test_what_sqs_did_not_take_is_sent_again_alone_and_later() -> None:
 
     outcome, slept = send(queue, "a", "b", "c")
 
-    assert [sent.body.text for sent in outcome.sent] == ["a", "b", "c"]
+    assert [sent.message.text for sent in outcome.sent] == ["a", "b", "c"]
     assert queue.requests == [["a", "b", "c"], ["b"], ["b"]]
     assert len(slept) == 2
     assert 0 < slept[0] < slept[1] * 2
@@ -83,7 +83,7 @@ def test_the_senders_fault_is_not_tried_again() -> None:
 
     outcome, slept = send(queue, "a", "b")
 
-    assert [(refused.body.text, refused.code) for refused in outcome.refused] == [("b", "Busy")]
+    assert [(refused.message.text, refused.code) for refused in outcome.refused] == [("b", "Busy")]
     assert queue.requests == [["a", "b"]]
     assert slept == []
 
@@ -95,7 +95,19 @@ def test_what_is_never_taken_is_refused_after_the_last_attempt() -> None:
 
     assert len(queue.requests) == ATTEMPTS
     assert len(slept) == ATTEMPTS - 1
-    assert [refused.message for refused in outcome.refused] == ["m"]
+    assert [refused.reason for refused in outcome.refused] == ["m"]
+
+
+def test_what_is_too_large_is_refused_and_the_others_are_sent() -> None:
+    queue = FakeQueue()
+
+    outcome = Sender(queue, QUEUE).send_batch(  # type: ignore[arg-type]
+        [Body("x" * (MAX_BYTES + 1), "test"), Body("a", "test")]
+    )
+
+    assert [refused.code for refused in outcome.refused] == ["MessageTooLong"]
+    assert [sent.message.text for sent in outcome.sent] == ["a"]
+    assert queue.requests == [["a"]]
 
 
 def test_an_error_of_the_whole_request_is_raised() -> None:

@@ -85,6 +85,36 @@ def test_failed_execution_keeps_its_error() -> None:
     assert timeline.interrupted
 
 
+def ended(kind: str, *events: dict[str, Any], message: str = "boom") -> Timeline:
+    error = {"Error": {"Payload": {"ErrorType": "Boom", "ErrorMessage": message}}}
+    details = {f"Execution{kind}Details": error}
+    start = event("ExecutionStarted", 0, Id="e", Name="run")
+    return build_timeline([start, *events, event(f"Execution{kind}", 9, Id="e", **details)])
+
+
+BOOM = {"Error": {"Payload": {"ErrorType": "InvokeError", "ErrorMessage": "boom"}}}
+STORE_FAILED = (
+    invoke("Started", 1, "a", "store"),
+    invoke("Failed", 2, "a", "store", **BOOM),
+)
+
+
+def test_a_failed_execution_failed_in_the_operation_with_the_same_error_or_in_the_handler() -> None:
+    assert ended("Failed", *STORE_FAILED).failed_in == "store"
+    assert ended("Failed", *STORE_FAILED, message="other").failed_in is None
+
+
+def test_a_stopped_execution_ended_in_the_operation_that_ran() -> None:
+    running = invoke("Started", 3, "b", "transform")
+
+    assert ended("Stopped", *STORE_FAILED, running).failed_in == "transform"
+    assert ended("TimedOut", *STORE_FAILED).failed_in is None
+
+
+def test_a_healthy_execution_failed_nowhere() -> None:
+    assert recorded("repeated.json").failed_in is None
+
+
 @pytest.mark.parametrize(("name", "expected"), [("repeated.json", True), ("failed.json", True)])
 def test_interrupted_is_said_of_an_execution_in_which_something_failed(
     name: str, *, expected: bool

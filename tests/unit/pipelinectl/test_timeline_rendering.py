@@ -42,8 +42,9 @@ def test_errors_stand_below_in_full() -> None:
     )
 
 
-def test_error_of_the_execution_itself_is_said() -> None:
-    assert any(line.startswith("✗ execution: ") for line in rendered("failed.json"))
+def test_error_of_the_execution_itself_is_said_and_where_it_happened() -> None:
+    assert any(line.startswith("✗ execution in store: ") for line in rendered("failed.json"))
+    assert timeline_document(recorded("failed.json"), "uuid/uuid")["failed_in"] == "store"
 
 
 def test_nothing_is_wider_than_the_terminal_and_no_control_codes_are_piped() -> None:

@@ -1,0 +1,137 @@
+"""What an operator does about records that failed, with the command line as it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelinectl.commands.executions import Status
+from pipelinectl.executions import Executions
+from tests.e2e.conftest import BIN, ROOT, STACK, Stack
+from tests.e2e.localcloud.support import wait_for
+from tests.events import order, sqs_event, sqs_event_of, sqs_message, standard
+
+ALIAS = f"{STACK}-durable-pipeline:live"
+CODE = "from pipelinectl.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Runs pipelinectl against one local cloud."""
+
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command that must end with `exit_code`."""
+        installed = BIN / "pipelinectl"
+        command = [str(installed)] if installed.exists() else [sys.executable, "-c", CODE]
+        done = subprocess.run(
+            [*command, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == exit_code, done.stderr
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """The document that a command prints with --json."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+
+@pytest.fixture
+def operator(stack: Stack, tmp_path: Path) -> Operator:
+    stack.take_dead_letters()
+    return Operator(
+        {**os.environ, **stack.cloud.settings.client_environment(), "PYTHONPATH": str(ROOT)}
+    )
+
+
+def test_a_mended_dead_letter_becomes_the_item_it_should_have_been(
+    stack: Stack, operator: Operator
+) -> None:
+    queue = stack.outputs["DataProcessingQueueUrl"]
+    source = {"DataType": "String", "StringValue": "till-7"}
+    message_id = stack.client("sqs").send_message(
+        QueueUrl=queue, MessageBody=order(quantity=0), MessageAttributes={"source": source}
+    )["MessageId"]
+
+    (letter,) = wait_for(lambda: operator.json("dlq", "list"))
+    shown = operator.run("dlq", "show", letter["message_id"][:8]).stdout
+    done = operator.json(
+        "dlq", "redrive", "--id", letter["message_id"][:8], "--body", order(quantity=1)
+    )
+
+    assert "till-7" in shown
+    assert letter["stage"] == "validate"
+    assert letter["execution_id"] == f"test-{message_id}"
+    assert [sent["execution_id"] for sent in done["sent"]] == [f"test-{message_id}"]
+    item = wait_for(lambda: stack.items().get(f"test-{message_id}"))
+    assert item["message_id"]["S"] == done["sent"][0]["new_message_id"]
+    assert operator.json("dlq", "list") == []
+
+
+def test_a_failed_execution_is_shown_and_retried(stack: Stack, operator: Operator) -> None:
+    message = sqs_message(standard(data_source="retried"), "m-retried")
+    # An event source mapping never leaves it out, so the handler relies on it.
+    del message["receiptHandle"]
+    started = stack.client("lambda").invoke(
+        FunctionName=ALIAS, Payload=json.dumps(sqs_event(message)), InvocationType="Event"
+    )
+    arn = started["DurableExecutionArn"]
+    stack.cloud.wait_for_end(arn)
+
+    listed = operator.json("executions", "list", "--status", "FAILED")
+    shown = operator.run("executions", "show", arn).stdout
+    done = operator.json("executions", "retry", arn)
+
+    assert arn in [execution["durable_execution_arn"] for execution in listed]
+    assert "execution in the handler: KeyError" in " ".join(shown.split())
+    assert done["sent"] == 1
+    item = wait_for(lambda: stack.items().get("test-m-retried"))
+    assert item["data_source"]["S"] == "RETRIED"
+
+
+def test_an_execution_without_messages_cannot_be_retried(stack: Stack, operator: Operator) -> None:
+    started = stack.client("lambda").invoke(
+        FunctionName=ALIAS, Payload='{"no": "records"}', InvocationType="Event"
+    )
+    arn = started["DurableExecutionArn"]
+    stack.cloud.wait_for_end(arn)
+
+    done = operator.run("executions", "retry", arn, exit_code=1)
+
+    assert "no SQS event" in done.stderr
+
+
+def test_a_stopped_execution_says_so(stack: Stack, operator: Operator) -> None:
+    # As many as keep it running until the command line has started.
+    event = sqs_event_of(standard(record_id=f"stopped-{number}") for number in range(300))
+    started = stack.client("lambda").invoke(
+        FunctionName=ALIAS, Payload=json.dumps(event), InvocationType="Event"
+    )
+    arn = started["DurableExecutionArn"]
+
+    operator.run("executions", "stop", arn)
+    shown = operator.json("executions", "show", arn)
+
+    assert shown["status"] == "STOPPED"
+    assert "stopped" in shown["error"]["message"]
+
+
+@pytest.mark.parametrize("status", Status)
+def test_executions_are_listed_by_every_status(stack: Stack, status: Status) -> None:
+    executions = Executions(stack.client("lambda"), ALIAS.removesuffix(":live"))
+
+    listed = list(executions.newest(statuses=[status.value]))
+
+    assert {execution.status for execution in listed} <= {status.value}

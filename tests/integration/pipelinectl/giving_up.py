@@ -1,0 +1,50 @@
+"""Dead letters, as the pipeline's own code makes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from durable_pipeline.dead_letters import DeadLetter, attributes
+from durable_pipeline.reader import read
+from tests.events import sqs_event, sqs_message
+from tests.integration.pipelinectl.conftest import Deployed
+
+ARN = "uuid/uuid"
+ERRORS = ("quantity: -1 is less than 1", "sku is missing")
+FIRST_SENT = 1_772_354_400_000  # the time of tests.events
+
+
+def give_up(
+    deployed: Deployed,
+    body: str = "{}",
+    *,
+    message_id: str = "m-1",
+    stage: str = "validate",
+    error_type: str = "SchemaViolation",
+    producers: Mapping[str, Any] | None = None,
+) -> str:
+    """Send a dead letter of the message that had these; `producers` in Lambda's form; its id."""
+    event = sqs_event(sqs_message(body, message_id, attributes=producers))
+    letter = DeadLetter(
+        read(event, "test").all_records[0],
+        {
+            "outcome": "rejected",
+            "stage": stage,
+            "reason": {"type": error_type, "message": "; ".join(ERRORS), "errors": list(ERRORS)},
+        },
+    )
+    return _send(deployed, body, attributes(letter, ARN, "2026-01-01T00:00:00Z"))
+
+
+def move(deployed: Deployed, body: str = "{}", **producers: Any) -> str:
+    """Send what is in the dead-letter queue after SQS's own redrive policy moved a message."""
+    return _send(deployed, body, producers)
+
+
+def _send(deployed: Deployed, body: str, with_attributes: dict[str, Any]) -> str:
+    sent = deployed.sqs.send_message(
+        QueueUrl=deployed.dead_letter_queue_url,
+        MessageBody=body,
+        MessageAttributes=with_attributes,
+    )
+    message_id: str = sent["MessageId"]
+    return message_id

@@ -1,0 +1,432 @@
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from durable_pipeline.reader import read
+from pipelinectl.dead_letter_queue import DeadLetterQueue
+from pipelinectl.pace import Pace
+from pipelinectl.redrive import Account, Redrive
+from pipelinectl.sending import Sender
+from pipelinectl.session import Connection
+from tests.events import sqs_event, sqs_message
+from tests.integration.pipelinectl.conftest import Deployed
+from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, move
+
+SOURCE = {"stringValue": "till-7", "dataType": "String"}
+PHOTO = {"binaryValue": "AAEC", "dataType": "Binary.png"}
+
+
+class Sqs:
+    """SQS with something happening before or after a request, by the operation's name."""
+
+    def __init__(self, client: Any, **instead: Callable[..., Any]) -> None:
+        self._client = client
+        self._instead = instead
+
+    def __getattr__(self, name: str) -> Any:
+        return self._instead.get(name) or getattr(self._client, name)
+
+
+def text(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}
+
+
+def as_read(message: Mapping[str, Any], message_id: str = "new") -> Any:
+    """The record that the pipeline's own reader makes of a message."""
+    attributes = {
+        name: {
+            "stringValue": value.get("StringValue"),
+            "binaryValue": value.get("BinaryValue"),
+            "dataType": value["DataType"],
+        }
+        for name, value in message["MessageAttributes"].items()
+    }
+    event = sqs_event(sqs_message(message["Body"], message_id, attributes=attributes))
+    return read(event, "test").all_records[0]
+
+
+def visible(deployed: Deployed) -> int:
+    """How many dead letters can be received now."""
+    counted = deployed.sqs.get_queue_attributes(
+        QueueUrl=deployed.dead_letter_queue_url, AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]["ApproximateNumberOfMessages"]
+    return int(counted)
+
+
+def failing(operation: str, code: str = "AccessDenied") -> Callable[..., Any]:
+    def fail(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+    return fail
+
+
+def test_a_redriven_message_is_the_same_record_with_its_producers_attributes(
+    deployed: Deployed,
+) -> None:
+    producers = {"source": SOURCE, "photo": PHOTO}
+    message_id = give_up(deployed, '{"price": 1.10}', producers=producers)
+
+    done = deployed.run("dlq", "redrive", "--all", "--json").json
+
+    (message,) = deployed.queued()
+    assert message["Body"] == '{"price": 1.10}'
+    assert message["MessageAttributes"] == {
+        "source": text("till-7"),
+        "photo": {"DataType": "Binary.png", "BinaryValue": b"\0\1\2"},
+        "execution_id": text("test-m-1"),
+        "sent_timestamp": text(str(FIRST_SENT)),
+    }
+    assert (as_read(message).execution_id, as_read(message).sent_timestamp) == (
+        "test-m-1",
+        FIRST_SENT,
+    )
+    assert [sent["message_id"] for sent in done["sent"]] == [message_id]
+    assert visible(deployed) == 0
+
+
+def test_a_message_that_sqs_moved_gets_the_identity_that_it_had(deployed: Deployed) -> None:
+    message_id = move(deployed, "{}", source=text("till-7"))
+
+    deployed.run("dlq", "redrive", "--all")
+
+    (message,) = deployed.queued()
+    assert as_read(message).execution_id == f"test-{message_id}"
+    assert as_read(message).sent_timestamp > FIRST_SENT
+    assert message["MessageAttributes"]["source"] == text("till-7")
+
+
+def test_a_message_that_brings_its_identity_along_keeps_it(deployed: Deployed) -> None:
+    move(deployed, "{}", execution_id=text("own"), sent_timestamp=text("7"))
+    move(deployed, '{"record_id": "r-1"}', sent_timestamp=text("7"))
+
+    deployed.run("dlq", "redrive", "--all")
+
+    messages = deployed.queued()
+    assert {(as_read(m).execution_id, as_read(m).sent_timestamp) for m in messages} == {
+        ("own", 7),
+        ("r-1", 7),
+    }
+    (by_record_id,) = (m for m in messages if "record_id" in m["Body"])
+    assert "execution_id" not in by_record_id["MessageAttributes"]
+
+
+def test_a_message_that_fails_again_and_again_stays_the_same_record(deployed: Deployed) -> None:
+    give_up(deployed, producers={"source": SOURCE})
+    deployed.run("dlq", "redrive", "--all")
+    (message,) = deployed.queued()
+    give_up(deployed, message_id="m-again", producers=as_read(message).attributes)
+
+    deployed.run("dlq", "redrive", "--all")
+
+    (again,) = deployed.queued()
+    assert again["MessageAttributes"] == message["MessageAttributes"]
+
+
+def test_attributes_beyond_ten_are_named_and_dropped_but_never_the_identity(
+    deployed: Deployed,
+) -> None:
+    names = [f"a{number}" for number in range(10)]
+    move(deployed, "{}", **dict.fromkeys(names, text("x")))
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    (message,) = deployed.queued()
+    assert len(message["MessageAttributes"]) == 10
+    assert {"execution_id", "sent_timestamp"} <= set(message["MessageAttributes"])
+    dropped = [name for name in names if name not in message["MessageAttributes"]]
+    assert len(dropped) == 2
+    assert f"without these attributes, SQS takes 10: {', '.join(dropped)}" in result.stderr
+
+
+def test_only_what_matches_is_sent_and_the_rest_is_visible_at_once(deployed: Deployed) -> None:
+    for number in range(25):
+        give_up(deployed, message_id=f"m-{number}", error_type="Throttled" if number % 2 else "Bad")
+
+    result = deployed.run("dlq", "redrive", "--reason", "Throttled")
+
+    assert result.stdout == "sent 12 of 12 messages\n"
+    assert len(deployed.queued()) == 12
+    assert visible(deployed) == 13
+
+
+def test_ids_choose_by_prefix_and_by_execution_id(deployed: Deployed) -> None:
+    first = give_up(deployed, "first", message_id="m-1")
+    give_up(deployed, "second", message_id="m-2")
+    give_up(deployed, "third", message_id="m-3")
+
+    deployed.run("dlq", "redrive", "--id", first[:13], "--id", "test-m-2")
+
+    assert sorted(deployed.bodies()) == ["first", "second"]
+    assert visible(deployed) == 1
+
+
+def test_dry_run_only_lists(deployed: Deployed) -> None:
+    give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", "--all", "--dry-run")
+    listed = deployed.run("dlq", "redrive", "--all", "--dry-run", "--json").json
+
+    assert "SchemaViolation" in result.stdout
+    assert "would send 1 message;" in result.stderr
+    assert [letter["execution_id"] for letter in listed] == ["test-m-1"]
+    assert deployed.queued() == []
+    assert visible(deployed) == 1
+
+
+def test_nothing_to_redrive_is_no_error_but_a_wrong_id_is(deployed: Deployed) -> None:
+    assert deployed.run("dlq", "redrive", "--all").stdout == "sent 0 of 0 messages\n"
+    assert deployed.run("dlq", "redrive", "--id", "nobody").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--all alone, or any of --id"),
+        (["--all", "--stage", "store"], "--all alone, or any of --id"),
+        (["--all", "--edit", "--body", "x"], "give one of them"),
+        (["--all", "--body", ""], "--body: the body is empty"),
+        (["--all", "--body", "x"], "a body mends one dead letter, and 2 match"),
+        (["--all", "--rate", "0"], "--rate"),
+    ],
+)
+def test_wrong_usage_is_2_and_changes_nothing(
+    deployed: Deployed, arguments: list[str], said: str
+) -> None:
+    for _ in range(2):
+        give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", *arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert visible(deployed) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "stdin"), [(["--body", "mended"], None), (["--body", "-"], "mended\n")]
+)
+def test_a_body_can_be_given(deployed: Deployed, option: list[str], stdin: str | None) -> None:
+    give_up(deployed, "broken")
+
+    deployed.run("dlq", "redrive", "--all", *option, stdin=stdin)
+
+    (message,) = deployed.queued()
+    assert message["Body"] == "mended"
+    assert message["MessageAttributes"]["execution_id"] == text("test-m-1")
+
+
+def test_a_body_can_come_from_a_file(deployed: Deployed, tmp_path: Any) -> None:
+    give_up(deployed, "broken")
+    (tmp_path / "body.json").write_text("mended\n")
+
+    deployed.run("dlq", "redrive", "--all", "--body-file", str(tmp_path / "body.json"))
+
+    assert deployed.bodies() == ["mended"]
+
+
+def test_each_body_is_edited_and_what_is_left_unchanged_stays(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", "sed -i s/broken/mended/")
+    give_up(deployed, "broken 1", message_id="m-1")
+    kept = give_up(deployed, "fine", message_id="m-2")
+    give_up(deployed, "broken 2", message_id="m-3")
+
+    result = deployed.run("dlq", "redrive", "--all", "--edit")
+
+    assert sorted(deployed.bodies()) == ["mended 1", "mended 2"]
+    assert f"dead letter {kept} was left unchanged or emptied" in result.stderr
+    assert result.stdout == "sent 2 of 3 messages\n"
+    assert visible(deployed) == 1
+
+
+def test_what_sqs_would_not_take_after_editing_stays(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", r"sed -i s/b/\\x01/")
+    give_up(deployed, "b")
+
+    result = deployed.run("dlq", "redrive", "--all", "--edit", "--json")
+
+    assert len(result.json["left"]) == 1
+    assert "U+0001" in result.stderr
+    assert visible(deployed) == 1
+
+
+def test_an_editor_that_fails_ends_it_and_nothing_is_lost(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", "false")
+    give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", "--all", "--edit")
+
+    assert result.exit_code == 1
+    assert "editor 'false' ended with 1" in result.stderr
+    assert visible(deployed) == 1
+
+
+def test_what_is_refused_stays_and_is_reported(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_bad(**request: Any) -> Any:
+        good = [entry for entry in request["Entries"] if entry["MessageBody"] != "bad"]
+        answer = deployed.sqs.send_message_batch(**request | {"Entries": good})
+        failed = [
+            {"Id": entry["Id"], "Code": "InvalidMessage", "Message": "no", "SenderFault": True}
+            for entry in request["Entries"]
+            if entry not in good
+        ]
+        return answer | {"Failed": failed}
+
+    monkeypatch.setattr(Connection, "sqs", Sqs(deployed.sqs, send_message_batch=refuse_bad))
+    give_up(deployed, "good")
+    bad = give_up(deployed, "bad")
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    assert result.exit_code == 1
+    assert f"SQS refused 1 message, which stay dead letters: {bad}: InvalidMessage" in result.stderr
+    assert deployed.bodies() == ["good"]
+    assert [m["Body"] for m in deployed.receive(deployed.dead_letter_queue_url)] == ["bad"]
+
+
+def test_nothing_is_deleted_when_sending_fails(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = Sqs(deployed.sqs, send_message_batch=failing("SendMessageBatch"))
+    monkeypatch.setattr(Connection, "sqs", refusing)
+    for _ in range(3):
+        give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    assert result.exit_code == 1
+    assert "sent 0 of 3 messages" in result.stderr
+    assert "AccessDenied" in result.stderr
+    assert visible(deployed) == 3
+
+
+def test_what_was_sent_but_could_not_be_deleted_is_named(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_none(**request: Any) -> Any:
+        return {"Failed": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
+    monkeypatch.setattr(Connection, "sqs", Sqs(deployed.sqs, delete_message_batch=delete_none))
+    message_id = give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    assert result.exit_code == 0
+    assert "sent, but not deleted: 1 message" in result.stderr
+    assert message_id in result.stderr
+    assert visible(deployed) == 1
+
+
+def test_a_delete_that_fails_as_a_whole_ends_it_and_says_so(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = Sqs(deployed.sqs, delete_message_batch=failing("DeleteMessageBatch"))
+    monkeypatch.setattr(Connection, "sqs", refusing)
+    give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    assert result.exit_code == 1
+    assert "sent, but not deleted: 1 message" in result.stderr
+    assert "DeleteMessageBatch: AccessDenied" in result.stderr
+
+
+def test_an_interrupt_leaves_each_message_in_one_place(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(**request: Any) -> Any:
+        answer = deployed.sqs.send_message_batch(**request)
+        os.kill(os.getpid(), signal.SIGINT)
+        return answer
+
+    monkeypatch.setattr(Connection, "sqs", Sqs(deployed.sqs, send_message_batch=interrupted))
+    for number in range(25):
+        give_up(deployed, message_id=f"m-{number}")
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "pipelinectl: interrupted: sent 10 of 25 messages; the others stay dead letters\n"
+    )
+    assert len(deployed.queued()) == 10
+    assert visible(deployed) == 15
+
+
+def test_what_arrives_meanwhile_is_not_chased(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_again(**request: Any) -> Any:
+        for entry in request["Entries"]:
+            give_up(deployed, entry["MessageBody"])
+        return deployed.sqs.send_message_batch(**request)
+
+    monkeypatch.setattr(Connection, "sqs", Sqs(deployed.sqs, send_message_batch=fail_again))
+    for _ in range(12):
+        give_up(deployed)
+
+    result = deployed.run("dlq", "redrive", "--all")
+
+    assert result.stdout == "sent 12 of 12 messages\n"
+    assert visible(deployed) == 12
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("rate", "sizes"), [(2, [2, 2, 1]), (0.5, [1] * 5), (100, [5])])
+def test_a_rate_spreads_the_messages_over_time(
+    deployed: Deployed, rate: float, sizes: list[int]
+) -> None:
+    clock = Clock()
+    sent: list[tuple[float, int]] = []
+
+    def noted(**request: Any) -> Any:
+        sent.append((clock.now, len(request["Entries"])))
+        return deployed.sqs.send_message_batch(**request)
+
+    ids = [give_up(deployed) for _ in range(5)]
+    queue = DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url, long_poll=0)
+    sqs: Any = Sqs(deployed.sqs, send_message_batch=noted)
+    pace = Pace(rate, clock.sleep, lambda: clock.now)
+
+    done = sum(
+        Redrive(queue, Sender(sqs, deployed.queue_url), "test", pace).run(ids, account := Account())
+    )
+
+    assert done == len(account.sent) == 5
+    assert [size for _, size in sent] == sizes
+    for index, (at, _) in enumerate(sent):
+        assert at == sum(size for _, size in sent[:index]) / rate
+
+
+def test_a_body_that_grew_too_large_stays_and_the_others_are_sent(deployed: Deployed) -> None:
+    large = move(deployed, "x" * 1_048_576)
+    move(deployed, "small")
+
+    result = deployed.run("dlq", "redrive", "--all", "--json")
+
+    assert result.exit_code == 1
+    assert [refused["origin"] for refused in json.loads(result.stdout)["refused"]] == [large]
+    assert deployed.bodies() == ["small"]
+    assert visible(deployed) == 1

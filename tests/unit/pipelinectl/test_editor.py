@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from pipelinectl.editor import edit
+from pipelinectl.errors import OperationFailedError, UsageError
+
+
+def test_what_was_saved_comes_back() -> None:
+    assert edit("one\ntwo", {"EDITOR": "sed -i s/one/1/"}) == "1\ntwo"
+
+
+def test_visual_goes_before_editor() -> None:
+    assert edit("one", {"VISUAL": "sed -i s/one/1/", "EDITOR": "false"}) == "1"
+
+
+@pytest.mark.parametrize("editor", ["true", "sed -i s/one//", "sed -i 's/one/ /'"])
+def test_unchanged_and_emptied_are_nothing(editor: str) -> None:
+    assert edit("one", {"EDITOR": editor}) is None
+
+
+def test_the_line_end_that_an_editor_adds_is_no_change(tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho >> "$1"\n')
+    editor.chmod(0o755)
+
+    assert edit("one", {"EDITOR": str(editor)}) is None
+    assert edit("one\n", {"EDITOR": str(editor)}) == "one\n\n"
+
+
+def test_an_editor_that_fails_or_is_not_there_is_an_error() -> None:
+    with pytest.raises(OperationFailedError, match="'false' ended with 1"):
+        edit("one", {"EDITOR": "false"})
+    with pytest.raises(UsageError, match="'no-such-editor' cannot be started"):
+        edit("one", {"EDITOR": "no-such-editor"})
+
+
+def test_what_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nprintf '\\377' > \"$1\"\n")
+    editor.chmod(0o755)
+
+    with pytest.raises(UsageError, match="UTF-8"):
+        edit("one", {"EDITOR": str(editor)})
