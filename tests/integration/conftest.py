@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import pytest
-from aws_durable_execution_sdk_python_testing.executor import Executor
-from aws_durable_execution_sdk_python_testing.runner import (
-    DurableFunctionTestResult,
-    DurableFunctionTestRunner,
-)
 from moto import mock_aws
 
 import durable_pipeline.handler
@@ -22,6 +14,7 @@ import durable_pipeline.settle
 import store.handler
 import transform.handler
 import validate.handler
+from faults.harness import Harness
 
 REGION = "us-east-1"
 STAGES: dict[str, Callable[..., Any]] = {
@@ -30,63 +23,16 @@ STAGES: dict[str, Callable[..., Any]] = {
     "store": store.handler.handler,
 }
 
-Stage = Callable[[Any, Any], Any]
-Fault = Callable[[int, Any, Any, Stage], Any]
-"""From the number of the call (1, 2, ...), event, context and the real stage to an answer."""
 
+class Pipeline(Harness):
+    """The durable function with its stages, queues and table."""
 
-@dataclass
-class Pipeline:
-    """The durable function with its stages, queues and table. Faults are put before the stages."""
-
-    queue_url: str
-    dead_letter_queue_url: str
-    table: Any
-    sqs: Any
-    calls: list[tuple[str, int]] = field(default_factory=list)
-    faults: dict[str, Fault] = field(default_factory=dict)
-    handler: Stage = durable_pipeline.handler.handler
-    invocations: int = 0
-
-    def run(self, event: Any) -> DurableFunctionTestResult:
-        """Run one durable execution to its end."""
-        with DurableFunctionTestRunner(
-            handler=self._invoke, region=REGION, poll_interval=0.01
-        ) as runner:
-            for name in STAGES:
-                runner.register_function(name, self._stage(name))
-            result: DurableFunctionTestResult = runner.run(
-                input=json.dumps(event), execution_timeout=60
-            )
-        runner._scheduler._loop.close()  # the runner leaves it open, which is a warning
-        return result
-
-    def process(self, event: Any) -> dict[str, Any]:
-        """Run one durable execution that succeeds; its result."""
-        result = self.run(event)
-        assert result.status.value == "SUCCEEDED", result.error
-        answer: dict[str, Any] = json.loads(str(result.result))
-        return answer
-
-    def _invoke(self, event: Any, context: Any) -> Any:
-        self.invocations += 1
-        return self.handler(event, context)
-
-    def _stage(self, name: str) -> Stage:
-        real = STAGES[name]
-
-        def stage(event: Any, context: Any) -> Any:
-            self.calls.append((name, len(event["records"])))
-            number = sum(called == name for called, _ in self.calls)
-            fault = self.faults.get(name)
-            return fault(number, event, context, real) if fault else real(event, context)
-
-        return stage
-
-    @property
-    def calls_by_stage(self) -> Counter[str]:
-        """How often each stage was called."""
-        return Counter(name for name, _ in self.calls)
+    def __init__(self, sqs: Any, queue_url: str, dead_letter_queue_url: str, table: Any) -> None:
+        super().__init__(durable_pipeline.handler.handler, STAGES, region=REGION)
+        self.queue_url = queue_url
+        self.dead_letter_queue_url = dead_letter_queue_url
+        self.sqs = sqs
+        self.table = table
 
     @property
     def items(self) -> dict[str, Any]:
@@ -131,9 +77,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def pipeline(aws: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """A pipeline with an empty table and empty queues."""
-    monkeypatch.setattr(Executor, "RETRY_BACKOFF_SECONDS", 0)  # 5 real seconds otherwise
     sqs = boto3.client("sqs")
     queue_url = sqs.create_queue(QueueName="queue")["QueueUrl"]
     dead_letter_queue_url = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
@@ -158,4 +103,4 @@ def pipeline(aws: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         "MAX_RETRY_DELAY": "300",
     }.items():
         monkeypatch.setenv(name, value)
-    return Pipeline(queue_url, dead_letter_queue_url, table, sqs)
+    return Pipeline(sqs, queue_url, dead_letter_queue_url, table)

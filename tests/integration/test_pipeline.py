@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from faults.durable import lose_answer
+from faults.stages import Crash, StageInvocation, WrongAnswer
 from tests.events import order, sqs_event, sqs_event_of, sqs_message, standard
-from tests.integration.conftest import Pipeline, Stage
+from tests.integration.conftest import Pipeline
 
 
 def operation_types(result: Any) -> Counter[str]:
@@ -161,21 +163,11 @@ def test_a_redriven_message_keeps_its_execution_id(pipeline: Pipeline) -> None:
     assert list(pipeline.items) == ["kept"]
 
 
-def crash_at_first_call(number: int, event: Any, context: Any, stage: Stage) -> Any:
-    if number == 1:
-        raise RuntimeError("crashed")
-    return stage(event, context)
-
-
-def always_crash(number: int, event: Any, context: Any, stage: Stage) -> Any:
-    raise RuntimeError("crashed")
-
-
 @pytest.mark.parametrize("stage", ["validate", "transform", "store"])
 def test_a_stage_that_crashes_once_is_tried_again_and_no_finished_stage_is(
     pipeline: Pipeline, stage: str
 ) -> None:
-    pipeline.faults[stage] = crash_at_first_call
+    pipeline.inject(stage, Crash(), attempts={1})
 
     response = pipeline.process(sqs_event_of([standard()] * 10))
 
@@ -188,7 +180,7 @@ def test_a_stage_that_crashes_once_is_tried_again_and_no_finished_stage_is(
 def test_a_stage_that_stays_broken_reports_its_records_as_failed(
     pipeline: Pipeline, stage: str
 ) -> None:
-    pipeline.faults[stage] = always_crash
+    pipeline.inject(stage, Crash())
 
     response = pipeline.process(sqs_event_of([standard()] * 3))
 
@@ -199,7 +191,7 @@ def test_a_stage_that_stays_broken_reports_its_records_as_failed(
 
 
 def test_a_failed_record_on_its_last_delivery_is_a_dead_letter(pipeline: Pipeline) -> None:
-    pipeline.faults["transform"] = always_crash
+    pipeline.inject("transform", Crash())
 
     response = pipeline.process(sqs_event(sqs_message(standard(), "m-1", receive_count=3)))
 
@@ -211,12 +203,7 @@ def test_a_failed_record_on_its_last_delivery_is_a_dead_letter(pipeline: Pipelin
 
 @pytest.mark.parametrize("stage", ["validate", "transform", "store"])
 def test_a_poison_record_does_not_hold_back_its_chunk(pipeline: Pipeline, stage: str) -> None:
-    def poisoned(number: int, event: Any, context: Any, real: Stage) -> Any:
-        if any("poison" in record["body"] for record in event["records"]):
-            raise MemoryError("poisoned")
-        return real(event, context)
-
-    pipeline.faults[stage] = poisoned
+    pipeline.inject(stage, Crash(), when=lambda record: "poison" in record["body"])
     bodies = [standard(note="poison" if index == 7 else "fine") for index in range(10)]
 
     response = pipeline.process(sqs_event_of(bodies))
@@ -249,9 +236,7 @@ WRONG_ANSWERS: dict[str, Any] = {
 def test_a_stage_that_answers_wrongly_is_a_failed_stage_and_named(
     pipeline: Pipeline, stage: str, case: str
 ) -> None:
-    pipeline.faults[stage] = lambda number, event, context, real: WRONG_ANSWERS[case](
-        real(event, context)
-    )
+    pipeline.inject(stage, WrongAnswer(WRONG_ANSWERS[case]))
 
     response = pipeline.process(sqs_event(sqs_message(standard(), "m-1", receive_count=3)))
 
@@ -261,39 +246,22 @@ def test_a_stage_that_answers_wrongly_is_a_failed_stage_and_named(
 
 
 def test_a_transformation_without_data_is_a_contract_violation(pipeline: Pipeline) -> None:
-    def without_data(number: int, event: Any, context: Any, real: Stage) -> Any:
-        answer = real(event, context)
+    def without_data(transform: StageInvocation) -> Any:
+        answer = transform.work()
         return answer | {"results": [{"id": r["id"], "outcome": "ok"} for r in answer["results"]]}
 
-    pipeline.faults["transform"] = without_data
+    pipeline.inject("transform", without_data)
 
     response = pipeline.process(sqs_event(sqs_message(standard(), "m-1")))
 
     assert response["summary"]["back_to_queue"] == 1
 
 
-class CrashAfterCheckpoint:
-    """Kills the durable function's invocation number ``number`` when it has done its work.
-
-    Its checkpoints are made by then, its answer is lost: the worst moment to die.
-    """
-
-    def __init__(self, handler: Stage, number: int) -> None:
-        self.handler, self.number, self.count = handler, number, 0
-
-    def __call__(self, event: Any, context: Any) -> Any:
-        self.count += 1
-        answer = self.handler(event, context)
-        if self.count == self.number:
-            raise RuntimeError("the durable function's worker was killed")
-        return answer
-
-
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_crash_of_the_durable_function_after_any_checkpoint_runs_no_finished_stage_again(
+def test_an_invocation_that_dies_with_its_work_done_runs_no_finished_stage_again(
     pipeline: Pipeline, number: int
 ) -> None:
-    pipeline.handler = CrashAfterCheckpoint(pipeline.handler, number)
+    pipeline.inject_durable(lose_answer(number))
 
     response = pipeline.process(sqs_event_of([standard()] * 10))
 
@@ -306,4 +274,4 @@ def test_an_event_that_is_none_of_sqs_fails_with_what_to_do(pipeline: Pipeline) 
     result = pipeline.run({"data_source": "x"})
 
     assert result.status.value == "FAILED"
-    assert "SQS event" in str(result.error)
+    assert "send the message to the queue" in str(result.error)
