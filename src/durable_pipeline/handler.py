@@ -8,6 +8,7 @@ from typing import Any
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_lambda_powertools import Logger
 
+from durable_pipeline.already_stored import stored_before
 from durable_pipeline.chunks import process
 from durable_pipeline.reader import read
 from durable_pipeline.report import report
@@ -28,6 +29,7 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     settings = Settings.from_environment(os.environ)
     batch = read(event, settings.environment)
     outcomes = batch.unreadable | process(context, batch.records, settings)
+    outcomes |= stored_before(context, batch, outcomes, settings)
     response = settle(context, batch, outcomes, settings)
     report(context, outcomes)
     return response

@@ -58,3 +58,8 @@ class Batch:
     def records(self) -> list[Record]:
         """The records to take through the stages."""
         return [record for record in self.all_records if record.id not in self.unreadable]
+
+
+def given_up(record: Record, outcome: Outcome, max_receive_count: int) -> bool:
+    """Whether ``record`` failed on its last delivery."""
+    return outcome["outcome"] == "failed" and record.receive_count >= max_receive_count

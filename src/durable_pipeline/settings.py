@@ -14,6 +14,7 @@ class Settings:
     """
 
     environment: str
+    table_name: str
     validate_arn: str
     transform_arn: str
     store_arn: str
@@ -34,6 +35,7 @@ class Settings:
         """
         return cls(
             environment=environment["ENVIRONMENT"],
+            table_name=environment["PROCESSED_DATA_TABLE"],
             validate_arn=environment["VALIDATION_FUNCTION_ARN"],
             transform_arn=environment["TRANSFORMATION_FUNCTION_ARN"],
             store_arn=environment["STORAGE_FUNCTION_ARN"],

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline import dead_letters
 from durable_pipeline.dead_letters import DeadLetter
-from durable_pipeline.records import Batch, Outcomes, Record
+from durable_pipeline.records import Batch, Outcomes, Record, given_up
 from durable_pipeline.settings import Settings
 from shared.contracts import utc_now
 
@@ -61,8 +61,7 @@ def _sort(
     again: list[Record] = []
     for record in batch.all_records:
         outcome = outcomes[record.id]
-        last_delivery = record.receive_count >= max_receive_count
-        if outcome["outcome"] == "rejected" or (outcome["outcome"] == "failed" and last_delivery):
+        if outcome["outcome"] == "rejected" or given_up(record, outcome, max_receive_count):
             letters.append(DeadLetter(record, outcome))
         elif outcome["outcome"] == "failed":
             again.append(record)

@@ -8,7 +8,7 @@ from durable_pipeline.records import Record
 from durable_pipeline.settings import Settings
 from durable_pipeline.settle import change_visibility, delay_seconds
 
-SETTINGS = Settings("dev", "v", "t", "s", "url", "dlq", 3, 900, 60, 5, 300)
+SETTINGS = Settings("dev", "table", "v", "t", "s", "url", "dlq", 3, 900, 60, 5, 300)
 
 
 class FakeQueue:

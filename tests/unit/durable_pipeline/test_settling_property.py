@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from durable_pipeline import chunks, settle
+from durable_pipeline import already_stored, chunks, settle
 from durable_pipeline.chunks import process
 from durable_pipeline.containment import MAX_BISECT_INVOKES
 from durable_pipeline.reader import read
@@ -20,7 +20,9 @@ from shared.contracts import failed, ok, rejected
 from tests.events import sqs_event, sqs_message
 from tests.unit.durable_pipeline.fake_context import START, FakeContext, LambdaError
 
-SETTINGS = Settings("dev", "validate", "transform", "store", "url", "dlq", 3, 900, 60, 5, 300)
+SETTINGS = Settings(
+    "dev", "table", "validate", "transform", "store", "url", "dlq", 3, 900, 60, 5, 300
+)
 STAGES = ("validate", "transform", "store")
 REASON = {"type": "T", "message": "m", "errors": ["m"]}
 
@@ -103,6 +105,23 @@ class FakeSqs:
         return {"Successful": Entries}
 
 
+class FakeDynamoDB:
+    """Has the items that the store stage wrote."""
+
+    def __init__(self, stages: Stages) -> None:
+        self.stored = {f"dev-{key}": key for key in stages.stored}
+
+    def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803
+        ((name, request),) = RequestItems.items()
+        keys = [key["execution_id"]["S"] for key in request["Keys"]]
+        items = [
+            {"execution_id": {"S": key}, "message_id": {"S": self.stored[key]}}
+            for key in keys
+            if key in self.stored
+        ]
+        return {"Responses": {name: items}}
+
+
 @pytest.fixture(params=[100, 4], ids=["one chunk", "many chunks"])
 def chunk_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(chunks, "MAX_CHUNK_RECORDS", request.param)
@@ -122,6 +141,8 @@ def run(fates: list[dict[str, Any]], faults: list[str | None]) -> tuple[Any, ...
     outcomes = batch.unreadable | process(context, batch.records, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settle, "sqs", lambda: sqs)
+        patch.setattr(already_stored, "dynamodb", lambda: FakeDynamoDB(stages))
+        outcomes |= already_stored.stored_before(context, batch, outcomes, SETTINGS)
         response = settle.settle(context, batch, outcomes, SETTINGS)
     return batch, outcomes, response, stages, sqs, context
 
@@ -141,6 +162,7 @@ def test_each_record_is_settled_exactly_once(
     assert sorted([*stored, *sqs.letters, *back]) == sorted(outcomes)
     assert acknowledged == stored | set(sqs.letters)
     assert stored <= set(stages.stored)
+    assert not set(sqs.letters) & set(stages.stored)
     assert set(sqs.delayed) <= set(back)
 
 
