@@ -9,6 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+import durable_pipeline.already_stored
 import durable_pipeline.handler
 import durable_pipeline.settle
 import store.handler
@@ -70,9 +71,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
         durable_pipeline.settle.sqs.cache_clear()
+        durable_pipeline.already_stored.dynamodb.cache_clear()
         store.handler.table.cache_clear()
         yield
     durable_pipeline.settle.sqs.cache_clear()
+    durable_pipeline.already_stored.dynamodb.cache_clear()
     store.handler.table.cache_clear()
 
 

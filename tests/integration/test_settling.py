@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from faults.stages import Crash
 from tests.events import sqs_event, sqs_event_of, sqs_message, standard
 from tests.integration.conftest import Pipeline
 
@@ -74,3 +75,19 @@ def test_two_executions_with_the_same_record_at_once_are_one_item(
 
     assert [response["batchItemFailures"] for response in responses] == [[], []]
     assert len(pipeline.items) == 1
+
+
+def test_a_record_that_an_earlier_delivery_stored_is_no_dead_letter(pipeline: Pipeline) -> None:
+    pipeline.process(sqs_event(sqs_message(standard(), "m-1")))
+    pipeline.inject("validate", Crash())
+
+    response = pipeline.process(
+        sqs_event(
+            sqs_message(standard(), "m-1", receive_count=3),
+            sqs_message(standard(), "m-2", receive_count=3),
+        )
+    )
+
+    (letter,) = pipeline.dead_letters
+    assert response["summary"] == {"stored": 1, "dead_letters": 1, "back_to_queue": 0}
+    assert letter["original_message_id"] == "m-2"

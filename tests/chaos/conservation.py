@@ -1,0 +1,160 @@
+"""Compares what was sent with what was found, message by message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.chaos.sending import Book, Sending
+
+REASON = ("stage", "error_type", "error_message")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item: whose it is, and the document that it was made of, as canonical JSON."""
+
+    execution_id: str
+    message_id: str
+    document: str
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message of the dead-letter queue; ``attributes`` is empty where SQS itself has moved it."""
+
+    message_id: str
+    body: str
+    attributes: Mapping[str, str]
+
+    @property
+    def original_id(self) -> str:
+        """The id under which it was sent to the pipeline; SQS keeps the id of what it moves."""
+        return self.attributes.get("original_message_id", self.message_id)
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that is left of the messages, and how many of them the queue still has."""
+
+    items: Sequence[Item]
+    letters: Sequence[Letter]
+    queued: int
+
+
+def violations(book: Book, documents: Mapping[str, str], found: Found) -> list[str]:
+    """What is wrong, one sentence each; ``documents`` gives the canonical JSON of each body."""
+    return [
+        *_of_the_queue(found),
+        *_of_the_items(book, documents, found),
+        *_of_the_letters(book, found),
+        *_of_both(found),
+    ]
+
+
+def _of_the_queue(found: Found) -> Iterator[str]:
+    if found.queued:
+        yield f"{found.queued} messages are still queued"
+
+
+def _of_the_items(book: Book, documents: Mapping[str, str], found: Found) -> Iterator[str]:
+    items: dict[str, list[Item]] = {}
+    for item in found.items:
+        items.setdefault(item.document, []).append(item)
+    stored = {documents[body]: s for body, s in book.items() if s.message.kind.is_stored}
+    for document in items.keys() - stored.keys():
+        yield f"an item that nobody sent, or that should be a dead letter: {document}"
+    for document, sending in stored.items():
+        yield from _of_one_record(sending, items.get(document, []))
+
+
+def _of_one_record(sending: Sending, items: Sequence[Item]) -> Iterator[str]:
+    body = sending.message.body
+    least, most = (1, 1) if sending.message.has_record_id else _range(sending)
+    if not least <= len(items) <= most:
+        yield f"{len(items)} items, not {least} to {most}, of {body} (messages {sending.ids})"
+    ids = {item.message_id for item in items}
+    if not sending.message.has_record_id and not set(sending.ids) <= ids:
+        yield f"a message of {body} has no item: sent {sending.ids}, stored {sorted(ids)}"
+
+
+def _of_the_letters(book: Book, found: Found) -> Iterator[str]:
+    letters: dict[str, list[Letter]] = {}
+    for letter in found.letters:
+        letters.setdefault(letter.body, []).append(letter)
+        yield from _of_one_letter(letter)
+    dead = {body: s for body, s in book.items() if not s.message.kind.is_stored}
+    for body in letters.keys() - dead.keys():
+        yield f"a dead letter that nobody sent, or that should be an item: {letters[body]}"
+    for body, sending in dead.items():
+        ids = {letter.original_id for letter in letters.get(body, ())}
+        least, most = _range(sending)
+        if not (least <= len(ids) <= most and set(sending.ids) <= ids):
+            yield f"dead letters of {sorted(ids)}, not of {sending.ids}: {body}"
+
+
+def _of_one_letter(letter: Letter) -> Iterator[str]:
+    if missing := [name for name in REASON if not letter.attributes.get(name)]:
+        yield f"a dead letter without {', '.join(missing)}: {letter}"
+
+
+def _of_both(found: Found) -> Iterator[str]:
+    both = {item.message_id for item in found.items} & {x.original_id for x in found.letters}
+    for message_id in both:
+        yield f"message {message_id} is an item and a dead letter"
+
+
+def _range(sending: Sending) -> tuple[int, int]:
+    """How many messages of one body there are: at least those known of."""
+    return len(sending.ids), len(sending.ids) + sending.unknown
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """Dead letters beyond the first of a message, and the executions that made them so.
+
+    ``in_one_execution``: sent again, because a crash kept the first sending off the record.
+    ``by_another_delivery``: the message was delivered again, because the answer of the execution
+    that had sent its dead letter did not reach the queue.
+    """
+
+    in_one_execution: int
+    by_another_delivery: int
+    repeated: frozenset[str]
+    unheard: frozenset[str]
+
+
+def doubles(letters: Sequence[Letter]) -> Doubles:
+    """The dead letters that there are more than messages they are of."""
+    sendings = Counter((x.original_id, _execution(x)) for x in sorted(letters, key=_failed_at))
+    executions: dict[str, list[str]] = {}
+    for original_id, execution in sendings:
+        executions.setdefault(original_id, []).append(execution)
+    return Doubles(
+        in_one_execution=sum(times - 1 for times in sendings.values()),
+        by_another_delivery=sum(len(several) - 1 for several in executions.values()),
+        repeated=frozenset(key[1] for key, times in sendings.items() if times > 1),
+        unheard=frozenset(x for several in executions.values() for x in several[:-1]),
+    )
+
+
+def unexplained(double: Doubles, *, crashes: int, unheard: int) -> list[str]:
+    """Executions that doubled dead letters though nothing had happened to them.
+
+    At most so many can have crashed while they sent, and so many not have been heard.
+    """
+    found = []
+    if len(double.repeated) > crashes:
+        found.append(f"{len(double.repeated)} executions sent twice for {crashes} crashes")
+    if len(double.unheard) > unheard:
+        found.append(f"{len(double.unheard)} executions were not heard, {unheard} can have been")
+    return found
+
+
+def _execution(letter: Letter) -> str:
+    return letter.attributes.get("durable_execution_arn", "")
+
+
+def _failed_at(letter: Letter) -> str:
+    return letter.attributes.get("failed_at", "")
