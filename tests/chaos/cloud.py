@@ -32,14 +32,16 @@ FUNCTIONS = {
     "store": "StoreFunction",
 }
 
+# Half of ExecutionTimeout is for work. In it a poison record must be found among ten, with a new
+# worker for each that dies, or its neighbours come back with it until they are dead letters too.
 PARAMETERS = {
     "Environment": "chaos",
     "LogLevel": "WARNING",
-    "ExecutionTimeout": "25",
-    "VisibilityTimeout": "30",
+    "ExecutionTimeout": "40",
+    "VisibilityTimeout": "45",
     "StageTimeout": "5",
-    "MaximumConcurrency": "5",
-    "MaxReceiveCount": "3",
+    "MaximumConcurrency": "4",
+    "MaxReceiveCount": "4",
     "RetryDelay": "1",
     "MaxRetryDelay": "2",
 }

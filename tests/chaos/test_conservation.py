@@ -26,7 +26,7 @@ from tests.chaos.sending import Book, Sender
 from tests.e2e.localcloud.support import free_settings, running
 
 MESSAGES_PER_SECOND = 10
-SETTLE_SECONDS = 600.0
+SETTLE_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)

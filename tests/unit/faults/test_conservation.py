@@ -67,6 +67,21 @@ def test_something_is_wrong(case: str) -> None:
     assert violations(BOOK, DOCUMENTS, WRONG[case])
 
 
+GIVEN_UP = replace(
+    LETTER,
+    body="good",
+    attributes=REASON | {"error_type": "Runtime.ExitError", "original_message_id": "m-good"},
+)
+
+
+def test_a_good_record_may_run_out_of_deliveries_and_then_is_a_dead_letter_and_no_item() -> None:
+    instead = replace(RIGHT, items=[MINE_ITEM], letters=[LETTER, GIVEN_UP])
+    beside = replace(RIGHT, letters=[LETTER, GIVEN_UP])
+
+    assert violations(BOOK, DOCUMENTS, instead) == []
+    assert violations(BOOK, DOCUMENTS, beside)
+
+
 @pytest.mark.parametrize("items", [[ITEM], [ITEM, replace(ITEM, message_id="m-cut-off")]])
 def test_a_send_that_was_cut_off_may_have_arrived_or_not(items: list[Item]) -> None:
     book = {"good": Sending(GOOD, ["m-good"], unknown=1)}
