@@ -11,7 +11,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one run. Times are in seconds; ``unknown_sends`` may have been accepted."""
+    """The figures of one run.
+
+    Times are in seconds. ``unknown_sends`` may have been accepted by the queue or not;
+    ``good_dead_letters`` are of records that would have become items, had they been let.
+    """
 
     seed: int
     messages: int
@@ -25,6 +29,7 @@ class Report:
     handler_retries: int
     items: int
     dead_letters: int
+    good_dead_letters: int
     dead_letters_by_reason: Mapping[str, int]
     doubled_in_one_execution: int
     doubled_by_another_delivery: int

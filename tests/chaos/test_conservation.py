@@ -18,7 +18,7 @@ import pytest
 from localcloud import supervisor
 from localcloud.services import GATEWAY, MINISTACK
 from tests.chaos.cloud import PARAMETERS, STACK, ChaosCloud, canonical, deployed
-from tests.chaos.conservation import Doubles, Found, doubles, unexplained, violations
+from tests.chaos.conservation import Doubles, Found, doubles, given_up_ids, unexplained, violations
 from tests.chaos.killing import Killer
 from tests.chaos.messages import STAGES, messages
 from tests.chaos.report import Report
@@ -137,6 +137,7 @@ def report_of(cloud: ChaosCloud, run: Run, found: Found) -> Report:
         handler_retries=cloud.handler_retries(),
         items=len(found.items),
         dead_letters=len({letter.original_id for letter in found.letters}),
+        good_dead_letters=len(given_up_ids(run.book, found.letters)),
         dead_letters_by_reason=dict(reasons),
         doubled_in_one_execution=double.in_one_execution,
         doubled_by_another_delivery=double.by_another_delivery,
