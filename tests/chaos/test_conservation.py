@@ -101,7 +101,7 @@ def send_and_kill(cloud: ChaosCloud, options: Options) -> Run:
         sender.send_over(messages(for_messages, options.messages), options.seconds)
     supervisor.up(cloud.settings)
     stopped = time.monotonic()
-    cloud.wait_until_settled(SETTLE_SECONDS + options.messages / SETTLED_PER_SECOND)
+    cloud.wait_until_settled(SETTLE_SECONDS)
     now = time.monotonic()
     return Run(options, sender.book, killer, now - started, now - stopped)
 
