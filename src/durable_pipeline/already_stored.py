@@ -8,17 +8,13 @@ something that is in the table. So before a failed record is given up, the table
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
 from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
-from aws_durable_execution_sdk_python.config import StepConfig
-from aws_durable_execution_sdk_python.retries import RetryPresets
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from durable_pipeline.clients import ONE_ATTEMPT, dynamodb
 from durable_pipeline.records import STORED, Batch, Outcomes, Record, given_up
 from durable_pipeline.settings import Settings
 
@@ -27,18 +23,8 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
-ONE_ATTEMPT = StepConfig(retry_strategy=RetryPresets.none())
-
 MAX_KEYS = 100
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-
-
-@cache
-def dynamodb() -> DynamoDBClient:
-    """The DynamoDB client, once per execution environment."""
-    return boto3.client(
-        "dynamodb", config=Config(retries={"mode": "standard", "total_max_attempts": 5})
-    )
 
 
 def stored_before(

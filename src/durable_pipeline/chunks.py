@@ -10,12 +10,12 @@ from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig,
 
 from durable_pipeline.chain import process_chunk
 from durable_pipeline.deadline import Deadline
-from durable_pipeline.records import STORED, Outcomes, Record, body_size
+from durable_pipeline.records import STORED, Outcomes, Record, travelling_size
 from durable_pipeline.settings import Settings
 
 MAX_CHUNK_RECORDS = 100
 MAX_CHUNK_BYTES = 400 * 1024
-"""Of body text. The store stage is sent each record twice, as it was and transformed, in an invoke
+"""Of text. The store stage is sent each record twice, as it was and transformed, in an invoke
 that takes 1 MiB; a chunk that grows beyond that on its way is cut again where it does."""
 
 MAX_CONCURRENT_CHUNKS = 10
@@ -84,11 +84,11 @@ def chunked(records: Sequence[Record]) -> Iterator[list[Record]]:
     chunk: list[Record] = []
     size = 0
     for record in records:
-        too_large = size + body_size(record) > MAX_CHUNK_BYTES
+        too_large = size + travelling_size(record) > MAX_CHUNK_BYTES
         if chunk and (len(chunk) == MAX_CHUNK_RECORDS or too_large):
             yield chunk
             chunk, size = [], 0
         chunk.append(record)
-        size += body_size(record)
+        size += travelling_size(record)
     if chunk:
         yield chunk

@@ -7,23 +7,13 @@ until the one at fault stands alone and its neighbours have passed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_durable_execution_sdk_python import (
-    DurableContext,
-    InvokeError,
-    WithRetryConfig,
-    with_retry,
-)
-from aws_durable_execution_sdk_python.config import Duration, JitterStrategy
-from aws_durable_execution_sdk_python.retries import (
-    RetryDecision,
-    RetryStrategyConfig,
-    create_retry_strategy,
-)
+from aws_durable_execution_sdk_python import DurableContext, InvokeError
 
+from durable_pipeline.calls import Call
 from durable_pipeline.deadline import Deadline
 from durable_pipeline.problems import Problem, Remedy
 from shared.contracts import ContractViolation, Result, StageRecord, check_response, failed
@@ -36,16 +26,6 @@ MAX_BISECT_INVOKES = 64
 """Extra invokes that one chunk may spend on one stage to find its poison records. Enough for four
 poison records in a chunk of 100; beyond, the stage is broken rather than a record poisonous, and
 what is not yet isolated comes back with the next delivery."""
-
-_back_off = create_retry_strategy(
-    RetryStrategyConfig(
-        max_attempts=4,
-        initial_delay=Duration.from_seconds(2),
-        max_delay=Duration.from_seconds(20),
-        jitter_strategy=JitterStrategy.HALF,
-    )
-)
-
 
 DEADLINE_PASSED = Problem("DeadlineExceeded", "the execution's time was used up", Remedy.NONE)
 
@@ -128,34 +108,15 @@ class Containment:
     def _with_retries(
         self, stage: Stage, records: Sequence[StageRecord], name: str, *, first_time: bool
     ) -> StageAnswer:
-        def attempt(_: object, number: int) -> StageAnswer:
-            retry = f" attempt {number}" if number > 1 else ""
-            payload = {"records": records}
-            response: Any = self._context.invoke(stage.function_arn, payload, name=name + retry)
-            answer = _checked(stage, records, response)
-            self._deadline.learn(answer.completed_at)
-            return answer
+        def check(response: Any) -> StageAnswer:
+            return _checked(stage, records, response)
 
-        config: WithRetryConfig[StageAnswer] = WithRetryConfig(
-            retry_strategy=self._strategy(first_time=first_time),
-            wrap_with_run_in_child_context=False,  # it would cost an operation
-        )
-        return with_retry(self._context, attempt, config, name=name)
-
-    def _strategy(self, *, first_time: bool) -> Callable[[Exception, int], RetryDecision]:
-        def decide(error: Exception, attempts: int) -> RetryDecision:
-            self._deadline.ask(self._context)
-            if self._deadline.passed():
-                return RetryDecision.no_retry()
-            remedy = Problem.of(error).remedy
-            if remedy is Remedy.BACK_OFF:
-                return _back_off(error, attempts)
-            # Within a bisection the other half is the second attempt.
-            if remedy is Remedy.TRY_ONCE_MORE and first_time and attempts == 1:
-                return RetryDecision.retry(Duration.from_seconds(1))
-            return RetryDecision.no_retry()
-
-        return decide
+        # Within a bisection the other half is the second attempt.
+        tries = 2 if first_time else 1
+        call = Call(stage.function_arn, {"records": records}, name, check, tries)
+        answer = call.make(self._context, self._deadline)
+        self._deadline.learn(answer.completed_at)
+        return answer
 
 
 def parts(records: Sequence[StageRecord]) -> Iterator[tuple[int, list[StageRecord]]]:

@@ -9,7 +9,9 @@ from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_lambda_powertools import Logger
 
 from durable_pipeline.already_stored import stored_before
+from durable_pipeline.announce import announce
 from durable_pipeline.chunks import process
+from durable_pipeline.files import process_files
 from durable_pipeline.reader import read
 from durable_pipeline.report import report
 from durable_pipeline.settings import Settings
@@ -20,15 +22,19 @@ logger = Logger()
 
 @durable_execution
 def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
-    """Process one batch of messages; answers an event source mapping's partial batch response.
+    """Process one batch of messages, or of S3 events without a queue between.
+
+    Answers an event source mapping's partial batch response.
 
     Runs again from the top at every resume, so nothing here, outside of steps and invokes, reads
     a clock, a random number or the network: the checkpoints alone decide what comes next.
     """
     context.set_logger(logger)
     settings = Settings.from_environment(os.environ)
-    batch = read(event, settings.environment)
+    batch = read(event, settings)
     outcomes = batch.unreadable | process(context, batch.records, settings)
+    outcomes |= process_files(context, batch, settings)
+    outcomes |= announce(context, batch, outcomes, settings)
     outcomes |= stored_before(context, batch, outcomes, settings)
     response = settle(context, batch, outcomes, settings)
     report(context, outcomes)

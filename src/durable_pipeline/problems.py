@@ -61,6 +61,11 @@ class Problem:
         """Whether one of the records may be at fault, so that fewer records may help."""
         return self.remedy in (Remedy.TRY_ONCE_MORE, Remedy.BISECT)
 
+    @property
+    def described(self) -> tuple[str, str]:
+        """Type and message."""
+        return self.type, self.message
+
     @classmethod
     def of(cls, error: Exception) -> Problem:
         """The problem behind ``error``: an `InvokeError` or a `ContractViolation`."""

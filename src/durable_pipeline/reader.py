@@ -1,84 +1,215 @@
-"""Reads an event into records. No I/O, and no exception for what a producer can send."""
+"""Reads an event into records. No I/O, and no exception for what a producer can send.
+
+What a message says is found out by `durable_pipeline.envelopes`; here it becomes a record, with the
+identity that it has at every delivery.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from durable_pipeline.records import Batch, Outcome, Record, body_size
-from shared import exact_json
+from durable_pipeline.envelopes import Inline, Objects, Pointed, Silent, open_envelope
+from durable_pipeline.records import (
+    FILE_SUFFIXES,
+    IGNORED,
+    Batch,
+    Outcome,
+    Record,
+    rejection,
+    text_size,
+)
+from durable_pipeline.settings import Settings
+from shared import exact_json, s3_events
+from shared.objects import ObjectId, ObjectState, Pointer
+from shared.s3_events import S3Event
 
-MAX_TIMESTAMP_DIGITS = 15
+MAX_DIGITS = 15
 
 MAX_BODY_BYTES = 400 * 1024
-"""A longer body cannot become an item, which DynamoDB bounds at 400 KB."""
+"""A longer document travels as a claim check."""
+
+MAX_KEY_BYTES = 1024
+
+DOCUMENT_SUFFIX = ".json"
 
 
-def read(event: Mapping[str, Any], environment: str) -> Batch:
-    """The records of an SQS event.
+@dataclass(frozen=True)
+class Reading:
+    """A record, its outcome if it has one already, and the bodies if it tells of many objects."""
 
-    A message that cannot travel through the stages is rejected here, with the reason.
+    record: Record
+    outcome: Outcome | None = None
+    bodies: Sequence[str] = ()
+
+
+def read(event: Mapping[str, Any], settings: Settings) -> Batch:
+    """The records of an event of SQS, or of S3 without a queue between.
+
+    What cannot travel through the stages is rejected here, with the reason.
 
     Raises:
-        ValueError: the event is none of SQS's, which only an invocation by hand can cause.
+        ValueError: the event is neither's, which only an invocation by hand can cause.
     """
     # SQS may deliver a message twice in one batch; the later receipt handle is the one that counts.
-    records = {
-        message["messageId"]: _record(message, environment) for message in _messages(event)
-    }.values()
-    unreadable = {r.id: _too_large(r) for r in records if body_size(r) > MAX_BODY_BYTES}
-    return Batch(list(records), unreadable)
-
-
-def _messages(event: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    match event:
-        case {"Records": [*messages]} if all(_is_of_sqs(message) for message in messages):
-            return messages
-    raise ValueError(
-        "the event is not one of SQS's, an object with 'Records' of eventSource aws:sqs; "
-        "invoke the function with such an event, or send the message to the queue"
+    readings = {reading.record.id: reading for reading in _readings(event, settings)}
+    return Batch(
+        [reading.record for reading in readings.values()],
+        {key: reading.outcome for key, reading in readings.items() if reading.outcome},
+        {key: reading.bodies for key, reading in readings.items() if reading.bodies},
     )
 
 
-def _is_of_sqs(message: object) -> bool:
-    return isinstance(message, dict) and message.get("eventSource") == "aws:sqs"
+def _readings(event: Mapping[str, Any], settings: Settings) -> Iterable[Reading]:
+    match event:
+        case {"Records": [*messages]} if all(_is_from("aws:sqs", entry) for entry in messages):
+            return [_of_message(message, settings) for message in messages]
+        case {"Records": [*entries]} if all(_is_from("aws:s3", entry) for entry in entries):
+            return [_without_queue(entry, settings) for entry in entries]
+    raise ValueError(
+        "the event is not one of SQS's or S3's, an object with 'Records' of eventSource aws:sqs or "
+        "aws:s3; invoke the function with such an event, or send the message to the queue"
+    )
 
 
-def _record(message: Mapping[str, Any], environment: str) -> Record:
-    """The record of one message, with the identity that it has at every delivery.
+def _is_from(source: str, entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("eventSource") == source
 
-    Its ``execution_id`` is the attribute that a redriven message brings along, else the producer's
-    own ``record_id``, else the id that SQS gave the message.
-    """
-    record_id = _record_id(message["body"])
-    return Record(
+
+def _of_message(message: Mapping[str, Any], settings: Settings) -> Reading:
+    attributes = message.get("messageAttributes", {})
+    record = Record(
         id=message["messageId"],
-        execution_id=_attribute(message, "execution_id")
-        or record_id
-        or f"{environment}-{message['messageId']}",
+        execution_id=_attribute(attributes, "execution_id")
+        or f"{settings.environment}-{message['messageId']}",
         body=message["body"],
         sent_timestamp=_sent_timestamp(message),
         receive_count=int(message["attributes"].get("ApproximateReceiveCount", 1)),
         receipt_handle=message["receiptHandle"],
-        attributes=message.get("messageAttributes", {}),
-        by_producer=record_id is not None,
+        attributes=attributes,
+        queue_url=_queue_url(message, settings),
     )
+    try:
+        envelope = open_envelope(message["body"])
+    except ValueError as error:
+        return Reading(record, rejection("read", "InvalidEvent", str(error)))
+    match envelope:
+        case Silent():
+            return Reading(record, IGNORED)
+        case Pointed(pointer):
+            return _pointed(record, pointer, settings)
+        case Objects([event], _, start):
+            return _of_object(replace(record, start=start), event, settings)
+        case Objects(_, bodies):
+            return Reading(record, bodies=bodies)
+        case Inline(text):
+            return _inline(record, text)
 
 
-def _attribute(message: Mapping[str, Any], name: str) -> str | None:
-    value = message.get("messageAttributes", {}).get(name, {}).get("stringValue")
+def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:
+    body = json.dumps({"Records": [entry]})
+    try:
+        (event,) = s3_events.read({"Records": [entry]})
+    except ValueError as error:
+        digest = hashlib.sha256(body.encode()).hexdigest()[:32]
+        record = Record(id=digest, execution_id=f"{settings.environment}-{digest}", body=body)
+        return Reading(record, rejection("read", "InvalidEvent", str(error)))
+    state = event.state
+    record = Record(
+        id=f"{state['sequencer']}-{ObjectId.of(state).name}",
+        execution_id=ObjectId.of(state).execution_id(settings.environment),
+        body=body,
+    )
+    return _of_object(record, event, settings)
+
+
+def _of_object(record: Record, event: S3Event, settings: Settings) -> Reading:
+    """The record of one object: of its kind, its bucket and its key nothing else is a record."""
+    state = event.state
+    key = state["key"]
+    record = replace(
+        record,
+        execution_id=ObjectId.of(state).execution_id(settings.environment),
+        pointer=state,
+    )
+    if not event.is_creation:
+        message = f"{event.name} is not the creation of an object; only those are processed here"
+        return Reading(record, rejection("read", "UnsupportedEvent", message))
+    if key.endswith("/"):
+        return Reading(record, IGNORED)  # what consoles make to show a folder
+    if not key.lower().endswith((DOCUMENT_SUFFIX, *FILE_SUFFIXES)):
+        known = ", ".join((DOCUMENT_SUFFIX, *FILE_SUFFIXES))
+        message = f"{key[-80:]!r} is of no type that is processed; its name must end in: {known}"
+        return Reading(record, rejection("read", "UnsupportedType", message))
+    return _checked(record, state, settings)
+
+
+def _pointed(record: Record, pointer: Pointer, settings: Settings) -> Reading:
+    size = _attribute(record.attributes, "ExtendedPayloadSize") or ""
+    if _is_number(size):
+        pointer["size"] = int(size)
+    return _checked(replace(record, pointer=pointer), pointer, settings)
+
+
+def _checked(record: Record, pointer: Pointer | ObjectState, settings: Settings) -> Reading:
+    if pointer["bucket"] not in settings.buckets:
+        known = ", ".join(sorted(settings.buckets))
+        message = f"it points into the bucket {pointer['bucket'][:80]!r}; allowed are: {known}"
+        return Reading(record, rejection("read", "ForeignBucket", message))
+    if not 0 < text_size(pointer["key"]) <= MAX_KEY_BYTES:
+        message = f"its key has {text_size(pointer['key'])} bytes; S3's have 1 to {MAX_KEY_BYTES}"
+        return Reading(record, rejection("read", "InvalidPointer", message))
+    return Reading(record)
+
+
+def _inline(record: Record, text: str) -> Reading:
+    record = replace(record, content=text)
+    if (size := text_size(text)) > MAX_BODY_BYTES:
+        message = (
+            f"body has {size} bytes; inline it may have {MAX_BODY_BYTES}. "
+            "Upload large payloads to S3 and send a pointer"
+        )
+        return Reading(record, rejection("read", "RecordTooLarge", message))
+    record_id = record_id_in(text)
+    if record_id is None:
+        return Reading(record)
+    return Reading(with_record_id(record, record_id))
+
+
+def with_record_id(record: Record, record_id: str) -> Record:
+    """``record`` with the identity that its producer chose; one redriven keeps what it had."""
+    kept = _attribute(record.attributes, "execution_id")
+    return replace(record, execution_id=kept or record_id, by_producer=True)
+
+
+def _attribute(attributes: Mapping[str, Any], name: str) -> str | None:
+    value = attributes.get(name, {}).get("stringValue")
     return value if isinstance(value, str) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
 
 
 def _sent_timestamp(message: Mapping[str, Any]) -> int:
     """When the message was first sent: a redriven one brings the time along."""
-    first_sent = _attribute(message, "sent_timestamp") or ""
-    if first_sent.isascii() and first_sent.isdecimal() and len(first_sent) <= MAX_TIMESTAMP_DIGITS:
+    first_sent = _attribute(message.get("messageAttributes", {}), "sent_timestamp") or ""
+    if _is_number(first_sent):
         return int(first_sent)
     return int(message["attributes"].get("SentTimestamp", 0))
 
 
-def _record_id(body: str) -> str | None:
+def _queue_url(message: Mapping[str, Any], settings: Settings) -> str:
+    """The queue that the message came from: of files, or of everything."""
+    name = message["eventSourceARN"].rsplit(":", 1)[-1]
+    of_files = settings.files_queue_url.rsplit("/", 1)[-1] == name
+    return settings.files_queue_url if of_files else settings.queue_url
+
+
+def record_id_in(body: str) -> str | None:
     """The producer's ``record_id``, if the body has a usable one; validate has the last word."""
     if '"record_id"' not in body:
         return None
@@ -87,16 +218,4 @@ def _record_id(body: str) -> str | None:
     except exact_json.JsonError:
         return None
     record_id = document.get("record_id") if isinstance(document, dict) else None
-    return record_id if isinstance(record_id, str) else None
-
-
-def _too_large(record: Record) -> Outcome:
-    message = (
-        f"body has {body_size(record)} bytes; an item holds {MAX_BODY_BYTES}. "
-        "Upload large payloads to S3 and send a pointer"
-    )
-    return {
-        "outcome": "rejected",
-        "stage": "read",
-        "reason": {"type": "RecordTooLarge", "message": message, "errors": [message]},
-    }
+    return record_id if isinstance(record_id, str) and record_id else None

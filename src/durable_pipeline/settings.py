@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Settings:
     """Functions to chain, queues to settle with, and what there is of attempts and of time.
 
-    Timeouts and delays are in seconds.
+    Timeouts and delays are in seconds, ``range_size`` is in bytes. ``buckets`` are those that a
+    record may point into.
     """
 
     environment: str
@@ -18,13 +19,21 @@ class Settings:
     validate_arn: str
     transform_arn: str
     store_arn: str
+    csv_file_arn: str
     queue_url: str
+    files_queue_url: str
     dead_letter_queue_url: str
     max_receive_count: int
     execution_timeout: int
     stage_timeout: int
     retry_delay: int
     max_retry_delay: int
+    events_topic_arn: str
+    buckets: frozenset[str]
+    files_timeout: int
+    range_size: int
+    ranges_per_execution: int
+    range_concurrency: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -39,11 +48,19 @@ class Settings:
             validate_arn=environment["VALIDATION_FUNCTION_ARN"],
             transform_arn=environment["TRANSFORMATION_FUNCTION_ARN"],
             store_arn=environment["STORAGE_FUNCTION_ARN"],
+            csv_file_arn=environment["CSV_FILE_FUNCTION_ARN"],
             queue_url=environment["DATA_PROCESSING_QUEUE_URL"],
+            files_queue_url=environment["FILES_QUEUE_URL"],
             dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
             max_receive_count=int(environment["MAX_RECEIVE_COUNT"]),
             execution_timeout=int(environment["EXECUTION_TIMEOUT"]),
             stage_timeout=int(environment["STAGE_TIMEOUT"]),
             retry_delay=int(environment["RETRY_DELAY"]),
             max_retry_delay=int(environment["MAX_RETRY_DELAY"]),
+            events_topic_arn=environment["PROCESSING_EVENTS_TOPIC_ARN"],
+            buckets=frozenset({environment["INPUT_BUCKET"], environment["PAYLOAD_BUCKET"]}),
+            files_timeout=int(environment["FILES_TIMEOUT"]),
+            range_size=int(environment["RANGE_SIZE"]),
+            ranges_per_execution=int(environment["RANGES_PER_EXECUTION"]),
+            range_concurrency=int(environment["RANGE_CONCURRENCY"]),
         )

@@ -7,20 +7,18 @@ has nothing to settle and pays for nothing here.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import boto3
 from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
-from aws_durable_execution_sdk_python.config import StepConfig
-from aws_durable_execution_sdk_python.retries import RetryPresets
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline import dead_letters
+from durable_pipeline.clients import ONE_ATTEMPT, sqs
 from durable_pipeline.dead_letters import DeadLetter
+from durable_pipeline.hand_over import Letters, hand_over
 from durable_pipeline.records import Batch, Outcomes, Record, given_up
 from durable_pipeline.settings import Settings
 from shared.contracts import utc_now
@@ -31,26 +29,51 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
-ONE_ATTEMPT = StepConfig(retry_strategy=RetryPresets.none())
-"""A step here knows itself what to do about an error: the record stays in the queue."""
+ACKNOWLEDGED: tuple[Literal["handed_over", "superseded", "ignored"], ...] = (
+    "handed_over",
+    "superseded",
+    "ignored",
+)
 
 
-@cache
-def sqs() -> SQSClient:
-    """The SQS client, once per execution environment."""
-    return boto3.client("sqs", config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
+class NotSettled(Exception):  # noqa: N818 - reads as what it is, in logs and dead letters
+    """No queue took what became of an event that S3 sent without a queue between."""
 
 
 def settle(
     context: DurableContext, batch: Batch, outcomes: Outcomes, settings: Settings
 ) -> dict[str, Any]:
-    """Settle the records that were not stored; answers the partial batch response."""
+    """Settle the records that were not stored; answers the partial batch response.
+
+    Raises:
+        NotSettled: Lambda is to invoke again, and in the end to send the event to the dead-letter
+            queue: there is no message that would come back.
+    """
     letters, again = _sort(batch, outcomes, settings.max_receive_count)
     accepted = _send_dead_letters(context, letters, settings) if letters else []
-    refused = [letter.record for letter in letters if letter.record.id not in accepted]
-    if again:
-        _delay(context, again, settings)
-    return _response(outcomes, accepted, [*again, *refused])
+    back = [*again, *(letter.record for letter in letters if letter.record.id not in accepted)]
+    _queue(context, [record for record in back if not record.queue_url], settings)
+    failures = [record for record in back if record.queue_url]
+    if delayed := [record for record in again if record.queue_url]:
+        _delay(context, delayed, settings)
+    return _response(outcomes, accepted, failures)
+
+
+def _queue(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:
+    """Give failed records that no queue holds to one, which delivers them again."""
+    outcomes = hand_over(
+        context,
+        {
+            record.id: Letters(
+                settings.files_queue_url if record.is_file else settings.queue_url,
+                (record.body,),
+                _jittered(settings.retry_delay),
+            )
+            for record in records
+        },
+    )
+    if lost := [key for key, outcome in outcomes.items() if outcome["outcome"] != "handed_over"]:
+        raise NotSettled(f"no queue accepted {', '.join(lost)}")
 
 
 def _sort(
@@ -109,11 +132,9 @@ def _delay(context: DurableContext, records: Sequence[Record], settings: Setting
 def change_visibility(client: SQSClient, settings: Settings, records: Sequence[Record]) -> int:
     """Set each record's visibility timeout by its receive count; how many were set."""
     changed: int = 0
-    for entries in _visibility_entries(records, settings):
+    for queue_url, entries in _visibility_entries(records, settings):
         try:
-            response = client.change_message_visibility_batch(
-                QueueUrl=settings.queue_url, Entries=entries
-            )
+            response = client.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
             logger.warning("visibility not changed; the queue's own timeout holds: %s", error)
             continue
@@ -123,16 +144,20 @@ def change_visibility(client: SQSClient, settings: Settings, records: Sequence[R
 
 def _visibility_entries(
     records: Sequence[Record], settings: Settings
-) -> Iterator[list[ChangeMessageVisibilityBatchRequestEntryTypeDef]]:
+) -> Iterator[tuple[str, list[ChangeMessageVisibilityBatchRequestEntryTypeDef]]]:
+    """Requests of ten, each with its queue: a batch comes from one."""
     for start in range(0, len(records), 10):
-        yield [
-            {
-                "Id": str(index),
-                "ReceiptHandle": record.receipt_handle,
-                "VisibilityTimeout": _jittered(delay_seconds(record.receive_count, settings)),
-            }
-            for index, record in enumerate(records[start : start + 10])
-        ]
+        yield (
+            records[start].queue_url,
+            [
+                {
+                    "Id": str(index),
+                    "ReceiptHandle": record.receipt_handle,
+                    "VisibilityTimeout": _jittered(delay_seconds(record.receive_count, settings)),
+                }
+                for index, record in enumerate(records[start : start + 10])
+            ],
+        )
 
 
 def delay_seconds(receive_count: int, settings: Settings) -> int:
@@ -154,5 +179,6 @@ def _response(
 
 
 def _summary(outcomes: Outcomes, dead: int, back: int) -> Mapping[str, int]:
-    stored = sum(outcome["outcome"] == "stored" for outcome in outcomes.values())
-    return {"stored": stored, "dead_letters": dead, "back_to_queue": back}
+    counts = Counter(outcome["outcome"] for outcome in outcomes.values())
+    others = {name: counts[name] for name in ACKNOWLEDGED if counts[name]}
+    return {"stored": counts["stored"], "dead_letters": dead, "back_to_queue": back} | others

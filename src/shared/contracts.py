@@ -12,7 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
-Outcome = Literal["ok", "rejected", "failed"]
+from shared.objects import ObjectState, Pointer
+
+Outcome = Literal["ok", "rejected", "failed", "superseded"]
 
 OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
 
@@ -26,32 +28,46 @@ class Reason(TypedDict):
 
 
 class StageRecord(TypedDict):
-    """One record as a stage receives it. ``body`` is the producer's JSON text, unparsed.
+    """One record as a stage receives it: its JSON text, unparsed, or where that lies in S3.
 
     JSON travels as text because numbers must keep every digit: a JSON parser that makes floats
     of them, as Lambda's own does on the way in and out, would not give them back.
 
+    ``body`` is the producer's text; a record has it, or a ``pointer`` to it, which a stage follows
+    itself: what is large never travels through a checkpoint. A pointer with a ``sequencer`` is one
+    of an S3 event; its object may have been replaced or removed since.
+
     The store stage is also sent whose record it is: ``execution_id`` (the item's key),
     ``message_id``, ``sent_timestamp`` (milliseconds since 1970), ``by_producer`` (the producer
-    chose the execution_id, so another message may have the same), and the transformed document.
+    chose the execution_id, so another message may have the same), the transformed document as JSON
+    text, and ``transformed_pointer`` where all of it lies in S3 and the text is only its head. It
+    finds out itself where the ``original`` of a pointer stays.
     """
 
     id: str
-    body: str
+    body: NotRequired[str]
+    pointer: NotRequired[Pointer | ObjectState]
     execution_id: NotRequired[str]
     message_id: NotRequired[str]
     sent_timestamp: NotRequired[int]
     by_producer: NotRequired[bool]
     transformed: NotRequired[str]
+    transformed_pointer: NotRequired[Pointer]
+    original: NotRequired[Pointer]
     processed_at: NotRequired[str]
 
 
 class Result(TypedDict):
-    """A stage's answer for one record: ok (with data or without), rejected or failed."""
+    """A stage's answer for one record: ok (with data or without), rejected, failed or superseded.
+
+    ``data`` is JSON text for the stages that follow. Where it is only the head of a document too
+    large to travel, ``pointer`` says where all of it lies.
+    """
 
     id: str
     outcome: Outcome
     data: NotRequired[str]
+    pointer: NotRequired[Pointer]
     reason: NotRequired[Reason]
 
 
@@ -78,11 +94,25 @@ class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, i
         }
 
 
-def ok(record_id: str, data: str | None = None) -> Result:
+class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is not our error
+    """Something the record needs is not to be had this time; another attempt may succeed."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.type = error_type
+
+
+class Superseded(Exception):  # noqa: N818 - no error at all
+    """The object of the record was replaced or removed since; its newer event says what is now."""
+
+
+def ok(record_id: str, data: str | None = None, pointer: Pointer | None = None) -> Result:
     """The record passed this stage; ``data`` is JSON text for the stages that follow."""
     result: Result = {"id": record_id, "outcome": "ok"}
     if data is not None:
         result["data"] = data
+    if pointer is not None:
+        result["pointer"] = pointer
     return result
 
 
@@ -100,6 +130,11 @@ def failed(record_id: str, error_type: str, message: str) -> Result:
     }
 
 
+def superseded(record_id: str) -> Result:
+    """There is nothing to do for the record: its object is no longer as it was."""
+    return {"id": record_id, "outcome": "superseded"}
+
+
 def utc_now() -> str:
     """The time, ISO-8601 in UTC with microseconds. For stages only, never between checkpoints."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -111,7 +146,7 @@ def respond(results: Iterable[Result]) -> StageResponse:
 
 
 def each(records: Iterable[StageRecord], process: Callable[[StageRecord], Result]) -> list[Result]:
-    """Apply ``process`` to each record; an `InvalidRecord` that it raises rejects that record."""
+    """Apply ``process`` to each record; what it raises of the above is that record's result."""
     return [_guarded(record, process) for record in records]
 
 
@@ -120,6 +155,10 @@ def _guarded(record: StageRecord, process: Callable[[StageRecord], Result]) -> R
         return process(record)
     except InvalidRecord as invalid:
         return rejected(record["id"], invalid.reason)
+    except Unavailable as error:
+        return failed(record["id"], error.type, str(error))
+    except Superseded:
+        return superseded(record["id"])
 
 
 def check_response(response: object, ids: Collection[str]) -> dict[str, Result]:
@@ -148,7 +187,9 @@ def _results_of(response: object) -> list[Result]:
 
 def _checked(result: Any) -> Result:
     match result:
-        case {"id": str(), "outcome": "ok"} if isinstance(result.get("data", ""), str):
+        case {"id": str(), "outcome": "ok"} if _is_data(result):
+            return _as_result(result)
+        case {"id": str(), "outcome": "superseded"}:
             return _as_result(result)
         case {
             "id": str(),
@@ -159,9 +200,18 @@ def _checked(result: Any) -> Result:
     raise ContractViolation(f"a result is malformed: {str(result)[:200]}")
 
 
+def _is_data(result: Mapping[str, Any]) -> bool:
+    if not isinstance(result.get("data", ""), str):
+        return False
+    match result.get("pointer", {"bucket": "", "key": ""}):
+        case {"bucket": str(), "key": str()}:
+            return True
+    return False
+
+
 def _are_errors(errors: object) -> bool:
     return isinstance(errors, list) and all(isinstance(error, str) for error in errors)
 
 
 def _as_result(result: Mapping[str, Any]) -> Result:
-    return {key: result[key] for key in ("id", "outcome", "data", "reason") if key in result}  # type: ignore[return-value]  # its shape was just matched
+    return {key: result[key] for key in Result.__annotations__ if key in result}  # type: ignore[return-value]  # its shape was just matched

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 SEQUENCER_DIGITS = 32
 
@@ -74,6 +74,17 @@ class ObjectId:
 def results_folder(state: ObjectState) -> str:
     """The key prefix, in the output bucket, of what was made of one state of an object."""
     return f"{ObjectId.of(state).results_prefix}{state['sequencer']}/"
+
+
+def derived_folder(pointer: Pointer | ObjectState) -> str:
+    """The key prefix, in the output bucket, of what a record's document becomes.
+
+    For a state that S3 told of it is `results_folder`, which goes with the object. What a message
+    points to is the message's, whatever becomes of the object.
+    """
+    if "sequencer" in pointer:
+        return results_folder(cast("ObjectState", pointer))
+    return f"payloads/{ObjectId.of(pointer).name}/{pointer.get('etag') or '-'}/"
 
 
 def normalized_sequencer(sequencer: str) -> str:

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from shared.contracts import StageResponse, respond, utc_now
+from store.originals import with_kept_original
 from store.settings import Settings
 from store.table import Table
 
@@ -25,7 +26,7 @@ def table() -> Table:
     settings = Settings.from_environment(os.environ)
     # Retries of our own: they must end before this function's time does.
     client = boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
-    return Table(client, settings)
+    return Table(client, settings, keep=with_kept_original)
 
 
 @logger.inject_lambda_context

@@ -15,6 +15,7 @@ from boto3.dynamodb.types import TypeSerializer
 
 from shared import exact_json
 from shared.contracts import InvalidRecord, StageRecord
+from shared.objects import ObjectId
 
 AttributeValue = Mapping[str, Any]
 Item = Mapping[str, AttributeValue]
@@ -38,6 +39,10 @@ _serialize = TypeSerializer().serialize
 def item_of(record: StageRecord, stored_at: str, time_to_live_in_days: int) -> Item:
     """The item of ``record``, in DynamoDB's wire form, numbers exact.
 
+    Data that lies in S3 stays there: the item has ``original_data_pointer`` or
+    ``transformed_data_pointer`` instead. An item of an S3 object also has the ``object`` that it is
+    of, as bucket/key, and the ``sequencer`` of its state.
+
     Raises:
         InvalidRecord: of type NotStorable, if DynamoDB cannot hold it.
     """
@@ -48,14 +53,33 @@ def item_of(record: StageRecord, stored_at: str, time_to_live_in_days: int) -> I
         "sent_timestamp": record["sent_timestamp"],
         "data_source": transformed["data_source"],
         "processing_type": transformed["processing_type"],
-        "original_data": exact_json.loads(record["body"]),
-        "transformed_data": transformed,
+        **_original(record),
+        **_transformed(record, transformed),
         "processed_at": record["processed_at"],
         "stored_at": stored_at,
     }
     if time_to_live_in_days:
         attributes["expires_at"] = _expiry(stored_at, time_to_live_in_days)
     return _storable({name: _attribute(name, value) for name, value in attributes.items()})
+
+
+def _original(record: StageRecord) -> dict[str, Any]:
+    if "pointer" not in record:
+        return {"original_data": exact_json.loads(record["body"])}
+    pointer: Mapping[str, Any] = record["pointer"]
+    original = {"original_data_pointer": dict(record.get("original", pointer))}
+    if "sequencer" not in pointer:
+        return original
+    return original | {
+        "object": ObjectId.of(record["pointer"]).path,
+        "sequencer": pointer["sequencer"],
+    }
+
+
+def _transformed(record: StageRecord, transformed: Any) -> dict[str, Any]:
+    if "transformed_pointer" in record:
+        return {"transformed_data_pointer": dict(record["transformed_pointer"])}
+    return {"transformed_data": transformed}
 
 
 def _expiry(stored_at: str, days: int) -> int:
@@ -88,7 +112,10 @@ def _storable(item: Item) -> Item:
     if (deepest := max(map(depth, item.values()))) > MAX_DEPTH:
         raise _not_storable(f"it is nested {deepest} levels deep; DynamoDB takes {MAX_DEPTH}")
     if (size := item_size(item)) > MAX_ITEM_BYTES:
-        raise _not_storable(f"its item has {size} bytes; DynamoDB takes {MAX_ITEM_BYTES}")
+        raise _not_storable(
+            f"its item has {size} bytes; DynamoDB takes {MAX_ITEM_BYTES}. "
+            "Upload it to S3 and send a pointer"
+        )
     return item
 
 

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """Name of the table, and days after which an item expires (0: never)."""
+    """Names of the tables, and days after which an item expires (0: never)."""
 
     table_name: str
     time_to_live_in_days: int
+    catalog_table_name: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read PROCESSED_DATA_TABLE and TIME_TO_LIVE_IN_DAYS.
+        """Read PROCESSED_DATA_TABLE, OBJECT_CATALOG_TABLE and TIME_TO_LIVE_IN_DAYS.
 
         Raises:
-            KeyError: PROCESSED_DATA_TABLE is not set.
+            KeyError: one of the tables is not set.
         """
         return cls(
             table_name=environment["PROCESSED_DATA_TABLE"],
             time_to_live_in_days=int(environment.get("TIME_TO_LIVE_IN_DAYS", "0")),
+            catalog_table_name=environment["OBJECT_CATALOG_TABLE"],
         )

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.contracts import InvalidRecord, Result, StageRecord, failed, ok, rejected
+from shared.contracts import Result, StageRecord, each, failed, ok, superseded
 from store.items import Item, item_of
 from store.settings import Settings
 
@@ -33,6 +33,14 @@ IS_NEWEST = (
     "OR (sent_timestamp = :sent_timestamp AND message_id <= :message_id)"
 )
 
+# No item of the object yet, or one of an earlier state.
+IS_NEWEST_STATE = (
+    "attribute_not_exists(execution_id) OR attribute_not_exists(sequencer) "
+    "OR sequencer <= :sequencer"
+)
+# The catalog knows of no later state, a removal included: an event that comes late changes nothing.
+NO_LATER_STATE = "attribute_not_exists(#object) OR sequencer <= :sequencer"
+
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
@@ -43,7 +51,10 @@ PASSING = frozenset(
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "ServiceUnavailable",
+        "ThrottlingError",
         "ThrottlingException",
+        "TransactionConflict",
+        "TransactionInProgressException",
         "UnprocessedItems",
         # botocore's own, when the service does not answer
         "ConnectTimeoutError",
@@ -71,9 +82,20 @@ class WriteError:
     def of(cls, error: ClientError | BotoCoreError) -> WriteError:
         """The error of a request that failed as a whole."""
         if isinstance(error, ClientError):
-            return cls(error.response["Error"]["Code"], str(error))
+            return cls(_code(error), str(error))
         return cls(type(error).__name__, str(error))
 
+
+def _code(error: ClientError) -> str:
+    """The error's code; of a transaction the first reason why it was cancelled."""
+    reasons: Sequence[Any] = error.response.get("CancellationReasons", ())
+    codes = [reason["Code"] for reason in reasons if reason.get("Code", "None") != "None"]
+    if CONDITION_FAILED in codes:
+        return CONDITION_FAILED
+    return codes[0] if codes else error.response["Error"]["Code"]
+
+
+CONDITION_FAILED = "ConditionalCheckFailed"
 
 UNPROCESSED = WriteError("UnprocessedItems", "DynamoDB left the item for want of throughput")
 
@@ -93,9 +115,15 @@ class Write:
         """The key of the item."""
         return key_of(self.item)
 
-    def age(self) -> tuple[int, str]:
-        """Orders the writes of one key as `IS_NEWEST` does: the greatest is the newest."""
-        return int(self.item["sent_timestamp"]["N"]), self.item["message_id"]["S"]
+    @property
+    def is_of_object(self) -> bool:
+        """Whether the item is of a state of an S3 object, which a later one replaces."""
+        return "sequencer" in self.item
+
+    def age(self) -> tuple[str, int, str]:
+        """Orders the writes of one key as their conditions do: the greatest is the newest."""
+        sequencer: str = self.item.get("sequencer", {"S": ""})["S"]
+        return sequencer, int(self.item["sent_timestamp"]["N"]), self.item["message_id"]["S"]
 
 
 class Table:
@@ -106,11 +134,13 @@ class Table:
         client: DynamoDBClient,
         settings: Settings,
         *,
+        keep: Callable[[StageRecord], StageRecord] = lambda record: record,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._settings = settings
+        self._keep = keep
         self._clock = clock
         self._sleep = sleep
 
@@ -121,7 +151,8 @@ class Table:
 
         The result of a record is ok only if DynamoDB accepted its item, or has a newer one of the
         same execution_id. Items that DynamoDB keeps refusing for want of throughput come back as
-        failed, those it cannot hold as rejected.
+        failed, those it cannot hold as rejected. A record of an object of which a later state is
+        known is superseded.
         """
         deadline = self._clock() + seconds
         writes, results = self._writes(records, stored_at)
@@ -131,33 +162,36 @@ class Table:
     def _writes(
         self, records: Sequence[StageRecord], stored_at: str
     ) -> tuple[dict[str, Write], dict[str, Result]]:
-        """The newest write for each key, and the results of what DynamoDB cannot hold."""
+        """The newest write for each key, and the results of what cannot be written."""
         writes: dict[str, Write] = {}
-        unstorable: dict[str, Result] = {}
-        for record in records:
-            try:
-                item = item_of(record, stored_at, self._settings.time_to_live_in_days)
-            except InvalidRecord as invalid:
-                unstorable[record["id"]] = rejected(record["id"], invalid.reason)
-            else:
-                write = Write(item, contested=record["by_producer"])
-                writes[write.key] = max(write, writes.get(write.key, write), key=Write.age)
-        return writes, unstorable
+
+        def prepare(record: StageRecord) -> Result:
+            item = item_of(self._keep(record), stored_at, self._settings.time_to_live_in_days)
+            write = Write(item, contested=record["by_producer"])
+            writes[write.key] = max(write, writes.get(write.key, write), key=Write.age)
+            return ok(record["id"])
+
+        results = each(records, prepare)
+        return writes, {r["id"]: r for r in results if r["outcome"] != "ok"}
 
     def _write_all(self, writes: Collection[Write], deadline: float) -> dict[str, WriteError]:
         """Carry out ``writes``; of those that failed the error, by key.
 
         An item under an id of the producer's choice must not replace a newer one, so it needs a
-        request of its own with a condition. An id made of the message's can only meet itself.
+        request of its own with a condition, and so must that of an object. An id made of the
+        message's can only meet itself.
         """
         errors: dict[str, WriteError] = {}
-        for batch in batches([write.item for write in writes if not write.contested]):
+        alone = [write for write in writes if write.is_of_object or write.contested]
+        for batch in batches([write.item for write in writes if write not in alone]):
             errors |= self._persist(batch, deadline, self._put_batch)
-        contested = [[write.item] for write in writes if write.contested]
+
+        def persist(write: Write) -> dict[str, WriteError]:
+            attempt = self._put_newest_state if write.is_of_object else self._put_newest
+            return self._persist([write.item], deadline, attempt)
+
         with ThreadPoolExecutor(CONCURRENT_PUTS) as pool:
-            for failures in pool.map(
-                lambda batch: self._persist(batch, deadline, self._put_newest), contested
-            ):
+            for failures in pool.map(persist, alone):
                 errors |= failures
         return errors
 
@@ -207,8 +241,38 @@ class Table:
                 },
             )
         except (ClientError, BotoCoreError) as error:
-            if WriteError.of(error).type == "ConditionalCheckFailedException":
+            if WriteError.of(error).type.startswith(CONDITION_FAILED):
                 return [], UNPROCESSED  # a newer one is there, which is as good as written
+            return [item], WriteError.of(error)
+        return [], UNPROCESSED
+
+    def _put_newest_state(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
+        """Put an object's item, unless the table or the catalog knows of a later state."""
+        (item,) = batch
+        sequencer = {":sequencer": item["sequencer"]}
+        try:
+            self._client.transact_write_items(
+                TransactItems=[
+                    {
+                        "Put": {
+                            "TableName": self._settings.table_name,
+                            "Item": item,
+                            "ConditionExpression": IS_NEWEST_STATE,
+                            "ExpressionAttributeValues": sequencer,
+                        }
+                    },
+                    {
+                        "ConditionCheck": {
+                            "TableName": self._settings.catalog_table_name,
+                            "Key": {"object": item["object"]},
+                            "ConditionExpression": NO_LATER_STATE,
+                            "ExpressionAttributeNames": {"#object": "object"},
+                            "ExpressionAttributeValues": sequencer,
+                        }
+                    },
+                ]
+            )
+        except (ClientError, BotoCoreError) as error:
             return [item], WriteError.of(error)
         return [], UNPROCESSED
 
@@ -229,4 +293,6 @@ def key_of(item: Item) -> str:
 def _verdict(record: StageRecord, errors: dict[str, WriteError]) -> Result:
     if (error := errors.get(record["execution_id"])) is None:
         return ok(record["id"])
+    if error.type == CONDITION_FAILED:
+        return superseded(record["id"])
     return failed(record["id"], error.type, error.message)

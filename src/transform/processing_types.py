@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import simplejson
-
 from shared import exact_json
-from shared.contracts import InvalidRecord, Result, StageRecord, ok, utc_now
+from shared.contracts import InvalidRecord, Result, StageRecord, utc_now
+from shared.payloads import text_of
+from transform.answers import answer
 from transform.order import transform_order
 
 Document = dict[str, Any]
@@ -35,8 +35,23 @@ def transform(record: StageRecord) -> Result:
 
     Raises:
         InvalidRecord: its processing type has no function here, or the function refused it.
+        InvalidRecord, Superseded, Unavailable: the content is not to be had (`text_of`).
     """
-    document: Document = exact_json.loads(record["body"])
+    document: Document = exact_json.loads(text_of(record))
+    transformed = transform_document(document)
+    transformed["processing_metadata"] = {
+        "processing_type": transformed["processing_type"],
+        "processed_at": utc_now(),
+    }
+    return answer(record, transformed)
+
+
+def transform_document(document: Document) -> Document:
+    """The transformed ``document``, with its source in upper case; the same for the same input.
+
+    Raises:
+        InvalidRecord: its processing type has no function here, or the function refused it.
+    """
     processing_type = document["processing_type"]
     if processing_type not in PROCESSING_TYPES:
         known = ", ".join(PROCESSING_TYPES)
@@ -44,8 +59,5 @@ def transform(record: StageRecord) -> Result:
             "UnknownProcessingType",
             [f"processing_type {processing_type!r} cannot be transformed; known are: {known}"],
         )
-    transformed = PROCESSING_TYPES[processing_type](document) | {
-        "data_source": document["data_source"].upper(),
-        "processing_metadata": {"processing_type": processing_type, "processed_at": utc_now()},
-    }
-    return ok(record["id"], simplejson.dumps(transformed, separators=(",", ":")))
+    transformed = PROCESSING_TYPES[processing_type](document)
+    return transformed | {"data_source": document["data_source"].upper()}

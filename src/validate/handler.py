@@ -15,7 +15,7 @@ logger = Logger()
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> StageResponse:  # noqa: ARG001 - Lambda's signature
-    """Validate ``event["records"]``; answers verdicts only, no data."""
+    """Validate ``event["records"]``; answers verdicts, and no data that is known already."""
     results = each(event["records"], validate)
     logger.info("validated", extra={"records": len(results)})
     return respond(results)

@@ -14,6 +14,7 @@ import fastjsonschema
 from shared import exact_json
 from shared.contracts import InvalidRecord, Result, StageRecord, ok
 from shared.currencies import MINOR_UNITS
+from shared.payloads import text_of
 from shared.timestamps import is_timestamp
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -31,13 +32,19 @@ FORMATS: dict[str, Callable[[str], bool]] = {
 def validate(record: StageRecord) -> Result:
     """Accept ``record`` or raise every reason why not.
 
+    Of a record that is only a pointer, nobody before this stage has seen the content: the answer
+    tells the ``record_id`` in it.
+
     Raises:
         InvalidRecord: of type InvalidJson, UnknownProcessingType or ValidationError.
+        InvalidRecord, Superseded, Unavailable: the content is not to be had (`text_of`).
     """
-    document = parse(record["body"])
+    document = parse(text_of(record))
     processing_type = type_of(document)
     if errors := schema_errors(processing_type, document):
         raise InvalidRecord("ValidationError", errors)
+    if "pointer" in record and "record_id" in document:
+        return ok(record["id"], json.dumps({"record_id": document["record_id"]}))
     return ok(record["id"])
 
 

@@ -9,9 +9,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import durable_pipeline.already_stored
+import durable_pipeline.clients
 import durable_pipeline.handler
-import durable_pipeline.settle
+import shared.payloads
 import store.handler
 import transform.handler
 import validate.handler
@@ -70,13 +70,20 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        durable_pipeline.settle.sqs.cache_clear()
-        durable_pipeline.already_stored.dynamodb.cache_clear()
-        store.handler.table.cache_clear()
+        _forget_clients()
         yield
-    durable_pipeline.settle.sqs.cache_clear()
-    durable_pipeline.already_stored.dynamodb.cache_clear()
-    store.handler.table.cache_clear()
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    for client in (
+        durable_pipeline.clients.dynamodb,
+        durable_pipeline.clients.sns,
+        durable_pipeline.clients.sqs,
+        shared.payloads.s3,
+        store.handler.table,
+    ):
+        client.cache_clear()
 
 
 @pytest.fixture

@@ -8,18 +8,19 @@ from hypothesis import strategies as st
 
 from durable_pipeline.reader import MAX_BODY_BYTES, read
 from tests.events import sqs_event, sqs_message, standard
+from tests.unit.durable_pipeline.settings import SETTINGS
 
 
 def execution_id(body: str, **attributes: str) -> str:
     sent = {name: {"stringValue": value} for name, value in attributes.items()}
-    (record,) = read(sqs_event(sqs_message(body, "m-1", attributes=sent)), "dev").records
+    (record,) = read(sqs_event(sqs_message(body, "m-1", attributes=sent)), SETTINGS).records
     return record.execution_id
 
 
 def test_a_message_is_a_record_with_its_body_untouched() -> None:
     event = sqs_event(sqs_message(" {} ", "m-1", receive_count=4))
 
-    (record,) = read(event, "dev").records
+    (record,) = read(event, SETTINGS).records
 
     assert (record.id, record.body, record.receive_count) == ("m-1", " {} ", 4)
     assert record.receipt_handle == "receipt-m-1"
@@ -44,7 +45,7 @@ def test_a_record_id_that_is_no_text_is_no_identity(record_id: object) -> None:
 
 @given(st.text())
 def test_any_text_is_read(body: str) -> None:
-    batch = read(sqs_event(sqs_message(body)), "dev")
+    batch = read(sqs_event(sqs_message(body)), SETTINGS)
 
     assert [record.body for record in batch.records] == [body]
 
@@ -54,7 +55,7 @@ def test_a_body_that_cannot_become_an_item_is_rejected_here() -> None:
         sqs_message("x" * MAX_BODY_BYTES, "fits"), sqs_message("ß" * MAX_BODY_BYTES, "large")
     )
 
-    batch = read(event, "dev")
+    batch = read(event, SETTINGS)
 
     assert [record.id for record in batch.records] == ["fits"]
     assert batch.unreadable["large"]["outcome"] == "rejected"
@@ -62,17 +63,17 @@ def test_a_body_that_cannot_become_an_item_is_rejected_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"detail": {}}, {"Records": "x"}, {"Records": [{"eventSource": "aws:s3"}]}]
+    "event", [{}, {"detail": {}}, {"Records": "x"}, {"Records": [{"eventSource": "aws:sns"}]}]
 )
 def test_an_event_that_is_none_of_sqs_says_what_to_send(event: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="send the message to the queue"):
-        read(event, "dev")
+        read(event, SETTINGS)
 
 
 def test_a_message_delivered_twice_in_a_batch_is_one_record() -> None:
     first, second = sqs_message("{}", "m-1"), sqs_message("{}", "m-1")
     second["receiptHandle"] = "newer"
 
-    (record,) = read(sqs_event(first, second), "dev").all_records
+    (record,) = read(sqs_event(first, second), SETTINGS).all_records
 
     assert record.receipt_handle == "newer"

@@ -5,10 +5,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from durable_pipeline.records import Record
-from durable_pipeline.settings import Settings
 from durable_pipeline.settle import change_visibility, delay_seconds
-
-SETTINGS = Settings("dev", "table", "v", "t", "s", "url", "dlq", 3, 900, 60, 5, 300)
+from tests.unit.durable_pipeline.settings import SETTINGS
 
 
 class FakeQueue:

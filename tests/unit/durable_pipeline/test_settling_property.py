@@ -15,14 +15,11 @@ from durable_pipeline.chunks import process
 from durable_pipeline.containment import MAX_BISECT_INVOKES
 from durable_pipeline.reader import read
 from durable_pipeline.records import Batch, Outcomes
-from durable_pipeline.settings import Settings
 from shared.contracts import failed, ok, rejected
 from tests.events import sqs_event, sqs_message
 from tests.unit.durable_pipeline.fake_context import START, FakeContext, LambdaError
+from tests.unit.durable_pipeline.settings import SETTINGS
 
-SETTINGS = Settings(
-    "dev", "table", "validate", "transform", "store", "url", "dlq", 3, 900, 60, 5, 300
-)
 STAGES = ("validate", "transform", "store")
 REASON = {"type": "T", "message": "m", "errors": ["m"]}
 
@@ -137,7 +134,7 @@ def run(fates: list[dict[str, Any]], faults: list[str | None]) -> tuple[Any, ...
         sqs_message("{}", f"m-{n}", receive_count=fate["receive_count"])
         for n, fate in enumerate(fates)
     ]
-    batch = read(sqs_event(*messages), "dev")
+    batch = read(sqs_event(*messages), SETTINGS)
     outcomes = batch.unreadable | process(context, batch.records, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settle, "sqs", lambda: sqs)
@@ -205,7 +202,7 @@ bodies = st.text() | st.from_type(type(None)).map(json.dumps) | st.binary().map(
 
 @given(st.lists(st.tuples(st.text(min_size=1), bodies), unique_by=lambda pair: pair[0]))
 def test_every_message_is_read_once(messages: list[tuple[str, str]]) -> None:
-    batch: Batch = read(sqs_event(*(sqs_message(body, key) for key, body in messages)), "dev")
+    batch: Batch = read(sqs_event(*(sqs_message(body, key) for key, body in messages)), SETTINGS)
 
     keys: list[str] = [record.id for record in batch.records]
     unreadable: Outcomes = batch.unreadable

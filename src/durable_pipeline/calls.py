@@ -1,0 +1,77 @@
+"""Invokes a function, again where that can help, and checks what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from aws_durable_execution_sdk_python import DurableContext, WithRetryConfig, with_retry
+from aws_durable_execution_sdk_python.config import Duration, JitterStrategy
+from aws_durable_execution_sdk_python.retries import (
+    RetryDecision,
+    RetryStrategyConfig,
+    create_retry_strategy,
+)
+
+from durable_pipeline.deadline import Deadline
+from durable_pipeline.problems import Problem, Remedy
+
+T = TypeVar("T")
+
+_back_off = create_retry_strategy(
+    RetryStrategyConfig(
+        max_attempts=4,
+        initial_delay=Duration.from_seconds(2),
+        max_delay=Duration.from_seconds(20),
+        jitter_strategy=JitterStrategy.HALF,
+    )
+)
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A chained invoke of the function ``arn``.
+
+    ``check`` makes the answer of the response, or raises `ContractViolation`. A function that
+    crashes is tried ``tries`` times; one for which Lambda has no room more often, with backoff.
+    """
+
+    arn: str
+    payload: Any
+    name: str
+    check: Callable[[Any], T]
+    tries: int
+
+    def make(self, context: DurableContext, deadline: Deadline) -> T:
+        """The checked answer.
+
+        Raises:
+            InvokeError, ContractViolation: of the last attempt.
+        """
+
+        def attempt(_: object, number: int) -> T:
+            retry = f" attempt {number}" if number > 1 else ""
+            return self.check(context.invoke(self.arn, self.payload, name=self.name + retry))
+
+        config: WithRetryConfig[T] = WithRetryConfig(
+            retry_strategy=self._strategy(context, deadline),
+            wrap_with_run_in_child_context=False,  # it would cost an operation
+        )
+        return with_retry(context, attempt, config, name=self.name)
+
+    def _strategy(
+        self, context: DurableContext, deadline: Deadline
+    ) -> Callable[[Exception, int], RetryDecision]:
+        def decide(error: Exception, attempts: int) -> RetryDecision:
+            deadline.ask(context)
+            if deadline.passed():
+                return RetryDecision.no_retry()
+            remedy = Problem.of(error).remedy
+            if remedy is Remedy.BACK_OFF:
+                return _back_off(error, attempts)
+            if remedy is Remedy.TRY_ONCE_MORE and attempts < self.tries:
+                return RetryDecision.retry(Duration.from_seconds(1))
+            return RetryDecision.no_retry()
+
+        return decide

@@ -1,0 +1,292 @@
+"""Takes one file through plan, ranges and store: the rows of CSV and JSON Lines objects.
+
+The csv_file function plans ranges that start where a row starts, and works on each range in an
+invoke of its own; so a crash repeats its range, not the file. What does not fit into this
+execution goes on in a follow-up execution, from the first row that was not worked on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict, cast
+
+from aws_durable_execution_sdk_python import BatchResult, DurableContext, InvokeError
+from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
+
+from durable_pipeline.announce import announce_start
+from durable_pipeline.calls import Call
+from durable_pipeline.chain import outcome_of
+from durable_pipeline.containment import DEADLINE_PASSED, Containment, Stage
+from durable_pipeline.deadline import Deadline
+from durable_pipeline.envelopes import CONTINUE_FROM
+from durable_pipeline.hand_over import Letters, hand_over
+from durable_pipeline.problems import Problem
+from durable_pipeline.records import (
+    STORED,
+    SUPERSEDED,
+    Batch,
+    Cursor,
+    FileSummary,
+    Outcome,
+    Outcomes,
+    Record,
+    failure,
+)
+from durable_pipeline.settings import Settings
+from shared.contracts import ContractViolation, Reason, StageRecord
+from shared.s3_events import created_event
+from shared.timestamps import is_timestamp
+
+STAGE = "csv_file"
+
+TRIES = 3
+
+
+class Range(TypedDict):
+    """Bytes ``start`` up to, not with, ``end``, and number and line of the first row in them."""
+
+    start: int
+    end: int
+    row: int
+    line: int
+
+
+class Plan(TypedDict):
+    """What the file is, the ranges for this execution, and where the rest starts, if any."""
+
+    file: Mapping[str, Any]
+    ranges: Sequence[Range]
+    next: Cursor | None
+    completed_at: str
+
+
+Part = Mapping[str, Any]
+"""What csv_file says of a range that it has written: where from and to, counts, keys."""
+
+
+class RangeResult(TypedDict):
+    """What became of one range: its part, or why there is none."""
+
+    part: NotRequired[Part]
+    reason: NotRequired[Reason]
+    gone: NotRequired[bool]
+
+
+class Ended(Exception):  # noqa: N818 - no error of ours
+    """The file goes no further in this execution; ``outcome`` is what becomes of it."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome["outcome"])
+        self.outcome = outcome
+
+
+def process_files(context: DurableContext, batch: Batch, settings: Settings) -> Outcomes:
+    """The outcomes of the batch's files, and of messages that tell of several objects.
+
+    A file that came alone is worked on here. One with company would keep it waiting, so it is
+    handed over to the queue of files, which brings them one by one.
+    """
+    if batch.files and len(batch.all_records) == 1:
+        return {file.id: process_file(context, file, settings) for file in batch.files}
+    files = {file.id: Letters(settings.files_queue_url, (file.body,)) for file in batch.files}
+    crowds = {id_: Letters(settings.queue_url, bodies) for id_, bodies in batch.crowds.items()}
+    return hand_over(context, files | crowds)
+
+
+def process_file(context: DurableContext, record: Record, settings: Settings) -> Outcome:
+    """The outcome of one file."""
+    try:
+        return FileExecution(context, record, settings).run()
+    except Ended as ended:
+        return ended.outcome
+    except (InvokeError, ContractViolation) as error:
+        return failure(STAGE, *Problem.of(error).described)
+
+
+class FileExecution:
+    """The part of a file that one execution works on."""
+
+    def __init__(self, context: DurableContext, record: Record, settings: Settings) -> None:
+        self._context = context
+        self._record = record
+        self._settings = settings
+        self._deadline = self._new_deadline(context)
+        if record.state is None:
+            raise ValueError(f"record {record.id} is no file")
+        self._state = record.state
+
+    def run(self) -> Outcome:
+        """Plan, work on the ranges, finish; what becomes of the file."""
+        if self._record.start is None:
+            announce_start(self._context, self._record, self._settings)
+        plan = self._plan()
+        parts = self._parts(self._ranges(plan))
+        rest = _rest(plan, len(parts))
+        finished = self._finish(plan, parts, rest)
+        if rest is not None:
+            return self._continue(rest)
+        return self._store(plan, {"counts": finished["counts"], "manifest": finished["manifest"]})
+
+    def _new_deadline(self, context: DurableContext) -> Deadline:
+        return Deadline(context, self._settings.execution_timeout, self._settings.files_timeout)
+
+    def _parts(self, results: Sequence[RangeResult]) -> list[Part]:
+        """The parts that were written, up to the first range that was not begun in time.
+
+        Raises:
+            Ended: a range failed, or none was begun in time, or the object is not as it was.
+        """
+        if any("gone" in result for result in results):
+            raise Ended(SUPERSEDED)
+        for result in results:
+            if "reason" in result:
+                raise Ended(failure(STAGE, result["reason"]["type"], result["reason"]["message"]))
+        parts = [result["part"] for result in results if "part" in result]
+        if results and not parts:
+            raise Ended(failure(STAGE, *DEADLINE_PASSED.described))
+        return parts
+
+    def _plan(self) -> Plan:
+        response = self._call(
+            "plan",
+            {
+                "from": self._record.start,
+                "max_ranges": self._settings.ranges_per_execution,
+                "range_bytes": self._settings.range_size,
+            },
+        )
+        match response:
+            case {"outcome": "ok", "file": dict(), "ranges": list()}:
+                return cast("Plan", response)
+        raise self._not_ok(response)
+
+    def _ranges(self, plan: Plan) -> list[RangeResult]:
+        """The results of the plan's ranges, in order; a range is not begun near the deadline."""
+
+        def branch(context: DurableContext, work: Range, index: int, _all: object) -> RangeResult:
+            deadline = self._new_deadline(context)
+            if index >= self._settings.range_concurrency:
+                deadline.ask(context)  # it has waited for its turn, nobody knows how long
+            if deadline.passed():
+                return {}
+            return self._range(context, deadline, plan, work)
+
+        config: MapConfig[Range] = MapConfig(
+            max_concurrency=self._settings.range_concurrency,
+            completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+            nesting_type=NestingType.FLAT,
+        )
+        if not plan["ranges"]:
+            return []
+        result: BatchResult[RangeResult] = self._context.map(
+            plan["ranges"], branch, name="ranges", config=config
+        )
+        result.throw_if_error()
+        return result.get_results()
+
+    def _range(
+        self, context: DurableContext, deadline: Deadline, plan: Plan, work: Range
+    ) -> RangeResult:
+        payload = self._payload("process", {"file": plan["file"], "range": work})
+        call = Call(
+            self._settings.csv_file_arn, payload, f"range {work['start']}", _answered, TRIES
+        )
+        try:
+            response = call.make(context, deadline)
+        except (InvokeError, ContractViolation) as error:
+            return _failed(*Problem.of(error).described)
+        match response:
+            case {"outcome": "ok", "part": dict(part)}:
+                return {"part": part}
+            case {"outcome": "gone"}:
+                return {"gone": True}
+        return _failed("ContractViolation", f"malformed answer: {str(response)[:200]}")
+
+    def _finish(self, plan: Plan, parts: Sequence[Part], rest: Cursor | None) -> Mapping[str, Any]:
+        response = self._call(
+            "finish",
+            {
+                "file": plan["file"],
+                "parts": parts,
+                "next": rest,
+                "durable_execution_arn": self._context.execution_context.durable_execution_arn,
+            },
+        )
+        match response:
+            case {"outcome": "ok", "counts": dict()}:
+                return response
+        raise self._not_ok(response)
+
+    def _continue(self, rest: Cursor) -> Outcome:
+        """Hand the rest of the file over to a follow-up execution."""
+        body = json.dumps(created_event(self._state) | {CONTINUE_FROM: rest})
+        letters = {self._record.id: Letters(self._settings.files_queue_url, (body,))}
+        return hand_over(self._context, letters)[self._record.id]
+
+    def _store(self, plan: Plan, summary: FileSummary) -> Outcome:
+        """Store the file's item: what it came to."""
+        file = plan["file"]
+        transformed = {
+            "data_source": file["data_source"].upper(),
+            "processing_type": file["processing_type"],
+            **summary,
+        }
+        record: StageRecord = {
+            "id": self._record.id,
+            "pointer": self._state,
+            "execution_id": self._record.execution_id,
+            "message_id": self._record.id,
+            "sent_timestamp": self._record.sent_timestamp,
+            "by_producer": False,
+            "transformed": json.dumps(transformed),
+            "processed_at": plan["completed_at"],
+        }
+        stage = Stage("store", self._settings.store_arn)
+        result = Containment(self._context, self._deadline).run(stage, [record]).results
+        if result[self._record.id]["outcome"] != "ok":
+            return outcome_of(result[self._record.id], "store")
+        return STORED | {"summary": summary}
+
+    def _call(self, action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        call = Call(
+            self._settings.csv_file_arn,
+            self._payload(action, payload),
+            f"{action} {self._record.start['offset']}" if self._record.start else action,
+            _answered,
+            TRIES,
+        )
+        answer = call.make(self._context, self._deadline)
+        self._deadline.learn(answer["completed_at"])
+        return answer
+
+    def _payload(self, action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"action": action, "object": self._state, **payload}
+
+    def _not_ok(self, response: Mapping[str, Any]) -> Exception:
+        match response:
+            case {"outcome": "gone"}:
+                return Ended(SUPERSEDED)
+            case {"outcome": "rejected", "reason": {"type": str(), "message": str()}}:
+                reason = cast("Reason", response["reason"])
+                return Ended({"outcome": "rejected", "stage": STAGE, "reason": reason})
+        return ContractViolation(f"malformed answer: {str(response)[:200]}")
+
+
+def _rest(plan: Plan, done: int) -> Cursor | None:
+    """Where the rows start that are not worked on in this execution."""
+    if done == len(plan["ranges"]):
+        return plan["next"]
+    first = plan["ranges"][done]
+    return {"offset": first["start"], "row": first["row"], "line": first["line"]}
+
+
+def _answered(response: Any) -> Mapping[str, Any]:
+    match response:
+        case {"outcome": str(), "completed_at": str(completed_at)} if is_timestamp(completed_at):
+            return cast("Mapping[str, Any]", response)
+    raise ContractViolation(f"malformed answer: {str(response)[:200]}")
+
+
+def _failed(error_type: str, message: str) -> RangeResult:
+    return {"reason": {"type": error_type, "message": message}}

@@ -1,0 +1,153 @@
+"""Claim checks: a record's content, wherever it lies.
+
+Content is read by the function that needs it, pinned to the state that the pointer names, and
+bounded in size. It is never put into a checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shared.contracts import InvalidRecord, StageRecord, Superseded, Unavailable
+from shared.objects import Pointer
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+NOT_THERE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"})
+"""S3's words for an object that is gone; 405 is its answer for a delete marker."""
+
+CHANGED = frozenset({"PreconditionFailed", "412"})
+
+FOREIGN = frozenset({"NoSuchBucket"})
+
+INVALID_KEY = frozenset({"KeyTooLongError", "InvalidURI", "InvalidArgument", "ParamValidation"})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The buckets that a pointer may point into, and the most bytes a document may have."""
+
+    buckets: frozenset[str]
+    max_bytes: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Limits:
+        """Read INPUT_BUCKET, PAYLOAD_BUCKET and MAXIMUM_DOCUMENT_SIZE.
+
+        Raises:
+            KeyError: one is not set.
+        """
+        return cls(
+            buckets=frozenset({environment["INPUT_BUCKET"], environment["PAYLOAD_BUCKET"]}),
+            max_bytes=int(environment["MAXIMUM_DOCUMENT_SIZE"]),
+        )
+
+
+@cache
+def s3() -> S3Client:
+    """The S3 client, once per execution environment, and only where a record has a pointer."""
+    import boto3  # slow to import, and most records carry their content along
+    from botocore.config import Config
+
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+
+
+def text_of(record: StageRecord) -> str:
+    """The record's JSON text: its body, or what its pointer points to.
+
+    Raises:
+        InvalidRecord: ForeignBucket, PayloadMissing, PayloadTooLarge, PayloadChanged, NotUtf8.
+        Superseded: the object of an S3 event was replaced or removed since.
+        Unavailable: S3 did not answer, or not allow it; of S3's error code.
+    """
+    if "pointer" not in record:
+        return record["body"]
+    return read_text(s3(), record["pointer"], Limits.from_environment(os.environ))
+
+
+def read_text(client: S3Client, pointer: Pointer, limits: Limits) -> str:
+    """The text that ``pointer`` points to; raises as `text_of` does."""
+    check_bucket(pointer, limits)
+    response = _get(client, pointer)
+    if response["ContentLength"] > limits.max_bytes:
+        response["Body"].close()
+        raise _invalid(
+            "PayloadTooLarge",
+            f"{location(pointer)} has {response['ContentLength']} bytes; a document may have "
+            f"{limits.max_bytes}. Send many records as CSV or JSON Lines instead",
+        )
+    try:
+        return _read(response).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _invalid(
+            "NotUtf8", f"{location(pointer)} is not UTF-8: {error.reason} at byte {error.start}"
+        ) from None
+
+
+def check_bucket(pointer: Pointer, limits: Limits) -> None:
+    """Raise `InvalidRecord` ForeignBucket for a pointer to a bucket that is not the pipeline's."""
+    if pointer["bucket"] not in limits.buckets:
+        raise _invalid(
+            "ForeignBucket",
+            f"the pointer names the bucket {pointer['bucket'][:80]!r}; "
+            f"it must be one of: {', '.join(sorted(limits.buckets))}",
+        )
+
+
+def location(pointer: Pointer) -> str:
+    """Where it points, for people."""
+    return f"s3://{pointer['bucket']}/{pointer['key']}"
+
+
+def pinned(pointer: Pointer) -> dict[str, str]:
+    """The arguments of GetObject that read just this state of the object."""
+    arguments = {"Bucket": pointer["bucket"], "Key": pointer["key"]}
+    if pointer.get("version_id"):
+        arguments["VersionId"] = pointer["version_id"]
+    if pointer.get("etag"):
+        arguments["IfMatch"] = f'"{pointer["etag"]}"'
+    return arguments
+
+
+def _get(client: S3Client, pointer: Pointer) -> GetObjectOutputTypeDef:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return client.get_object(**pinned(pointer))  # type: ignore[arg-type]  # all are strings
+    except ClientError as error:
+        raise reading_error(error.response["Error"]["Code"], str(error), pointer) from None
+    except BotoCoreError as error:
+        raise Unavailable(type(error).__name__, str(error)) from None
+
+
+def reading_error(code: str, message: str, pointer: Pointer) -> Exception:
+    """What S3's error ``code`` means for the record whose content it did not give."""
+    where = location(pointer)
+    if code in NOT_THERE | CHANGED and "sequencer" in pointer:
+        return Superseded(f"{where} is no longer as its event said")
+    if code in NOT_THERE:
+        return _invalid("PayloadMissing", f"{where} does not exist, or has expired; send it again")
+    if code in CHANGED:
+        return _invalid("PayloadChanged", f"{where} was overwritten since it was sent")
+    if code in FOREIGN | INVALID_KEY:
+        return _invalid("InvalidPointer", f"{where[:200]} cannot be read: {code}")
+    return Unavailable(code, message)
+
+
+def _read(response: GetObjectOutputTypeDef) -> bytes:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return response["Body"].read()
+    except BotoCoreError as error:  # the connection broke
+        raise Unavailable(type(error).__name__, str(error)) from None
+
+
+def _invalid(reason_type: str, message: str) -> InvalidRecord:
+    return InvalidRecord(reason_type, [message])

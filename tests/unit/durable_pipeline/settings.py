@@ -1,0 +1,28 @@
+"""Settings for tests: three deliveries, 15 minutes, stages by their names."""
+
+from __future__ import annotations
+
+from durable_pipeline.settings import Settings
+
+SETTINGS = Settings(
+    environment="dev",
+    table_name="table",
+    validate_arn="validate",
+    transform_arn="transform",
+    store_arn="store",
+    csv_file_arn="csv_file",
+    queue_url="https://sqs/000000000000/queue",
+    files_queue_url="https://sqs/000000000000/files",
+    dead_letter_queue_url="dlq",
+    max_receive_count=3,
+    execution_timeout=900,
+    stage_timeout=60,
+    retry_delay=5,
+    max_retry_delay=300,
+    events_topic_arn="topic",
+    buckets=frozenset({"input", "payloads"}),
+    files_timeout=300,
+    range_size=1000,
+    ranges_per_execution=10,
+    range_concurrency=4,
+)
