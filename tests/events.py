@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from shared.objects import ObjectState
+from shared.s3_events import created_event
+
 STANDARD = {"data_source": "test.csv", "processing_type": "standard"}
 
 ORDER = {
@@ -64,3 +67,33 @@ def sqs_event(*messages: Mapping[str, Any]) -> dict[str, Any]:
 def sqs_event_of(bodies: Iterable[str]) -> dict[str, Any]:
     """A batch with one message per body: m-0, m-1, ..."""
     return sqs_event(*(sqs_message(body, f"m-{index}") for index, body in enumerate(bodies)))
+
+
+def s3_event(state: ObjectState, name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """The notification that S3 sends of ``state``."""
+    event = created_event(state, "2026-03-01T08:00:00.000Z")
+    event["Records"][0]["eventName"] = name
+    return event
+
+
+def sns_envelope(message: str) -> str:
+    """``message`` as SNS puts it into a queue."""
+    envelope = {
+        "Type": "Notification",
+        "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+        "TopicArn": "arn:aws:sns:us-east-1:123456789012:topic",
+        "Subject": "Amazon S3 Notification",
+        "Message": message,
+        "Timestamp": "2026-03-01T08:00:00.000Z",
+    }
+    return json.dumps(envelope)
+
+
+def extended_client_pointer(bucket: str, key: str) -> str:
+    """The body that the Amazon SQS Extended Client sends for one too large."""
+    return json.dumps(
+        [
+            "software.amazon.payloadoffloading.PayloadS3Pointer",
+            {"s3BucketName": bucket, "s3Key": key},
+        ]
+    )

@@ -24,9 +24,7 @@ NOT_THERE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", 
 
 CHANGED = frozenset({"PreconditionFailed", "412"})
 
-FOREIGN = frozenset({"NoSuchBucket"})
-
-INVALID_KEY = frozenset({"KeyTooLongError", "InvalidURI", "InvalidArgument", "ParamValidation"})
+INVALID = frozenset({"InvalidArgument", "InvalidURI", "KeyTooLongError"})
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def reading_error(code: str, message: str, pointer: Pointer) -> Exception:
         return _invalid("PayloadMissing", f"{where} does not exist, or has expired; send it again")
     if code in CHANGED:
         return _invalid("PayloadChanged", f"{where} was overwritten since it was sent")
-    if code in FOREIGN | INVALID_KEY:
+    if code in INVALID:
         return _invalid("InvalidPointer", f"{where[:200]} cannot be read: {code}")
     return Unavailable(code, message)
 

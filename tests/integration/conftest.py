@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.sqs.models import sqs_backends
 
+import csv_file.handler
 import durable_pipeline.clients
 import durable_pipeline.handler
 import shared.payloads
@@ -16,24 +19,31 @@ import store.handler
 import transform.handler
 import validate.handler
 from faults.harness import Harness
+from shared.objects import ObjectState, normalized_sequencer
 
 REGION = "us-east-1"
+ACCOUNT = "123456789012"  # moto's
 STAGES: dict[str, Callable[..., Any]] = {
     "validate": validate.handler.handler,
     "transform": transform.handler.handler,
     "store": store.handler.handler,
+    "csv_file": csv_file.handler.handler,
 }
+BUCKETS = ("input", "payloads", "output")
 
 
 class Pipeline(Harness):
-    """The durable function with its stages, queues and table."""
+    """The durable function with its stages, queues, buckets and tables."""
 
-    def __init__(self, sqs: Any, queue_url: str, dead_letter_queue_url: str, table: Any) -> None:
+    def __init__(self, table: Any, urls: Mapping[str, str]) -> None:
         super().__init__(durable_pipeline.handler.handler, STAGES, region=REGION)
-        self.queue_url = queue_url
-        self.dead_letter_queue_url = dead_letter_queue_url
-        self.sqs = sqs
+        self.sqs = boto3.client("sqs")
+        self.s3 = boto3.client("s3")
         self.table = table
+        self.queue_url = urls["queue"]
+        self.files_queue_url = urls["files"]
+        self.events_queue_url = urls["events"]
+        self.dead_letter_queue_url = urls["dead-letters"]
 
     @property
     def items(self) -> dict[str, Any]:
@@ -43,19 +53,53 @@ class Pipeline(Harness):
     @property
     def dead_letters(self) -> list[dict[str, Any]]:
         """The dead letters, with their message attributes as plain text."""
-        letters: list[dict[str, Any]] = []
+        return self.drain(self.dead_letter_queue_url)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The processing events since last asked for."""
+        return [json.loads(message["body"]) for message in self.drain(self.events_queue_url)]
+
+    def drain(self, queue_url: str) -> list[dict[str, Any]]:
+        """The messages in a queue, with their attributes as plain text; none is there afterwards."""
+        drained: list[dict[str, Any]] = []
         while True:
             response = self.sqs.receive_message(
-                QueueUrl=self.dead_letter_queue_url,
-                MaxNumberOfMessages=10,
-                MessageAttributeNames=["All"],
+                QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
             )
             if not response.get("Messages"):
-                return letters
+                return drained
             for message in response["Messages"]:
                 values = message.get("MessageAttributes", {}).items()
                 attributes = {name: value["StringValue"] for name, value in values}
-                letters.append({"body": message["Body"], **attributes})
+                drained.append({"body": message["Body"], **attributes})
+
+    def put(self, key: str, body: str | bytes, bucket: str = "input", **more: Any) -> ObjectState:
+        """Put an object; the state of it, as S3's event would tell of it."""
+        response = self.s3.put_object(Bucket=bucket, Key=key, Body=body, **more)
+        self._sequence += 1
+        state: ObjectState = {
+            "bucket": bucket,
+            "key": key,
+            "etag": response["ETag"].strip('"'),
+            "size": len(body),
+            "sequencer": normalized_sequencer(f"{self._sequence:016X}"),
+        }
+        if "VersionId" in response:
+            state["version_id"] = response["VersionId"]
+        return state
+
+    def queued(self, queue_url: str) -> str:
+        """The body of the one message in a queue, even while it is delayed."""
+        queue = sqs_backends[ACCOUNT][REGION].queues[queue_url.rsplit("/", 1)[-1]]
+        (message,) = queue._messages
+        return str(message.body)
+
+    def delete_topic(self) -> None:
+        """Delete the topic of processing events."""
+        boto3.client("sns").delete_topic(TopicArn=f"arn:aws:sns:{REGION}:{ACCOUNT}:events")
+
+    _sequence = 0
 
 
 @pytest.fixture
@@ -88,24 +132,44 @@ def _forget_clients() -> None:
 
 @pytest.fixture
 def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """A pipeline with an empty table and empty queues."""
-    sqs = boto3.client("sqs")
-    queue_url = sqs.create_queue(QueueName="queue")["QueueUrl"]
-    dead_letter_queue_url = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
-    table = boto3.resource("dynamodb").create_table(
-        TableName="table",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "execution_id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "execution_id", "KeyType": "HASH"}],
+    """A pipeline with empty tables, queues and buckets."""
+    sqs, sns, s3 = boto3.client("sqs"), boto3.client("sns"), boto3.client("s3")
+    urls = {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"]
+        for name in ("queue", "files", "dead-letters", "events")
+    }
+    topic_arn = sns.create_topic(Name="events")["TopicArn"]
+    sns.subscribe(
+        TopicArn=topic_arn,
+        Protocol="sqs",
+        Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
+        Attributes={"RawMessageDelivery": "true"},
     )
+    for bucket in BUCKETS:
+        s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket="input", VersioningConfiguration={"Status": "Enabled"})
+    _create_table("catalog", "object")
+    table = _create_table("table", "execution_id")
     for name, value in {
         "ENVIRONMENT": "test",
         "PROCESSED_DATA_TABLE": "table",
         "VALIDATION_FUNCTION_ARN": "validate",
         "TRANSFORMATION_FUNCTION_ARN": "transform",
         "STORAGE_FUNCTION_ARN": "store",
-        "DATA_PROCESSING_QUEUE_URL": queue_url,
-        "DEAD_LETTER_QUEUE_URL": dead_letter_queue_url,
+        "CSV_FILE_FUNCTION_ARN": "csv_file",
+        "DATA_PROCESSING_QUEUE_URL": urls["queue"],
+        "FILES_QUEUE_URL": urls["files"],
+        "DEAD_LETTER_QUEUE_URL": urls["dead-letters"],
+        "PROCESSING_EVENTS_TOPIC_ARN": topic_arn,
+        "INPUT_BUCKET": "input",
+        "PAYLOAD_BUCKET": "payloads",
+        "OUTPUT_BUCKET": "output",
+        "OBJECT_CATALOG_TABLE": "catalog",
+        "MAXIMUM_DOCUMENT_SIZE": "10000000",
+        "FILES_TIMEOUT": "300",
+        "RANGE_SIZE": "64",
+        "RANGES_PER_EXECUTION": "100",
+        "RANGE_CONCURRENCY": "4",
         "MAX_RECEIVE_COUNT": "3",
         "EXECUTION_TIMEOUT": "900",
         "STAGE_TIMEOUT": "60",
@@ -113,4 +177,13 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
         "MAX_RETRY_DELAY": "300",
     }.items():
         monkeypatch.setenv(name, value)
-    return Pipeline(sqs, queue_url, dead_letter_queue_url, table)
+    return Pipeline(table, urls)
+
+
+def _create_table(name: str, key: str) -> Any:
+    return boto3.resource("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+    )

@@ -51,7 +51,7 @@ REJECTED = {
     "a method as type": (standard(processing_type="__class__"), "UnknownProcessingType", "class"),
     "an unusable record_id": (standard(record_id=""), "ValidationError", "record_id"),
     "a long record_id": (standard(record_id="x" * 257), "ValidationError", "record_id"),
-    "an S3 event look-alike": (json.dumps(S3_EVENT), "ValidationError", "data_source"),
+    "an S3 event look-alike": (json.dumps(S3_EVENT), "InvalidEvent", "eventName is missing"),
     "an SNS look-alike": (json.dumps(SNS_ENVELOPE), "ValidationError", "data_source"),
     "1 MiB": (standard(text="x" * (MIB - 5000)), "RecordTooLarge", "bytes"),
     "1 MiB of quotes": (standard(text='"' * (MIB // 4)), "RecordTooLarge", "bytes"),

@@ -1,0 +1,106 @@
+"""From a row to the transformed document, by the rules of its processing type."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+import simplejson
+
+from csv_file.contract import File
+from csv_file.rows import Row
+from shared import exact_json
+from shared.contracts import InvalidRecord
+from transform.processing_types import transform_document
+from validate.rules import is_valid, parse, property_types, schema_errors, type_of
+
+Document = dict[str, Any]
+
+DEFAULTED: tuple[Literal["processing_type"], Literal["data_source"]] = (
+    "processing_type",
+    "data_source",
+)
+
+_LITERALS = {
+    "integer": re.compile(r"-?(?:0|[1-9][0-9]*)"),
+    "number": re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"),
+    "boolean": re.compile(r"true|false"),
+}
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def record_of(row: Row, file: File) -> Document:
+    """The row's transformed document, its numbers int and Decimal.
+
+    The row's own processing type and source win over those of the file.
+
+    Raises:
+        InvalidRecord: with every reason why the row has none.
+    """
+    document = _from_cells(row, file) if file["format"] == "csv" else _from_json(row)
+    if isinstance(document, dict):
+        for name in DEFAULTED:
+            if document.get(name) in (None, ""):
+                document[name] = file[name]
+    processing_type = type_of(document)
+    if file["format"] == "csv":
+        _read_literals(document, processing_type)
+    _check(document, processing_type)
+    return transform_document(document)
+
+
+def json_text(document: Document) -> str:
+    """``document`` as JSON on one line, in ASCII, numbers exact."""
+    try:
+        return _encode(document)
+    except TypeError:  # a Decimal, which only the slower encoder can write
+        return simplejson.dumps(document, separators=(",", ":"))
+
+
+def _from_cells(row: Row, file: File) -> Document:
+    """The cells by their columns' names; an empty cell is a field that is not there."""
+    _refuse_other_encodings(row.raw)
+    if len(row.fields) != len(file["header"]):
+        counts = f"row has {len(row.fields)} fields, the header {len(file['header'])}"
+        raise InvalidRecord("WrongNumberOfFields", [counts])
+    return {name: cell for name, cell in zip(file["header"], row.fields, strict=True) if cell}
+
+
+def _from_json(row: Row) -> Any:
+    _refuse_other_encodings(row.raw)
+    return parse(row.raw.decode())
+
+
+def _refuse_other_encodings(raw: bytes) -> None:
+    if raw.isascii():
+        return
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{raw[error.start]:02X}, {error.start} bytes from where it starts"
+        raise InvalidRecord("NotUtf8", [f"row is not UTF-8 ({byte}); save it as UTF-8"]) from None
+
+
+def _read_literals(document: Document, processing_type: str) -> None:
+    """Read the cells whose property may not be text, where they are literals of its type."""
+    for name, types in property_types(processing_type).items():
+        if name in document and "string" not in types:
+            document[name] = _literal(document[name], types)
+
+
+def _literal(cell: str, types: frozenset[str]) -> Any:
+    if any(kind in types and literal.fullmatch(cell) for kind, literal in _LITERALS.items()):
+        try:
+            return exact_json.loads(cell)
+        except exact_json.JsonError:
+            return cell  # a number beyond all bounds; the schema will refuse it as text
+    return cell
+
+
+def _check(document: Any, processing_type: str) -> None:
+    if not is_valid(processing_type, document) and (
+        errors := schema_errors(processing_type, document)
+    ):
+        raise InvalidRecord("ValidationError", errors)

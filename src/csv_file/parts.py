@@ -1,0 +1,110 @@
+"""Works on one range: its rows become results and rejects, one JSON Lines object each."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import IO, TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from csv_file.contract import Counts, File, Part, Range
+from csv_file.documents import json_text, record_of
+from csv_file.rows import Row, rows_of
+from csv_file.source import blocks
+from shared.contracts import InvalidRecord, Reason
+from shared.objects import results_folder
+from shared.payloads import NOT_THERE
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_RAW_BYTES = 16 * 1024
+"""Of the raw text that a reject shows; the file has all of it."""
+
+CONTENT_TYPE = "application/x-ndjson"
+
+
+def process_range(client: S3Client, bucket: str, file: File, work: Range) -> Part:
+    """Write what the rows of ``work`` become to ``bucket``; the same range, the same bytes.
+
+    A range that was written already is not worked on again.
+
+    Raises:
+        Gone: the object is not, or no longer, in the state that ``file`` is.
+    """
+    name = f"{work['start']:015d}.jsonl"
+    results_key = f"{results_folder(file)}results/{name}"
+    rejects_key = f"{results_folder(file)}rejects/{name}"
+    counts = _counts_written(client, bucket, results_key, work)
+    if counts is None:
+        with (
+            blocks(client, file, work["start"], work["end"]) as content,
+            tempfile.TemporaryFile() as results,
+            tempfile.TemporaryFile() as rejects,
+        ):
+            counts = write_rows(rows_of(file, work, content), file, results, rejects)
+            _put(client, bucket, rejects_key, rejects, {})
+            # Last, because it says that both are there.
+            _put(client, bucket, results_key, results, {**work, **counts})
+    return {**work, **counts, "results_key": results_key, "rejects_key": rejects_key}
+
+
+def write_rows(rows: Iterable[Row], file: File, results: IO[bytes], rejects: IO[bytes]) -> Counts:
+    """Write each row's line to ``results`` or to ``rejects``."""
+    written = rejected = 0
+    for row in rows:
+        try:
+            record = json_text(record_of(row, file))
+        except InvalidRecord as invalid:
+            rejects.write(_reject(row, invalid.reason))
+            rejected += 1
+        else:
+            results.write(f'{{"row":{row.number},"record":{record}}}\n'.encode())
+            written += 1
+    return {"rows": written + rejected, "results": written, "rejects": rejected}
+
+
+def _reject(row: Row, reason: Reason) -> bytes:
+    reject = {"row": row.number, "line": row.line, "reason": reason, "raw": _shown(row.raw)}
+    return f"{json.dumps(reject, separators=(',', ':'))}\n".encode()
+
+
+def _shown(raw: bytes) -> str:
+    r"""The row as text without its line break, \xNN for what is not UTF-8; cut if it is long."""
+    content = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if len(content) <= MAX_RAW_BYTES:
+        return content.decode("utf-8", "backslashreplace")
+    beginning = content[:MAX_RAW_BYTES].decode("utf-8", "backslashreplace")
+    return f"{beginning}... ({len(content):,} bytes)"
+
+
+def _counts_written(client: S3Client, bucket: str, key: str, work: Range) -> Counts | None:
+    """What the results object says of ``work``; None if it is not there, or of another range."""
+    try:
+        metadata = client.head_object(Bucket=bucket, Key=key)["Metadata"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in NOT_THERE:
+            return None
+        raise
+    if any(metadata.get(name) != str(value) for name, value in work.items()):
+        return None
+    return {
+        "rows": int(metadata["rows"]),
+        "results": int(metadata["results"]),
+        "rejects": int(metadata["rejects"]),
+    }
+
+
+def _put(
+    client: S3Client, bucket: str, key: str, content: IO[bytes], metadata: Mapping[str, object]
+) -> None:
+    content.seek(0)
+    client.put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=content,
+        ContentType=CONTENT_TYPE,
+        Metadata={name: str(value) for name, value in metadata.items()},
+    )

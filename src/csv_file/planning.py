@@ -1,0 +1,158 @@
+"""Finds where rows start, in one pass over a file, and cuts it there into ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from csv_file.contract import Cursor, InvalidFile, Plan, Range
+from csv_file.description import described, syntax_of
+from csv_file.source import blocks, read_head
+from csv_file.syntax import MAX_ROW_BYTES, Syntax
+from shared.objects import ObjectState
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def plan_file(
+    client: S3Client, state: ObjectState, start: Cursor | None, max_ranges: int, range_bytes: int
+) -> Plan:
+    """What the file is, and its ranges from ``start`` on: at most so many, of about so many bytes.
+
+    Raises:
+        InvalidFile: the file is rejected as a whole.
+        Gone: the object is not, or no longer, in ``state``.
+    """
+    file, first = described(read_head(client, state))
+    at = start or first
+    if at["offset"] >= file["size"]:
+        return {"file": file, "ranges": [], "next": None}
+    with blocks(client, file, at["offset"]) as content:
+        starts = RowStarts(content, at, syntax_of(file))
+        ranges, following = cut(starts, at["offset"], file["size"], max_ranges, range_bytes)
+    return {"file": file, "ranges": ranges, "next": following}
+
+
+def cut(
+    starts: RowStarts, offset: int, size: int, max_ranges: int, range_bytes: int
+) -> tuple[list[Range], Cursor | None]:
+    """Ranges of whole rows from ``offset`` on, and where the row after them starts, if any.
+
+    A range has ``range_bytes`` and the rest of the row that they end in; the last one less.
+    """
+    ranges: list[Range] = []
+    start = starts.first_from(offset)
+    while start is not None and len(ranges) < max_ranges:
+        following = starts.first_from(start["offset"] + max(range_bytes, 1))
+        end = following["offset"] if following else size
+        ranges.append(
+            {"start": start["offset"], "end": end, "row": start["row"], "line": start["line"]}
+        )
+        start = following
+    return ranges, start
+
+
+class RowStarts:
+    """Where rows start, in one pass forward over ``content`` from a row's start on.
+
+    ``content`` comes in blocks of at most `MAX_ROW_BYTES`. What is kept of it is one block and the
+    row that it ends in, never more than two of `MAX_ROW_BYTES`.
+    """
+
+    def __init__(self, content: Iterator[bytes], at: Cursor, syntax: Syntax) -> None:
+        self._content = content
+        self._syntax = syntax
+        self._buffer = b""
+        self._buffer_offset = at["offset"]
+        self._position = 0  # in the buffer: all before it has been passed
+        self._whole = 0  # in the buffer: lines are whole up to here
+        self._ended = False
+        self._row = at["row"]
+        self._line = at["line"]
+
+    def first_from(self, offset: int) -> Cursor | None:
+        """The first row that starts at ``offset`` or beyond; None if there is none.
+
+        Raises:
+            InvalidFile: a row before it is too large.
+        """
+        while self._find_row():
+            if self._here >= offset:
+                return {"offset": self._here, "row": self._row, "line": self._line}
+            if not self._pass_rows(offset):
+                self._load()
+        return None
+
+    @property
+    def _here(self) -> int:
+        return self._buffer_offset + self._position
+
+    def _find_row(self) -> bool:
+        """Go to the next row, over blank lines; False if there is none."""
+        while True:
+            blank = self._syntax.blank_lines.match(self._buffer, self._position, self._whole)
+            if blank:
+                self._advance(blank.end())
+            if self._position < self._whole:
+                return True
+            if self._ended:
+                return False
+            self._load()
+
+    def _pass_rows(self, offset: int) -> bool:
+        """Go over rows that start before ``offset``; False if not one is whole yet."""
+        self._refuse_large()
+        target = offset - self._buffer_offset
+        end, rows = self._position, 0
+        for row in self._syntax.row.finditer(self._buffer, self._position, self._whole):
+            if row.lastindex:  # a quote is not closed: the row goes on, or to the file's end
+                if self._ended:
+                    end, rows = self._whole, rows + 1
+                break
+            end = row.end()
+            rows += 1
+            if end >= target:
+                break
+        self._advance(end)
+        self._row += rows
+        return rows > 0
+
+    def _advance(self, position: int) -> None:
+        self._line += self._syntax.count_lines(self._buffer[self._position : position])
+        self._position = position
+
+    def _load(self) -> None:
+        """Read another block after what has not been passed: part of a row, or nothing."""
+        self._buffer = self._buffer[self._position :]
+        self._buffer_offset += self._position
+        self._position = 0
+        self._whole = len(self._buffer)
+        self._refuse_large()
+        block = next(self._content, None)
+        if block is None:
+            self._ended = True
+            return
+        self._buffer += block
+        self._whole = self._syntax.whole_lines(self._buffer)
+
+    def _refuse_large(self) -> None:
+        """Only the first row of the buffer can be too large: it alone began before the block."""
+        if self._whole - self._position <= MAX_ROW_BYTES:
+            return
+        row = self._syntax.row.match(self._buffer, self._position, self._whole)
+        if row is None:
+            return
+        if row.lastindex:
+            before = self._buffer[self._position : row.start(1)]
+            line = self._line + self._syntax.count_lines(before)
+            raise self._too_large(f"probably the quote that opens in line {line} is never closed")
+        content = row.group().rstrip(b"\r\n")
+        if len(content) > MAX_ROW_BYTES:
+            missing = "a quote" if self._syntax.count_lines(content) else "a line break"
+            raise self._too_large(f"probably {missing} in it is missing")
+
+    def _too_large(self, cause: str) -> InvalidFile:
+        where = f"row {self._row} in line {self._line}"
+        problem = f"{where} has more than {MAX_ROW_BYTES:,} bytes, the most a row may have"
+        return InvalidFile("RowTooLarge", [f"{problem}; {cause}"])

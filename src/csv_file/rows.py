@@ -1,0 +1,69 @@
+"""The rows in a range of a file, each with its number, its line and its bytes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from csv_file.contract import File, Range
+from csv_file.description import syntax_of
+from csv_file.syntax import MAX_ROW_BYTES, Syntax
+
+
+class Row(NamedTuple):
+    """One row. ``raw`` has its line break; ``fields`` are those of CSV, none for JSON Lines.
+
+    A byte that is not UTF-8 is a lone surrogate in the fields (PEP 383).
+    """
+
+    number: int
+    line: int
+    raw: bytes
+    fields: list[str]
+
+
+def rows_of(file: File, work: Range, content: Iterable[bytes]) -> Iterator[Row]:
+    """The rows in ``content``, the bytes of the range ``work``, in order."""
+    lines = _lines(content, syntax_of(file))
+    if file["format"] == "csv":
+        return _csv_rows(lines, work, file["delimiter"])
+    return _json_rows(lines, work)
+
+
+def _lines(content: Iterable[bytes], syntax: Syntax) -> Iterator[bytes]:
+    """The lines in ``content``, with their line breaks."""
+    rest = b""
+    for block in content:
+        rest += block
+        whole = syntax.whole_lines(rest)
+        yield from syntax.split_lines(rest[:whole])
+        rest = rest[whole:]
+    yield from syntax.split_lines(rest)
+
+
+def _csv_rows(lines: Iterator[bytes], work: Range, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(2 * MAX_ROW_BYTES)  # the reader's own limit is that of a row, not of it
+    read: list[bytes] = []
+    number, line = work["row"], work["line"]
+    for fields in csv.reader(_decoded(lines, read), delimiter=delimiter):
+        if fields:
+            yield Row(number, line, b"".join(read), fields)
+            number += 1
+        line += len(read)
+        read.clear()
+
+
+def _decoded(lines: Iterator[bytes], read: list[bytes]) -> Iterator[str]:
+    """The lines as text; those that the reader has taken for its row are in ``read``."""
+    for line in lines:
+        read.append(line)
+        yield line.decode("utf-8", "surrogateescape")
+
+
+def _json_rows(lines: Iterator[bytes], work: Range) -> Iterator[Row]:
+    number = work["row"]
+    for line, raw in enumerate(lines, start=work["line"]):
+        if raw.strip():
+            yield Row(number, line, raw, [])
+            number += 1

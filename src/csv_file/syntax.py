@@ -1,0 +1,80 @@
+r"""Where rows and lines end, in bytes.
+
+What a row of CSV is, Python's ``csv.reader`` defines (not strict, quotes doubled, lines of a file
+opened with ``newline=""``). The patterns here say the same about bytes, without reading the row:
+
+- a quote opens a quoted field only where a field starts; elsewhere it is a character as any other;
+- a quoted field goes on to a quote that is not doubled, over line breaks;
+- what follows its closing quote belongs to the field, up to a delimiter or line break;
+- a line ends with \n, \r\n or \r; lines with nothing in them are no rows.
+
+In UTF-8 no byte of a longer character looks like a quote, a line break or a delimiter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+MAX_ROW_BYTES = 1024 * 1024
+
+_QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
+
+_BLANK_JSON = rb"(?:[ \t\r\v\f]*+\n)*+(?:[ \t\r\v\f]*+\Z)?+"
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """Of one format: patterns of a row and of blank lines, and how its lines end.
+
+    ``row`` matches a row with its line break and the blank lines after it. If the row opens a
+    quoted field that is not closed in what is searched, group 1 is the opening quote.
+    """
+
+    row: re.Pattern[bytes]
+    blank_lines: re.Pattern[bytes]
+    whole_lines: Callable[[bytes], int]
+    count_lines: Callable[[bytes], int]
+    split_lines: Callable[[bytes], list[bytes]]
+
+
+def _whole_lines(content: bytes) -> int:
+    r"""How many of the bytes are whole lines, even if more follow: a last \r may become \r\n."""
+    return max(content.rfind(b"\n"), content.rfind(b"\r", 0, max(len(content) - 1, 0))) + 1
+
+
+def _count_lines(content: bytes) -> int:
+    lines = content.count(b"\n")
+    if b"\r" in content:
+        lines += content.count(b"\r") - content.count(b"\r\n")
+    return lines
+
+
+def _split_lines(content: bytes) -> list[bytes]:
+    return content.splitlines(keepends=True)
+
+
+@cache
+def csv_syntax(delimiter: str) -> Syntax:
+    """The syntax of CSV with this delimiter, which is one character."""
+    one = re.escape(delimiter.encode())
+    if len(delimiter.encode()) == 1:
+        at_field, in_field = rb"(?<![^%b\r\n])" % one, rb"(?<=[^%b\r\n])" % one
+    else:
+        at_field = rb"(?:(?<=%b)|(?<![^\r\n]))" % one
+        in_field = rb"(?<!%b)(?<=[^\r\n])" % one
+    row = rb'(?!\Z)(?:[^"\r\n]++|%b%b|%b")*+(?:[\r\n]++|\Z|("))' % (at_field, _QUOTED, in_field)
+    return Syntax(
+        re.compile(row), re.compile(rb"[\r\n]*+"), _whole_lines, _count_lines, _split_lines
+    )
+
+
+JSON_LINES = Syntax(
+    row=re.compile(rb"[^\n]++(?:\n%b|\Z)" % _BLANK_JSON),
+    blank_lines=re.compile(_BLANK_JSON),
+    whole_lines=lambda content: content.rfind(b"\n") + 1,
+    count_lines=lambda content: content.count(b"\n"),
+    split_lines=lambda content: [line for line in re.split(rb"(?<=\n)", content) if line],
+)

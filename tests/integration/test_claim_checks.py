@@ -1,0 +1,159 @@
+"""Pointers of the Amazon SQS Extended Client: the content is read where it is needed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.objects import ObjectId
+from tests.events import extended_client_pointer, sns_envelope, sqs_event, sqs_message, standard
+from tests.integration.conftest import Pipeline
+
+LARGE = "x" * 5_000_000
+
+
+def pointer_event(bucket: str, key: str, **attributes: str) -> dict[str, Any]:
+    sent = {"ExtendedPayloadSize": {"stringValue": "1", "dataType": "Number"}} | {
+        name: {"stringValue": value} for name, value in attributes.items()
+    }
+    return sqs_event(sqs_message(extended_client_pointer(bucket, key), "m-1", attributes=sent))
+
+
+def read_json(pipeline: Pipeline, pointer: dict[str, Any]) -> Any:
+    response = pipeline.s3.get_object(Bucket=pointer["bucket"], Key=pointer["key"])
+    return json.loads(response["Body"].read())
+
+
+def test_a_large_document_is_stored_as_pointers_to_what_it_was_and_became(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.put("uuid", standard(text=LARGE), bucket="payloads")
+
+    response = pipeline.process(pointer_event("payloads", "uuid"))
+
+    item = pipeline.items["test-m-1"]
+    assert response["summary"]["stored"] == 1
+    assert item["data_source"] == "TEST.CSV"
+    original = read_json(pipeline, item["original_data_pointer"])
+    transformed = read_json(pipeline, item["transformed_data_pointer"])
+    assert original["data_source"] == "test.csv"
+    assert transformed["data_source"] == "TEST.CSV"
+    assert original["text"] == transformed["text"] == LARGE
+
+
+def test_the_payload_may_expire_once_its_item_is_stored(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(text=LARGE), bucket="payloads")
+
+    pipeline.process(pointer_event("payloads", "uuid"))
+
+    item = pipeline.items["test-m-1"]
+    assert item["original_data_pointer"]["bucket"] == "output"
+    assert item["transformed_data_pointer"]["bucket"] == "output"
+
+
+def test_the_content_is_in_no_checkpoint(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(text=LARGE), bucket="payloads")
+
+    result = pipeline.run(pointer_event("payloads", "uuid"))
+
+    assert len(repr(result.get_all_operations())) < 20_000
+
+
+def test_what_is_small_comes_into_the_item_as_ever(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(amount=5), bucket="payloads")
+
+    pipeline.process(pointer_event("payloads", "uuid"))
+
+    assert pipeline.items["test-m-1"]["transformed_data"]["amount"] == 5
+
+
+def test_the_producers_record_id_in_the_content_is_the_identity(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(record_id="mine"), bucket="payloads")
+
+    pipeline.process(pointer_event("payloads", "uuid"))
+
+    assert list(pipeline.items) == ["mine"]
+
+
+def test_a_redriven_pointer_keeps_its_identity(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(record_id="mine"), bucket="payloads")
+
+    pipeline.process(pointer_event("payloads", "uuid", execution_id="kept"))
+
+    assert list(pipeline.items) == ["kept"]
+
+
+def test_pointers_and_documents_share_a_chunk(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(), bucket="payloads")
+    (pointed,) = pointer_event("payloads", "uuid")["Records"]
+
+    pipeline.process(sqs_event(pointed, sqs_message(standard(), "m-2")))
+
+    assert set(pipeline.items) == {"test-m-1", "test-m-2"}
+    assert pipeline.calls == [("validate", 2), ("transform", 2), ("store", 2)]
+
+
+def test_a_document_or_a_pointer_may_come_through_a_topic(pipeline: Pipeline) -> None:
+    pipeline.put("uuid", standard(), bucket="payloads")
+    pointer = extended_client_pointer("payloads", "uuid")
+
+    pipeline.process(
+        sqs_event(
+            sqs_message(sns_envelope(standard(amount=7)), "m-1"),
+            sqs_message(sns_envelope(pointer), "m-2"),
+        )
+    )
+
+    assert pipeline.items["test-m-1"]["transformed_data"]["amount"] == 7
+    assert "test-m-2" in pipeline.items
+
+
+REJECTED = {
+    "another bucket": ("foreign", "uuid", "ForeignBucket", "'foreign'"),
+    "a missing object": ("payloads", "nowhere", "PayloadMissing", "does not exist"),
+    "too large": ("payloads", "large", "PayloadTooLarge", "a document may have 10000000"),
+    "not UTF-8": ("payloads", "latin-1", "NotUtf8", "at byte 1"),
+    "no key": ("payloads", "", "InvalidPointer", "0 bytes"),
+    "a long key": ("payloads", "k" * 1025, "InvalidPointer", "1025 bytes"),
+    "content that is not JSON": ("payloads", "text", "InvalidJson", "not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_a_pointer_that_leads_nowhere_good_is_rejected_with_the_reason(
+    pipeline: Pipeline, case: str
+) -> None:
+    bucket, key, error_type, says = REJECTED[case]
+    pipeline.put("large", "x" * 10_000_001, bucket="payloads")
+    pipeline.put("latin-1", "aä".encode("latin-1"), bucket="payloads")
+    pipeline.put("text", "hello", bucket="payloads")
+
+    response = pipeline.process(pointer_event(bucket, key))
+
+    assert response["batchItemFailures"] == []
+    (letter,) = pipeline.dead_letters
+    assert letter["error_type"] == error_type
+    assert says in letter["error_message"]
+    assert letter["body"] == extended_client_pointer(bucket, key)
+
+
+def test_a_bucket_that_does_not_answer_is_a_failure_not_a_rejection(pipeline: Pipeline) -> None:
+    pipeline.s3.delete_bucket(Bucket="payloads")
+
+    response = pipeline.process(pointer_event("payloads", "uuid"))
+
+    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    assert not pipeline.dead_letters
+
+
+def test_what_a_message_pointed_to_does_not_go_with_an_object(pipeline: Pipeline) -> None:
+    """Another object's results lie elsewhere, so that removing them leaves these."""
+    pipeline.put("input/a.json", standard(text=LARGE))
+
+    pipeline.process(pointer_event("input", "input/a.json"))
+
+    prefix = ObjectId("input", "input/a.json").results_prefix
+    pointer = pipeline.items["test-m-1"]["transformed_data_pointer"]
+    assert not pointer["key"].startswith(prefix)
