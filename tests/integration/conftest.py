@@ -13,7 +13,9 @@ from moto.sqs.models import sqs_backends
 
 import csv_file.handler
 import durable_pipeline.clients
+import durable_pipeline.deadline
 import durable_pipeline.handler
+import shared.contracts
 import shared.payloads
 import store.handler
 import transform.handler
@@ -61,7 +63,7 @@ class Pipeline(Harness):
         return [json.loads(message["body"]) for message in self.drain(self.events_queue_url)]
 
     def drain(self, queue_url: str) -> list[dict[str, Any]]:
-        """The messages in a queue, with their attributes as plain text; none is there afterwards."""
+        """The messages in a queue, with their attributes as plain text; none is left."""
         drained: list[dict[str, Any]] = []
         while True:
             response = self.sqs.receive_message(
@@ -187,3 +189,12 @@ def _create_table(name: str, key: str) -> Any:
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
         KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
     )
+
+
+@pytest.fixture
+def shared_clock(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline reads the harness's clock, which a hang puts forward."""
+    for module in (durable_pipeline.deadline, shared.contracts, csv_file.handler):
+        monkeypatch.setattr(module, "utc_now", pipeline.clock.iso)
+    monkeypatch.setenv("EXECUTION_TIMEOUT", "120")
+    monkeypatch.setenv("STAGE_TIMEOUT", "20")

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from aws_durable_execution_sdk_python.lambda_service import CheckpointOutput, OperationUpdate
 
-import durable_pipeline.deadline
-import shared.contracts
 from durable_pipeline.containment import MAX_BISECT_INVOKES
 from faults import stages
 from faults.durable import (
@@ -315,15 +313,6 @@ def test_more_poison_than_can_be_isolated_takes_neighbours_back_to_the_queue_and
     assert set(found.back) >= poison
     assert found.everywhere == ids_of(event)
     assert len(pipeline.calls) <= 3 + 1 + MAX_BISECT_INVOKES
-
-
-@pytest.fixture
-def shared_clock(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pipeline reads the harness's clock, which a hang puts forward."""
-    monkeypatch.setattr(durable_pipeline.deadline, "utc_now", pipeline.clock.iso)
-    monkeypatch.setattr(shared.contracts, "utc_now", pipeline.clock.iso)
-    monkeypatch.setenv("EXECUTION_TIMEOUT", "120")
-    monkeypatch.setenv("STAGE_TIMEOUT", "20")
 
 
 @every_stage

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from faults.stages import Crash
+from faults.stages import Crash, StageInvocation
 from shared.objects import ObjectId, ObjectState
 from tests.events import s3_event, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
@@ -242,3 +244,88 @@ def test_the_operations_of_a_file_are_its_ranges_and_a_few_more(pipeline: Pipeli
     # announce start, plan, ranges and their map, a clock for each that waited, finish, store,
     # announce
     assert len(result.get_all_operations()) <= 2 * ranges + 6
+
+
+def test_near_the_deadline_no_range_is_begun_and_the_rest_goes_on_in_the_next(
+    shared_clock: None, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FILES_TIMEOUT", "15")
+    monkeypatch.setenv("RANGE_CONCURRENCY", "1")
+    pipeline.inject("csv_file", Slow(seconds=25), when=lambda event: event["action"] == "process")
+    bodies = [json.dumps(s3_event(pipeline.put(KEY, people())))]
+
+    executions = 0
+    while bodies:
+        executions += 1
+        back_to_real_time(pipeline)
+        response = pipeline.process(sqs_event(sqs_message(bodies.pop(), "m-1")))
+        assert response["batchItemFailures"] == []
+        bodies += [message["body"] for message in pipeline.drain(pipeline.files_queue_url)]
+
+    assert executions > 2
+    assert manifest(pipeline)["counts"] == {"rows": 40, "results": 36, "rejects": 4}
+
+
+def back_to_real_time(pipeline: Pipeline) -> None:
+    """An execution begins at its real time, however far the clock went in the one before."""
+    ahead = pipeline.clock.now() - datetime.now(UTC)
+    pipeline.clock.advance(-ahead.total_seconds())
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes so many seconds on the harness's clock, and then works."""
+
+    seconds: float
+
+    def __call__(self, invocation: StageInvocation) -> Any:
+        invocation.clock.advance(self.seconds)
+        return invocation.work()
+
+
+@pytest.mark.parametrize("action", ["plan", "process", "finish"])
+@pytest.mark.parametrize("answer", [None, "?", {}, {"outcome": "ok"}, {"outcome": "ok", "part": 1}])
+def test_a_csv_file_function_that_answers_wrongly_sends_the_file_back(
+    pipeline: Pipeline, action: str, answer: Any
+) -> None:
+    pipeline.inject("csv_file", lambda _: answer, when=lambda event: event["action"] == action)
+
+    response = pipeline.process(in_queue(pipeline.put(KEY, people())))
+
+    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    assert not pipeline.items
+
+
+def test_a_file_on_its_last_delivery_is_a_dead_letter_with_its_reason_and_announced(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.inject("csv_file", Crash())
+
+    pipeline.process(in_queue(pipeline.put(KEY, people()), receive_count=3))
+
+    (letter,) = pipeline.dead_letters
+    assert (letter["stage"], letter["error_type"]) == ("csv_file", "Runtime.ExitError")
+    assert [event["event"] for event in pipeline.events] == ["processing", "failed"]
+
+
+def test_a_continuation_that_no_queue_takes_sends_the_file_back(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANGES_PER_EXECUTION", "2")
+    pipeline.sqs.delete_queue(QueueUrl=pipeline.files_queue_url)
+
+    response = pipeline.process(in_queue(pipeline.put(KEY, people())))
+
+    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+
+
+def test_a_continuation_from_nowhere_is_rejected_not_stored_with_a_gap(
+    pipeline: Pipeline,
+) -> None:
+    event = s3_event(pipeline.put(KEY, people()))
+    event["continueFrom"] = {"offset": 100, "row": 9, "line": 10}
+
+    response = pipeline.process(sqs_event(sqs_message(json.dumps(event), "m-1")))
+
+    assert response["summary"]["stored"] == 0
+    assert not pipeline.items

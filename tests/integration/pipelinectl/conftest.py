@@ -38,6 +38,24 @@ TEMPLATE: dict[str, Any] = {
                 "KeySchema": [{"AttributeName": "execution_id", "KeyType": "HASH"}],
             },
         },
+        "Catalog": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "TableName": "catalog",
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "object", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "object", "KeyType": "HASH"}],
+            },
+        },
+        "Input": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {
+                "BucketName": "test-input",
+                "VersioningConfiguration": {"Status": "Enabled"},
+            },
+        },
+        "Payloads": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-payloads"}},
+        "Output": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-output"}},
     },
     "Outputs": {
         "DataProcessingQueueUrl": {"Value": {"Ref": "Queue"}},
@@ -46,6 +64,15 @@ TEMPLATE: dict[str, Any] = {
         "DurableFunctionArn": {
             "Value": "arn:aws:lambda:us-east-1:123456789012:function:test-durable-pipeline:live"
         },
+        "FilesQueueUrl": {"Value": "https://sqs.us-east-1.amazonaws.com/123456789012/files"},
+        "ObjectCatalogTable": {"Value": {"Ref": "Catalog"}},
+        "InputBucketName": {"Value": {"Ref": "Input"}},
+        "PayloadBucketName": {"Value": {"Ref": "Payloads"}},
+        "OutputBucketName": {"Value": {"Ref": "Output"}},
+        "UploadsApiUrl": {"Value": "https://1a2b3c4d.execute-api.us-east-1.amazonaws.com"},
+        "UploadsApiId": {"Value": "1a2b3c4d"},
+        "OperatorsTopicArn": {"Value": "arn:aws:sns:us-east-1:123456789012:operators"},
+        "ProcessingEventsTopicArn": {"Value": "arn:aws:sns:us-east-1:123456789012:events"},
     },
 }
 
@@ -69,7 +96,9 @@ class Deployed:
     """The stack's resources, and `run` to call the command line on it."""
 
     sqs: Any
+    s3: Any
     table: Any
+    catalog: Any
     queue_url: str
     dead_letter_queue_url: str
 
@@ -124,7 +153,9 @@ def deployed(aws: None) -> Deployed:
     sqs = boto3.client("sqs")
     return Deployed(
         sqs=sqs,
+        s3=boto3.client("s3"),
         table=boto3.resource("dynamodb").Table("processed"),
+        catalog=boto3.resource("dynamodb").Table("catalog"),
         queue_url=sqs.get_queue_url(QueueName="in")["QueueUrl"],
         dead_letter_queue_url=sqs.get_queue_url(QueueName="dead")["QueueUrl"],
     )

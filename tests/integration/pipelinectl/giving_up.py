@@ -1,13 +1,16 @@
 """Dead letters, as the pipeline's own code makes them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from durable_pipeline.dead_letters import DeadLetter, attributes
 from durable_pipeline.reader import read
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
+from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
 
+SETTINGS = replace(ANY_SETTINGS, environment="test")
 ARN = "uuid/uuid"
 ERRORS = ("quantity: -1 is less than 1", "sku is missing")
 FIRST_SENT = 1_772_354_400_000  # the time of tests.events
@@ -25,7 +28,7 @@ def give_up(
     """Send a dead letter of the message that had these; `producers` in Lambda's form; its id."""
     event = sqs_event(sqs_message(body, message_id, attributes=producers))
     letter = DeadLetter(
-        read(event, "test").all_records[0],
+        read(event, SETTINGS).all_records[0],
         {
             "outcome": "rejected",
             "stage": stage,

@@ -15,7 +15,7 @@ from pipelinectl.sending import Sender
 from pipelinectl.session import Connection
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
-from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, move
+from tests.integration.pipelinectl.giving_up import FIRST_SENT, SETTINGS, give_up, move
 
 SOURCE = {"stringValue": "till-7", "dataType": "String"}
 PHOTO = {"binaryValue": "AAEC", "dataType": "Binary.png"}
@@ -47,7 +47,7 @@ def as_read(message: Mapping[str, Any], message_id: str = "new") -> Any:
         for name, value in message["MessageAttributes"].items()
     }
     event = sqs_event(sqs_message(message["Body"], message_id, attributes=attributes))
-    return read(event, "test").all_records[0]
+    return read(event, SETTINGS).all_records[0]
 
 
 def visible(deployed: Deployed) -> int:
