@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
     from localcloud.settings import Settings
 
@@ -29,6 +30,11 @@ def iam_client(settings: Settings) -> IAMClient:
 def s3_client(settings: Settings) -> S3Client:
     """Return an S3 client."""
     return boto3.client("s3", **_root(settings))
+
+
+def sqs_client(settings: Settings) -> SQSClient:
+    """Return an SQS client."""
+    return boto3.client("sqs", **_root(settings))
 
 
 def cloudformation_client(settings: Settings) -> CloudFormationClient:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 RUNNING = "RUNNING"
@@ -76,6 +76,19 @@ class ExecutionRecords:
         except sqlite3.OperationalError:
             # The runner has not made the table yet, or holds the file this very moment.
             return []
+
+
+def error_document(execution: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """Return the error of an ended execution the way Lambda reports a function's error.
+
+    `execution` is what GetDurableExecution answers.
+    """
+    error = execution.get("Error") or {}
+    return {
+        "errorType": error.get("ErrorType") or status,
+        "errorMessage": error.get("ErrorMessage") or f"The durable execution ended {status}.",
+        "stackTrace": error.get("StackTrace") or [],
+    }
 
 
 class CompletionWatcher:

@@ -8,7 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localcloud.overlay import RETENTION_VARIABLE, TIMEOUT_VARIABLE, TWIN_VARIABLE
+from localcloud.overlay import (
+    DEAD_LETTERS_VARIABLE,
+    RETENTION_VARIABLE,
+    TIMEOUT_VARIABLE,
+    TWIN_VARIABLE,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -35,11 +40,15 @@ class FunctionReference:
 
 @dataclass(frozen=True)
 class DurableConfiguration:
-    """What the overlay recorded on a durable function: its twin and its limits."""
+    """What the overlay recorded on a durable function: its twin, its limits, its dead letters.
+
+    `dead_letter_queue` is an ARN.
+    """
 
     twin: str
     execution_timeout_seconds: int
     retention_days: int
+    dead_letter_queue: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,4 +143,5 @@ def _durable(variables: dict[str, str]) -> DurableConfiguration | None:
         twin=variables[TWIN_VARIABLE],
         execution_timeout_seconds=int(variables[TIMEOUT_VARIABLE]),
         retention_days=int(variables[RETENTION_VARIABLE]),
+        dead_letter_queue=variables.get(DEAD_LETTERS_VARIABLE),
     )

@@ -13,7 +13,7 @@ import re
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 from weakref import WeakValueDictionary
 
@@ -23,7 +23,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import aws, runner_client
 from localcloud.aws_errors import AwsError
-from localcloud.executions import SUCCEEDED, CompletionWatcher, ExecutionRecord, ExecutionRecords
+from localcloud.executions import (
+    SUCCEEDED,
+    CompletionWatcher,
+    ExecutionRecord,
+    ExecutionRecords,
+    error_document,
+)
 from localcloud.forwarding import forward
 from localcloud.functions import (
     Function,
@@ -35,6 +41,13 @@ from localcloud.functions import (
 from localcloud.permissions import Permissions, denial
 from localcloud.runner_client import Runner
 from localcloud.settings import HOST, Settings, from_process_environment
+from localcloud.unattended import (
+    DeadLetters,
+    UnattendedExecution,
+    UnattendedExecutions,
+    is_asynchronous,
+    name_of_event,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,8 +73,17 @@ class Gateway:
         self._permissions = Permissions(aws.iam_client(settings))
         self._records = ExecutionRecords(settings.executions_file)
         self._watcher = CompletionWatcher(self._records)
+        self._unattended = UnattendedExecutions(
+            settings.directory / "gateway",
+            self._watcher,
+            DeadLetters(aws.sqs_client(settings), self._permissions, self._runner),
+        )
         # A lock lives for as long as somebody holds it or waits for it.
         self._name_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def take_up(self) -> None:
+        """Go on with what an earlier gateway had begun to look after."""
+        self._unattended.take_up()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer any request."""
@@ -110,6 +132,7 @@ class Gateway:
             "X-Amz-Executed-Version": function.version,
         }
         if kind == "Event":
+            self._leave_unattended(function, arn, payload)
             return web.Response(status=202, headers=headers)
         return await self._answer_when_done(arn, headers)
 
@@ -119,7 +142,7 @@ class Gateway:
         if status == SUCCEEDED:
             text = execution.get("Result") or "null"
         else:
-            text = json.dumps(_error_document(execution, status))
+            text = json.dumps(error_document(execution, status))
             headers = {**headers, "X-Amz-Function-Error": "Unhandled"}
         return web.Response(text=text, content_type="application/json", headers=headers)
 
@@ -128,7 +151,13 @@ class Gateway:
         function = await self._find(FunctionReference(name, qualifier))
         if function is None:
             raise AwsError(404, "ResourceNotFoundException", f"Function not found: {name}")
-        arn = await self._start(function, (await request.read()).decode(), None)
+        payload = (await request.read()).decode()
+        if is_asynchronous(payload):
+            # ministack repeats it if the gateway ends before it has answered: started once only.
+            arn = await self._start(function, payload, name_of_event(function.name, payload))
+            self._leave_unattended(function, arn, payload)
+            return web.json_response(None)
+        arn = await self._start(function, payload, None)
         status = await self._watcher.wait(arn)
         execution = await self._runner.get_execution(arn)
         if status == SUCCEEDED:
@@ -136,8 +165,13 @@ class Gateway:
                 text=execution.get("Result") or "null", content_type="application/json"
             )
         # ministack takes any answer but success for a function error, and logs its beginning.
-        error = {"durableExecutionArn": arn, **_error_document(execution, status)}
+        error = {"durableExecutionArn": arn, **error_document(execution, status)}
         return web.json_response(error, status=502)
+
+    def _leave_unattended(self, function: Function, arn: str, event: str) -> None:
+        queue = function.durable.dead_letter_queue if function.durable else None
+        if queue:
+            self._unattended.watch(UnattendedExecution(arn, event, function.role, queue))
 
     async def _start(self, function: Function, payload: str, execution_name: str | None) -> str:
         """Start an execution and return its ARN, or that of the one with this name and input."""
@@ -217,7 +251,8 @@ def application(settings: Settings) -> web.Application:
         async with aiohttp.ClientSession(
             timeout=timeout, connector=connector, auto_decompress=False
         ) as http:
-            app[_GATEWAY] = Gateway(settings, http)
+            app[_GATEWAY] = gateway = Gateway(settings, http)
+            gateway.take_up()
             yield
 
     app.cleanup_ctx.append(life)
@@ -282,16 +317,6 @@ def _require_same_input(existing: ExecutionRecord, payload: str) -> None:
             "input."
         )
         raise AwsError(409, "DurableExecutionAlreadyStartedException", message)
-
-
-def _error_document(execution: dict[str, Any], status: str) -> dict[str, Any]:
-    """Return the error of an ended execution the way Lambda reports a function's error."""
-    error = execution.get("Error") or {}
-    return {
-        "errorType": error.get("ErrorType") or status,
-        "errorMessage": error.get("ErrorMessage") or f"The durable execution ended {status}.",
-        "stackTrace": error.get("StackTrace") or [],
-    }
 
 
 if __name__ == "__main__":

@@ -1,27 +1,34 @@
-"""Runs ministack so that it also saves its state when asked to, not only when it ends.
+"""Runs ministack so that it also saves its state when asked to, and serves ranges of versions.
 
-ministack's own interpreter executes this file, so it imports nothing of this package. Without
-it, a ministack that is killed comes back without the stack that was deployed to it. What
-reaches queues, buckets and tables after the last save is still lost with it: ministack keeps
-these in memory.
+ministack's own interpreter executes this file. Without the saving, a ministack that is killed
+comes back without the stack that was deployed to it. What reaches queues, buckets and tables
+after the last save is still lost with it: ministack keeps these in memory.
 """
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
 
 from ministack import app  # type: ignore[import-not-found]
+from ministack.services import s3  # type: ignore[import-not-found]
+
+# At the end, where this package hides nothing of ministack's environment.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from localcloud.version_ranges import serving_ranges
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
 _LOOK_EVERY_SECONDS = 0.2
 
 
 def main() -> None:
-    """Start looking for requests to save, and become ministack."""
+    """Start looking for requests to save, mend what is missing, and become ministack."""
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
     request.unlink(missing_ok=True)
+    s3._get_object = serving_ranges(s3._get_object, s3._parse_range)  # noqa: SLF001
     threading.Thread(target=_save_when_asked, args=(request,), daemon=True).start()
     app.main()
 

@@ -19,6 +19,8 @@ PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
 TWIN_VARIABLE = "LOCALCLOUD_HANDLER_FUNCTION"
 TIMEOUT_VARIABLE = "LOCALCLOUD_EXECUTION_TIMEOUT"
 RETENTION_VARIABLE = "LOCALCLOUD_RETENTION_DAYS"
+DEAD_LETTERS_VARIABLE = "LOCALCLOUD_DEAD_LETTER_TARGET"
+PATIENCE_LOGICAL_SUFFIX = "Patience"
 
 _SAM_FUNCTION = "AWS::Serverless::Function"
 _PLAIN_FUNCTION = "AWS::Lambda::Function"
@@ -26,6 +28,8 @@ _POLICIES = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicP
 # What makes a function more than code that can be invoked belongs to the original alone.
 _NOT_FOR_TWIN = (
     "DurableConfig",
+    "DeadLetterConfig",
+    "DeadLetterQueue",
     "AutoPublishAlias",
     "AutoPublishAliasAllProperties",
     "DeploymentPreference",
@@ -37,7 +41,12 @@ _NOT_FOR_TWIN = (
     "VersionDescription",
 )
 _DEFAULT_RETENTION_DAYS = 14
-_WITH_BATCH_CALL = {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
+# With the pauses between them, a few minutes: the gateway is back within seconds.
+_ATTEMPTS_AT_THE_GATEWAY = 10
+_WITH_BATCH_CALL = {
+    *("sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"),
+    "sns:Publish",
+}
 
 _NONE: Mapping[str, str] = {}
 
@@ -65,6 +74,8 @@ def overlay(
         _allow_batch_calls(statement)
     for logical_id in [name for name, r in resources.items() if r.get("Type") in _POLICIES]:
         _allow_plain_http(resources, logical_id)
+    for output in result.get("Outputs", {}).values():
+        _address_api_by_path(output, settings)
     return result
 
 
@@ -114,11 +125,13 @@ def _durable_functions(resources: JsonObject) -> list[str]:
 def _split(resources: JsonObject, logical_id: str, settings: Settings) -> None:
     resource = resources[logical_id]
     twin_id = f"{logical_id}{TWIN_LOGICAL_SUFFIX}"
-    if twin_id in resources:
+    patience_id = f"{logical_id}{PATIENCE_LOGICAL_SUFFIX}"
+    for needed in {twin_id, patience_id} & set(resources):
         raise LocalCloudError(
-            f"{logical_id} is durable and its twin needs the logical id {twin_id}, which the "
+            f"{logical_id} is durable and the local cloud needs the logical id {needed}, which the "
             "template uses: rename one of the two."
         )
+    resources[patience_id] = _patience(logical_id)
     name = resource["Properties"].get("FunctionName") or _sub(f"${{AWS::StackName}}-{logical_id}")
     resources[twin_id] = _twin(resource, logical_id, name)
     _forward_to_gateway(resource, logical_id, name, settings)
@@ -138,6 +151,22 @@ def _twin(resource: JsonObject, logical_id: str, name: object) -> JsonObject:
     logging = properties.setdefault("LoggingConfig", {})
     logging.setdefault("LogGroup", _join("/aws/lambda/", name))
     return twin
+
+
+def _patience(logical_id: str) -> JsonObject:
+    """Have ministack repeat an asynchronous invocation that finds the gateway away.
+
+    It reads this of a function, not of an alias. That Lambda does not repeat an execution that
+    failed is the gateway's business, which takes any event that it has begun to work on.
+    """
+    return {
+        "Type": "AWS::Lambda::EventInvokeConfig",
+        "Properties": {
+            "FunctionName": {"Ref": logical_id},
+            "Qualifier": "$LATEST",
+            "MaximumRetryAttempts": _ATTEMPTS_AT_THE_GATEWAY,
+        },
+    }
 
 
 def _forward_to_gateway(
@@ -164,9 +193,23 @@ def _forward_to_gateway(
         TIMEOUT_VARIABLE: durable["ExecutionTimeout"],
         RETENTION_VARIABLE: durable.get("RetentionPeriodInDays", _DEFAULT_RETENTION_DAYS),
     }
+    dead_letters = _dead_letter_queue(properties, logical_id)
+    if dead_letters:
+        variables[DEAD_LETTERS_VARIABLE] = dead_letters
     if "AutoPublishAlias" in properties:
         # A version keeps the gateway's address; publish a new one when only that has changed.
         properties["AutoPublishAliasAllProperties"] = True
+
+
+def _dead_letter_queue(properties: JsonObject, logical_id: str) -> object:
+    """Return the ARN of the queue that gets the events of executions that failed, if any."""
+    given = properties.get("DeadLetterQueue") or properties.get("DeadLetterConfig") or {}
+    if given.get("Type", "SQS") != "SQS":
+        raise LocalCloudError(
+            f"{logical_id}.DeadLetterQueue is of type {given['Type']}: the local cloud sends dead "
+            "letters to queues only, of type SQS."
+        )
+    return given.get("TargetArn")
 
 
 def _allow_checkpoints(properties: JsonObject) -> None:
@@ -234,6 +277,13 @@ def _forget(resources: JsonObject, removed: str) -> None:
             del resource["DependsOn"]
         elif isinstance(dependencies, list) and removed in dependencies:
             dependencies.remove(removed)
+
+
+def _address_api_by_path(output: JsonObject, settings: Settings) -> None:
+    """Give out an address that needs no name server, unlike ministack's host name of an API."""
+    match output.get("Value"):
+        case {"Fn::GetAtt": [api, "ApiEndpoint"]}:
+            output["Value"] = _sub(f"{settings.aws_endpoint_url}/_aws/execute-api/${{{api}}}")
 
 
 def _sub(text: str) -> JsonObject:

@@ -109,7 +109,7 @@ def logs_path(settings: Settings, name: str) -> Path:
 
 
 def _make_directories(settings: Settings) -> None:
-    for name in ("logs", "tmp", "ministack", "runner"):
+    for name in ("logs", "tmp", "ministack", "runner", "gateway"):
         (settings.directory / name).mkdir(parents=True, exist_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -68,15 +69,18 @@ def from_whole(content: bytes, name: str) -> Body:
     return Body(text.removesuffix("\n").removesuffix("\r"), name)
 
 
-def check(bodies: Iterable[Body]) -> None:
+def check(bodies: Iterable[Body], *, offloaded_above: float = math.inf) -> None:
     """Hold every body to the rules of SQS, so that nothing is sent when one breaks them.
+
+    One of more than `offloaded_above` bytes does not travel in its message.
 
     Raises:
         UsageError: a body is empty, larger than 1 MiB or holds a character SQS refuses.
     """
     for body in bodies:
-        _check_size(body)
-        _check_characters(body)
+        if body.size <= offloaded_above:
+            _check_size(body)
+            _check_characters(body)
 
 
 def with_record_ids(bodies: Iterable[Body], prefix: str) -> Iterator[Body]:
@@ -125,7 +129,7 @@ def _check_size(body: Body) -> None:
     if body.size > MAX_BYTES:
         msg = (
             f"{body.origin}: {body.size:,} bytes, and SQS takes {MAX_BYTES:,} (1 MiB) at most: "
-            "split the record or store its content in S3"
+            "split the record, or send it as a claim check with 'pipelinectl send'"
         )
         raise UsageError(msg)
 

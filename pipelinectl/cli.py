@@ -8,11 +8,13 @@ import typer
 from typer.core import TyperGroup
 
 from pipelinectl import failures
-from pipelinectl.commands import dlq, executions, local
+from pipelinectl.commands import dlq, executions, local, objects
 from pipelinectl.commands.context import GlobalOptions
 from pipelinectl.commands.demo import demo
+from pipelinectl.commands.download import download
 from pipelinectl.commands.items import items
 from pipelinectl.commands.send import send
+from pipelinectl.commands.upload import upload
 from pipelinectl.errors import ExitCode
 from pipelinectl.stack import DEFAULT_STACK_NAME
 
@@ -62,7 +64,10 @@ app = typer.Typer(
 )
 app.add_typer(local.app)
 app.command()(send)
+app.command()(upload)
+app.command()(download)
 app.command()(items)
+app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)
 app.command()(demo)

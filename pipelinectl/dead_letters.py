@@ -9,14 +9,18 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pipelinectl import exact_json, identity, message_attributes
+from pipelinectl import claim_checks, exact_json, failed_invocations, identity, message_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pipelinectl.failed_invocations import FailedInvocation
     from pipelinectl.message_attributes import Attributes
+    from pipelinectl.objects import ObjectPath
 
 UNKNOWN = "unknown"
+EXECUTION = "execution"
+"""The stage of what Lambda itself gave up: no stage of ours, all of the execution."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class DeadLetter:
     """A message in the dead-letter queue.
 
     The pipeline's own say why they are there, in message attributes. One that SQS itself moved
-    there has its producer's attributes only, and says nothing. `sent_timestamp` is in ms;
+    there has its producer's attributes only, and says nothing. One that Lambda sent, because an
+    event came by no queue, says it in its body. `sent_timestamp` is in ms;
     `max_receives` is what the redrive policy allows, None where that is not known.
     """
 
@@ -51,6 +56,21 @@ class DeadLetter:
             return None
         return original if isinstance(original, dict) else None
 
+    @cached_property
+    def invocation(self) -> FailedInvocation | None:
+        """The invocation that Lambda gave up, if that is what it tells of."""
+        return None if self.attributes else failed_invocations.read(self.body)
+
+    @property
+    def sendable_body(self) -> str:
+        """What came to the pipeline, and may be sent to it again."""
+        return self.invocation.request if self.invocation else self.body
+
+    @property
+    def payload(self) -> ObjectPath | None:
+        """Where the record's content lies, if the body is only a pointer to it."""
+        return claim_checks.pointer_in(self.body)
+
     @property
     def producers_attributes(self) -> Attributes:
         """The message attributes that its producer gave it."""
@@ -70,11 +90,13 @@ class DeadLetter:
     @property
     def stage(self) -> str:
         """The stage that rejected or failed the record."""
-        return self._said("stage", UNKNOWN)
+        return EXECUTION if self.invocation else self._said("stage", UNKNOWN)
 
     @property
     def error_type(self) -> str:
         """The kind of error, to group by."""
+        if self.invocation:
+            return self.invocation.error_type
         return self._said("error_type", UNKNOWN)
 
     @property
@@ -82,6 +104,8 @@ class DeadLetter:
         """The reason as a sentence."""
         if self.original is not None:
             return self._said("error_message", "")
+        if self.invocation:
+            return self.invocation.error_message
         times = "" if self.max_receives is None else f" after {self.max_receives} receives"
         return f"moved by the queue's redrive policy{times}: its execution ended as a whole"
 
@@ -112,6 +136,8 @@ class DeadLetter:
     @property
     def attempts(self) -> int | None:
         """Deliveries before it came here; None where nobody recorded them."""
+        if self.invocation:
+            return self.invocation.invocations
         if self.original is None:
             return self.max_receives
         count = self._said("receive_count", "")
@@ -119,7 +145,9 @@ class DeadLetter:
 
     @property
     def failed_at(self) -> datetime:
-        """When the pipeline gave it up, or else when it was sent."""
+        """When it was given up, or else when it was sent."""
+        if self.invocation and self.invocation.failed_at:
+            return self.invocation.failed_at
         try:
             moment = datetime.fromisoformat(self._said("failed_at", ""))
         except ValueError:

@@ -26,6 +26,8 @@ _PERMISSION = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedO
 _MISSING = frozenset(
     {
         "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "NoSuchKey",
         "QueueDoesNotExist",
         "ResourceNotFoundException",
     }

@@ -44,12 +44,12 @@ class Items:
         response = self.dynamodb.get_item(
             TableName=self.table_name, Key={KEY: {"S": execution_id}}, ConsistentRead=True
         )
-        return _item(response["Item"]) if "Item" in response else None
+        return Item(attributes_of(response["Item"])) if "Item" in response else None
 
     def scan(self, *, source: str | None = None, limit: int | None = None) -> Iterator[Item]:
         """Items in the table's own order: all, or those with this `data_source`."""
         pages = self.dynamodb.get_paginator("scan").paginate(**self._filter(source))
-        found = (_item(attributes) for page in pages for attributes in page["Items"])
+        found = (Item(attributes_of(item)) for page in pages for item in page["Items"])
         return itertools.islice(found, limit)
 
     def count(self, *, source: str | None = None) -> int:
@@ -91,11 +91,12 @@ class Items:
         }
 
 
-def _item(attributes: Mapping[str, Any]) -> Item:
+def attributes_of(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of an item as the low-level API gives it; numbers are `Decimal`."""
     from boto3.dynamodb.types import TypeDeserializer
 
     deserialize = TypeDeserializer().deserialize
-    return Item({name: _plain(deserialize(value)) for name, value in attributes.items()})
+    return {name: _plain(deserialize(value)) for name, value in item.items()}
 
 
 def _plain(value: Any) -> Any:

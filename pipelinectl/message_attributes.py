@@ -22,6 +22,11 @@ def string(value: str) -> MessageAttributeValueOutputTypeDef:
     return {"DataType": "String", "StringValue": value}
 
 
+def number(value: int) -> MessageAttributeValueOutputTypeDef:
+    """An attribute that is a number."""
+    return {"DataType": "Number", "StringValue": str(value)}
+
+
 def texts(attributes: Attributes) -> dict[str, str]:
     """Those attributes that are text or number, as text."""
     return {n: value["StringValue"] for n, value in attributes.items() if "StringValue" in value}

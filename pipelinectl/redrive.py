@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipelinectl.dead_letter_queue import DeadLetterQueue, Held
     from pipelinectl.pace import Pace
-    from pipelinectl.redelivery import Redelivery
+    from pipelinectl.redelivery import Read, Redelivery
     from pipelinectl.sending import Refused, Sender, Sent
 
 # Long enough to send what one receive brought at the slowest rate, short enough that a redrive
@@ -48,7 +48,7 @@ class Redrive:
     """Redrives from one queue to another.
 
     `environment` is the prefix of the ids that the pipeline gives. Without `mend` each dead letter
-    is sent as it is.
+    is sent as it is. `read` reads what a dead letter points to.
     """
 
     queue: DeadLetterQueue
@@ -56,6 +56,7 @@ class Redrive:
     environment: str | None
     pace: Pace
     mend: Mend | None = None
+    read: Read = redelivery.no_payloads
 
     def run(self, message_ids: Iterable[str], account: Account) -> Generator[int, None, None]:
         """Redrive these messages; yields how many were dealt with each time, as `account` has it.
@@ -94,13 +95,13 @@ class Redrive:
 
     def _message(self, held: Held, letter: DeadLetter, account: Account) -> Redelivery | None:
         if self.mend is None:
-            return redelivery.of_letter(letter, self.environment)
+            return redelivery.of_letter(letter, self.environment, read=self.read)
         held.hide(letter, MENDING_SECONDS)
         body = self.mend(letter)
         if body is None:
             account.left.append(letter.message_id)
             return None
-        return redelivery.of_letter(letter, self.environment, body)
+        return redelivery.of_letter(letter, self.environment, body, read=self.read)
 
     def _send(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipelinectl.errors import UnreachableError
+from pipelinectl.http import SignedHttp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
+    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sqs.client import SQSClient
 
 # A region alone says nothing about where to go, so it is not among them.
@@ -75,9 +78,23 @@ class Connection:
         return self._session.client("logs", **self._options("logs"))
 
     @cached_property
+    def s3(self) -> S3Client:
+        """Client of the buckets."""
+        return self._session.client("s3", **self._options("s3"))
+
+    @cached_property
     def sqs(self) -> SQSClient:
-        """Client of the two queues."""
+        """Client of the queues."""
         return self._session.client("sqs", **self._options("sqs"))
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """Where AWS is, if it is not at AWS."""
+        return self.settings.get(_CHOOSES_AN_ENDPOINT) or os.environ.get(_CHOOSES_AN_ENDPOINT)
+
+    def http(self, service: str) -> SignedHttp:
+        """For what no client of boto3 does: requests that are signed for `service`, or not."""
+        return SignedHttp(self._session, service)
 
     @cached_property
     def _session(self) -> Session:

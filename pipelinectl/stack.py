@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 DEFAULT_STACK_NAME = "durable-pipeline"
 
-FUNCTION_ROLES = ("durable-pipeline", "validate", "transform", "store")
+FUNCTION_ROLES = (
+    "durable-pipeline",
+    "validate",
+    "transform",
+    "store",
+    "csv-file",
+    "catalog",
+    "notify",
+    "cleanup",
+    "uploads",
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,15 @@ class Stack:
     dead_letter_queue_url: str
     table_name: str
     durable_function_arn: str
+    files_queue_url: str
+    input_bucket: str
+    payload_bucket: str
+    output_bucket: str
+    catalog_table: str
+    uploads_api_url: str
+    uploads_api_id: str
+    operators_topic_arn: str
+    processing_events_topic_arn: str
     environment: str | None = None
 
     @property
@@ -57,6 +76,15 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
             dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
             table_name=outputs["ProcessedDataTable"],
             durable_function_arn=outputs["DurableFunctionArn"],
+            files_queue_url=outputs["FilesQueueUrl"],
+            input_bucket=outputs["InputBucketName"],
+            payload_bucket=outputs["PayloadBucketName"],
+            output_bucket=outputs["OutputBucketName"],
+            catalog_table=outputs["ObjectCatalogTable"],
+            uploads_api_url=outputs["UploadsApiUrl"],
+            uploads_api_id=outputs["UploadsApiId"],
+            operators_topic_arn=outputs["OperatorsTopicArn"],
+            processing_events_topic_arn=outputs["ProcessingEventsTopicArn"],
             environment=_parameter(stack, "Environment"),
         )
     except KeyError as error:

@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from pipelinectl import local
+from pipelinectl.catalog import Catalog
+from pipelinectl.claim_checks import PayloadReader, PayloadStore
 from pipelinectl.dead_letter_queue import DeadLetterQueue
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
+from pipelinectl.redelivery import Read
 from pipelinectl.rendering.console import note
+from pipelinectl.results import Results
 from pipelinectl.sending import Sender
 from pipelinectl.session import Connection, connect
 from pipelinectl.stack import Stack, find_stack
+from pipelinectl.uploads_api import UploadsApi, local_url
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
@@ -58,6 +63,36 @@ class Pipeline:
             self.stack.dead_letter_queue_url,
             source_url=self.stack.queue_url,
         )
+
+    @property
+    def payloads(self) -> PayloadStore:
+        """Where bodies go that are too large for a message."""
+        return PayloadStore(self.connection.s3, self.stack.payload_bucket)
+
+    @property
+    def payload_reader(self) -> Read:
+        """Reads what messages point to; most are no pointers, and then S3 is not needed."""
+        buckets = frozenset({self.stack.input_bucket, self.stack.payload_bucket})
+        return lambda payload: PayloadReader(self.connection.s3, buckets).read(payload)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the pipeline knows of objects."""
+        return Catalog(self.connection.dynamodb, self.stack.catalog_table)
+
+    @property
+    def results(self) -> Results:
+        """What the pipeline made of files."""
+        return Results(self.connection.s3, self.stack.output_bucket)
+
+    @property
+    def uploads_api(self) -> UploadsApi:
+        """Gives presigned URLs."""
+        endpoint = self.connection.endpoint_url
+        url = self.stack.uploads_api_url
+        if endpoint is not None:
+            url = local_url(self.stack.uploads_api_id, endpoint)
+        return UploadsApi(self.connection.http("execute-api"), url)
 
 
 def options_of(ctx: typer.Context) -> GlobalOptions:

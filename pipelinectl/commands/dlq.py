@@ -86,7 +86,9 @@ def show(
     from pipelinectl.rendering.dead_letter import render_dead_letter
 
     for letter in found:
-        again = redelivery.of_letter(letter, pipeline.stack.environment)
+        again = redelivery.of_letter(
+            letter, pipeline.stack.environment, read=pipeline.payload_reader
+        )
         for part in render_dead_letter(letter, again, datetime.now(UTC)):
             out().print(part)
 

@@ -149,7 +149,7 @@ def retry(
     pipeline = open_pipeline(ctx, quiet=as_json)
     arn = pipeline.executions.resolve(execution)
     found = pipeline.executions.input_of(arn)
-    again = messages(found, pipeline.stack.environment, force=force)
+    again = messages(found, pipeline.stack.environment, force=force, read=pipeline.payload_reader)
     outcome = send_all(pipeline.sender, again, quiet=as_json)
     warn_of_dropped(again)
     note(_MAY_COME_BACK)

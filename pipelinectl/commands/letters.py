@@ -31,5 +31,6 @@ def document(letter: DeadLetter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "failed_at": letter.failed_at,
         "attributes": letter.attributes,
+        "payload": str(letter.payload) if letter.payload else None,
         "body": letter.body,
     }

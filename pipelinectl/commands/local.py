@@ -17,6 +17,7 @@ from pipelinectl.rendering.console import err, out, print_json, print_json_line
 from pipelinectl.rendering.formatting import clock
 from pipelinectl.rendering.steps import step
 from pipelinectl.session import Connection
+from pipelinectl.stack import FUNCTION_ROLES
 
 if TYPE_CHECKING:
     from localcloud.settings import Settings
@@ -100,8 +101,8 @@ def logs(
         str,
         typer.Argument(
             metavar="FUNCTION|PROCESS",
-            help="durable-pipeline, validate, transform, store or another function's name; or "
-            "ministack, runner, gateway, supervisor.",
+            help=f"{', '.join(FUNCTION_ROLES)} or another function's name; or ministack, runner, "
+            "gateway, supervisor.",
         ),
     ] = _DEFAULT_LOG,
     *,

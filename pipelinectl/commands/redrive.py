@@ -90,7 +90,12 @@ def redrive(
         return
     mend = by_editor if edit else by(replaced) if replaced else None
     plan = Redrive(
-        pipeline.dead_letters, pipeline.sender, pipeline.stack.environment, Pace(rate), mend
+        pipeline.dead_letters,
+        pipeline.sender,
+        pipeline.stack.environment,
+        Pace(rate),
+        mend,
+        pipeline.payload_reader,
     )
     account = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
     _report(account, len(chosen), as_json=as_json)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelinectl import exact_json, identity
-from pipelinectl.rendering.formatting import age, clock
+from pipelinectl.rendering.formatting import age, clock, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,8 @@ def _facts(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
         "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
         "message id": letter.original_message_id,
         "execution": letter.durable_execution_arn or "",
+        "function": letter.invocation.function_arn if letter.invocation else "",
+        "payload": f"s3://{visible(str(letter.payload))}" if letter.payload else "",
     }
     return _grid({name: value for name, value in facts.items() if value})
 

@@ -40,12 +40,14 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes: `512 B`, `1.5 KiB`, `3.0 MiB`."""
+    """Bytes: `512 B`, `1.5 KiB`, `3.0 MiB`, `2.0 GiB`."""
     if count < _KIB:
         return f"{count} B"
     if count < _KIB**2:
         return f"{count / _KIB:.1f} KiB"
-    return f"{count / _KIB**2:.1f} MiB"
+    if count < _KIB**3:
+        return f"{count / _KIB**2:.1f} MiB"
+    return f"{count / _KIB**3:.1f} GiB"
 
 
 def clock(moment: datetime) -> str:
@@ -57,6 +59,11 @@ def shorten(text: str, width: int) -> str:
     """`text` on one line and at most `width` characters long."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """`text` with escapes for what a terminal would obey, or not show: anybody may have made it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def bar(start: float, end: float, total: float, width: int) -> str:

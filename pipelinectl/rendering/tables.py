@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelinectl import exact_json
-from pipelinectl.rendering.formatting import age, clock, duration, shorten
+from pipelinectl.rendering.formatting import age, clock, duration, shorten, visible
 from pipelinectl.rendering.timeline import status_style
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def items_table(items: Iterable[Item]) -> Table:
     for item in items:
         transformed = exact_json.dumps(item.attributes.get("transformed_data"), indent=None)
         table.add_row(
-            item.execution_id,
-            item.text("data_source"),
-            item.text("processing_type"),
-            item.text("processed_at")[5:19].replace("T", " "),
-            Text(shorten(transformed, _DOCUMENT_WIDTH), style="dim"),
+            Text(visible(item.execution_id)),
+            Text(visible(item.text("data_source"))),
+            Text(visible(item.text("processing_type"))),
+            Text(visible(item.text("processed_at")[5:19].replace("T", " "))),
+            Text(visible(shorten(transformed, _DOCUMENT_WIDTH)), style="dim"),
         )
     return table
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from csv_file.contract import Cursor, Format, InvalidFile
-from csv_file.source import HEAD_BYTES, Head
+from csv_file.source import Head
 from csv_file.syntax import csv_syntax
 
 MAX_COLUMNS = 1000
@@ -77,14 +77,15 @@ def dialect_of(head: Head) -> Dialect:
 
 def _csv(head: Head) -> Dialect:
     mark = _after_mark(head.content)
-    start = len(head.content) - len(head.content[mark:].lstrip(b"\r\n"))
-    delimiter = _given(head.metadata) or _most_frequent(head.content[start:])
-    end = _header_end(head, start, delimiter)
-    header = _names(head.content[start:end], delimiter)
-    line_break = _LINE_BREAK.match(head.content, end)
-    offset = line_break.end() if line_break else end
+    content = head.content[mark:].lstrip(b"\r\n")
+    start = len(head.content) - len(content)
+    delimiter = _given(head.metadata) or _most_frequent(content)
+    header = _header(content, delimiter, whole=head.whole)
+    names = _names(header, delimiter)
+    line_break = _LINE_BREAK.match(content, len(header))
+    offset = start + (line_break.end() if line_break else len(header))
     line = 1 + csv_syntax(delimiter).count_lines(head.content[mark:offset])
-    return Dialect("csv", delimiter, header, {"offset": offset, "row": 1, "line": line})
+    return Dialect("csv", delimiter, names, {"offset": offset, "row": 1, "line": line})
 
 
 def _after_mark(content: bytes) -> int:
@@ -123,19 +124,16 @@ def _most_frequent(content: bytes) -> str:
     return max(DELIMITERS, key=lambda delimiter: line.count(delimiter.encode()))
 
 
-def _header_end(head: Head, start: int, delimiter: str) -> int:
-    """Where the header's row ends, without its line break."""
-    found = csv_syntax(delimiter).row.match(head.content, start)
-    if found is None:
-        end = start
-    elif found.lastindex:
-        end = len(head.content)  # its quoted field goes on to the end
-    else:
-        end = start + len(found.group().rstrip(b"\r\n"))
-    _refuse_nul(head.content[start:end])
-    if end - start > MAX_HEADER_BYTES or (not head.whole and end + 1 >= HEAD_BYTES):
-        raise InvalidFile("InvalidHeader", [_too_long(head.content[start:end])])
-    return end
+def _header(content: bytes, delimiter: str, *, whole: bool) -> bytes:
+    """The first row, which ``content`` begins with, without its line break."""
+    row = csv_syntax(delimiter).row.match(content)
+    header = row.group().rstrip(b"\r\n") if row else b""
+    if row and row.lastindex:  # a quote is not closed: the row goes on to the end
+        header = content
+    _refuse_nul(header)
+    if len(header) > MAX_HEADER_BYTES or (not whole and len(header) + 1 >= len(content)):
+        raise InvalidFile("InvalidHeader", [_too_long(header)])
+    return header
 
 
 def _too_long(header: bytes) -> str:

@@ -1,16 +1,15 @@
 """What was made of a file: a segment for each execution, and the manifest when all is done.
 
-Executions of one file may be repeated, and then cut it elsewhere. Segments therefore lie under
-the offset that they start at and name the one that follows; those on the way from the first row to
-the last count, and no other. All that is written is the same when written again.
+Executions of one file may be repeated, at any time, and may get further or less far than before.
+So it is the parts of all segments that count, wherever they lead on from one to the next. What is
+written is the same when written again.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, TypedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import ClientError
 
@@ -28,7 +27,7 @@ STATE = ("bucket", "key", "version_id", "etag", "size", "sequencer")
 
 
 class IncompleteResults(Exception):  # noqa: N818 - reads as what it is, in logs
-    """The segments do not lead from the first row to the last; another may still be written."""
+    """The parts do not lead from the first row to the last; those missing may still be written."""
 
 
 class Segment(TypedDict):
@@ -67,85 +66,88 @@ def finish(
         "written_at": utc_now(),
     }
     _write_segment(client, bucket, file, segment)
+    segments = list(_segments(client, bucket, file))
+    done = list(_in_order(segments))
+    counts = _total(done)
     if following is not None:
-        return {"manifest": None, "counts": _total(_segments(client, bucket, file))}
-    return _write_manifest(client, bucket, file)
+        return {"manifest": None, "counts": counts}
+    _check_complete(done, segments, file)
+    manifest: Pointer = {"bucket": bucket, "key": f"{results_folder(file)}manifest.json"}
+    _put(client, manifest, {**_description(file), **_summary(segments, counts), "parts": done})
+    return {"manifest": manifest, "counts": counts}
 
 
 def _write_segment(client: S3Client, bucket: str, file: File, segment: Segment) -> None:
-    """Unless it is there: who wrote it first, and when, stays true when it is repeated."""
-    key = _segment_key(file, segment["parts"][0]["start"] if segment["parts"] else 0)
+    """Unless one is there that says as much or more: who did it first, and when, stays true."""
+    parts = segment["parts"]
+    key = f"{_folder(file)}{parts[0]['start'] if parts else 0:015d}.json"
     there = _read(client, bucket, key)
-    if there and (there["parts"], there["next"]) == (segment["parts"], segment["next"]):
-        return
-    client.put_object(
-        Bucket=bucket,
-        Key=key,
-        Body=json.dumps(segment).encode(),
-        ContentType="application/json",
-    )
-
-
-def _write_manifest(client: S3Client, bucket: str, file: File) -> Finished:
-    key = f"{results_folder(file)}manifest.json"
-    with tempfile.TemporaryFile() as manifest:
-        counts = _write(manifest, file, _complete(_segments(client, bucket, file), file))
-        manifest.seek(0)
-        client.put_object(Bucket=bucket, Key=key, Body=manifest, ContentType="application/json")
-    return {"manifest": {"bucket": bucket, "key": key}, "counts": counts}
-
-
-def _write(manifest: IO[bytes], file: File, segments: Iterable[Segment]) -> Counts:
-    """Write the manifest as it comes: of a large file it has many parts."""
-    described: dict[str, object] = {"object": {name: file[name] for name in STATE if name in file}}  # type: ignore[literal-required]  # of File's keys
-    described |= {name: file[name] for name in DESCRIPTION}  # type: ignore[literal-required]  # of File's keys
-    manifest.write(f'{json.dumps(described)[:-1]},\n"parts": ['.encode())
-    arns: dict[str, None] = {}
-    counts, written_at, separator = _total([]), "", "\n"
-    for segment in segments:
-        for part in segment["parts"]:
-            manifest.write(f"{separator}{json.dumps(part)}".encode())
-            separator = ",\n"
-        arns[segment["durable_execution_arn"]] = None
-        written_at = max(written_at, segment["written_at"])
-        counts = _sum(counts, _total([segment]))
-    ending = {"counts": counts, "durable_execution_arns": list(arns), "written_at": written_at}
-    manifest.write(f"],\n{json.dumps(ending)[1:]}\n".encode())
-    return counts
+    if there is None or there["parts"][: len(parts)] != parts:
+        _put(client, {"bucket": bucket, "key": key}, segment)
 
 
 def _segments(client: S3Client, bucket: str, file: File) -> Iterator[Segment]:
-    """The segments from the first row on, each the one that the one before names as next."""
-    folder = _segment_key(file, 0).rpartition("/")[0]
-    listing = client.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/", MaxKeys=1)
-    key = listing["Contents"][0]["Key"] if listing.get("Contents") else None
-    while key and (segment := _read(client, bucket, key)):
-        yield segment
-        following = segment["next"]
-        key = _segment_key(file, following["offset"]) if following else None
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_folder(file))
+    for page in pages:
+        for item in page.get("Contents", []):
+            if segment := _read(client, bucket, item["Key"]):
+                yield segment
 
 
-def _complete(segments: Iterable[Segment], file: File) -> Iterator[Segment]:
-    """The segments, if their parts have every row of the file, and none twice."""
-    row, offset, ended = 1, None, False
-    for segment in segments:
-        for part in segment["parts"]:
-            if part["row"] != row or part["start"] != (offset or part["start"]):
-                raise _incomplete(file, row, offset)
-            row, offset = row + part["rows"], part["end"]
-        yield segment
-        ended = segment["next"] is None
-    if not ended or offset not in (None, file["size"]):
-        raise _incomplete(file, row, offset)
+def _in_order(segments: Iterable[Segment]) -> Iterator[Part]:
+    """The parts from the first row on, each where the one before ends, as far as they lead.
+
+    Where a range was cut twice, and differently, the later one was written over the earlier.
+    """
+    by_start: dict[int, Part] = {}
+    for segment in sorted(segments, key=lambda segment: segment["written_at"]):
+        by_start |= {part["start"]: part for part in segment["parts"]}
+    part = by_start.get(min(by_start, default=0))
+    row = 1
+    while part and part["row"] == row:
+        yield part
+        row += part["rows"]
+        part = by_start.get(part["end"])
 
 
-def _incomplete(file: File, row: int, offset: int | None) -> IncompleteResults:
-    where = f"s3://{file['bucket']}/{file['key']}"
-    missing = f"the part that begins with row {row}, at byte {offset or 'unknown'}"
-    return IncompleteResults(
-        f"the results of {where} lack {missing}; finish again when its execution has finished, "
-        "or put the object again"
+def _check_complete(done: Sequence[Part], written: Sequence[Segment], file: File) -> None:
+    """Raise `IncompleteResults` unless the parts in order reach the end of the file."""
+    if done and done[-1]["end"] == file["size"]:
+        return
+    if not any(segment["parts"] for segment in written):
+        return  # a file without rows
+    row = done[-1]["row"] + done[-1]["rows"] if done else 1
+    at = f" at byte {done[-1]['end']}" if done else ""
+    raise IncompleteResults(
+        f"the results of s3://{file['bucket']}/{file['key']} lack the part that begins with row "
+        f"{row}{at}; finish again when the execution that works on it has, or put the object again"
     )
+
+
+def _description(file: File) -> dict[str, object]:
+    content: Mapping[str, object] = {**file}
+    state = {name: content[name] for name in STATE if name in content}
+    return {"object": state} | {name: content[name] for name in DESCRIPTION}
+
+
+def _summary(segments: Sequence[Segment], counts: Counts) -> dict[str, object]:
+    """Counts, who worked on the file, and when the last of them had done it."""
+    arns = dict.fromkeys(segment["durable_execution_arn"] for segment in segments)
+    written_at = max(segment["written_at"] for segment in segments)
+    return {"counts": counts, "durable_execution_arns": list(arns), "written_at": written_at}
+
+
+def _total(parts: Iterable[Part]) -> Counts:
+    total: Counts = {"rows": 0, "results": 0, "rejects": 0}
+    for part in parts:
+        total["rows"] += part["rows"]
+        total["results"] += part["results"]
+        total["rejects"] += part["rejects"]
+    return total
+
+
+def _folder(file: File) -> str:
+    return f"{results_folder(file)}segments/"
 
 
 def _read(client: S3Client, bucket: str, key: str) -> Segment | None:
@@ -159,21 +161,10 @@ def _read(client: S3Client, bucket: str, key: str) -> Segment | None:
     return segment
 
 
-def _segment_key(file: File, start: int) -> str:
-    return f"{results_folder(file)}segments/{start:015d}.json"
-
-
-def _total(segments: Iterable[Segment]) -> Counts:
-    total: Counts = {"rows": 0, "results": 0, "rejects": 0}
-    for segment in segments:
-        for part in segment["parts"]:
-            total = _sum(total, part)
-    return total
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    return {
-        "rows": one["rows"] + other["rows"],
-        "results": one["results"] + other["results"],
-        "rejects": one["rejects"] + other["rejects"],
-    }
+def _put(client: S3Client, at: Pointer, content: Mapping[str, object]) -> None:
+    client.put_object(
+        Bucket=at["bucket"],
+        Key=at["key"],
+        Body=json.dumps(content).encode(),
+        ContentType="application/json",
+    )

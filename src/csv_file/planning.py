@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ class RowStarts:
         self._buffer_offset = at["offset"]
         self._position = 0  # in the buffer: all before it has been passed
         self._whole = 0  # in the buffer: lines are whole up to here
+        self._plain: re.Pattern[bytes] | None = None  # what ends a row, if there is no quote
         self._ended = False
         self._row = at["row"]
         self._line = at["line"]
@@ -104,19 +106,30 @@ class RowStarts:
         """Go over rows that start before ``offset``; False if not one is whole yet."""
         self._refuse_large()
         target = offset - self._buffer_offset
+        end, rows = self._plain_rows(self._plain, target) if self._plain else self._rows(target)
+        self._advance(end)
+        self._row += rows
+        return rows > 0
+
+    def _rows(self, target: int) -> tuple[int, int]:
+        """Where the first row ends that ends at ``target`` or beyond, and rows up to there."""
         end, rows = self._position, 0
         for row in self._syntax.row.finditer(self._buffer, self._position, self._whole):
             if row.lastindex:  # a quote is not closed: the row goes on, or to the file's end
-                if self._ended:
-                    end, rows = self._whole, rows + 1
-                break
+                return (self._whole, rows + 1) if self._ended else (end, rows)
             end = row.end()
             rows += 1
             if end >= target:
                 break
-        self._advance(end)
-        self._row += rows
-        return rows > 0
+        return end, rows
+
+    def _plain_rows(self, plain_end: re.Pattern[bytes], target: int) -> tuple[int, int]:
+        """As `_rows` does, but faster, where there is no quote."""
+        search_from = min(max(target - 1, self._position), self._whole)
+        found = plain_end.search(self._buffer, search_from, self._whole)
+        end = found.end() if found else self._whole
+        lines = self._buffer[self._position : end].splitlines()
+        return end, len(lines) - lines.count(b"")
 
     def _advance(self, position: int) -> None:
         self._line += self._syntax.count_lines(self._buffer[self._position : position])
@@ -128,31 +141,35 @@ class RowStarts:
         self._buffer_offset += self._position
         self._position = 0
         self._whole = len(self._buffer)
-        self._refuse_large()
+        if self._whole > MAX_ROW_BYTES + len("\r"):  # that of a line break not read yet
+            raise self._too_large()
         block = next(self._content, None)
         if block is None:
             self._ended = True
             return
         self._buffer += block
         self._whole = self._syntax.whole_lines(self._buffer)
+        self._plain = None if b'"' in self._buffer else self._syntax.plain_end
 
     def _refuse_large(self) -> None:
         """Only the first row of the buffer can be too large: it alone began before the block."""
         if self._whole - self._position <= MAX_ROW_BYTES:
             return
         row = self._syntax.row.match(self._buffer, self._position, self._whole)
-        if row is None:
-            return
-        if row.lastindex:
-            before = self._buffer[self._position : row.start(1)]
-            line = self._line + self._syntax.count_lines(before)
-            raise self._too_large(f"probably the quote that opens in line {line} is never closed")
-        content = row.group().rstrip(b"\r\n")
-        if len(content) > MAX_ROW_BYTES:
-            missing = "a quote" if self._syntax.count_lines(content) else "a line break"
-            raise self._too_large(f"probably {missing} in it is missing")
+        if row and len(row.group().rstrip(self._syntax.blank)) > MAX_ROW_BYTES:
+            raise self._too_large()
 
-    def _too_large(self, cause: str) -> InvalidFile:
+    def _too_large(self) -> InvalidFile:
         where = f"row {self._row} in line {self._line}"
         problem = f"{where} has more than {MAX_ROW_BYTES:,} bytes, the most a row may have"
-        return InvalidFile("RowTooLarge", [f"{problem}; {cause}"])
+        return InvalidFile("RowTooLarge", [f"{problem}; probably {self._cause()}"])
+
+    def _cause(self) -> str:
+        row = self._syntax.row.match(self._buffer, self._position, self._whole)
+        if row and row.lastindex:
+            before = self._buffer[self._position : row.start(1)]
+            line = self._line + self._syntax.count_lines(before)
+            return f"the quote that opens in line {line} is never closed"
+        if row and self._syntax.count_lines(row.group().rstrip(self._syntax.blank)):
+            return "a quote in it is missing"
+        return "a line break in it is missing"

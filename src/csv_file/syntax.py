@@ -27,14 +27,17 @@ _BLANK_JSON = rb"(?:[ \t\r\v\f]*+\n)*+(?:[ \t\r\v\f]*+\Z)?+"
 
 @dataclass(frozen=True)
 class Syntax:
-    """Of one format: patterns of a row and of blank lines, and how its lines end.
+    """Of one format: patterns of a row and of blank lines, what these are of, how lines end.
 
     ``row`` matches a row with its line break and the blank lines after it. If the row opens a
-    quoted field that is not closed in what is searched, group 1 is the opening quote.
+    quoted field that is not closed in what is searched, group 1 is the opening quote. Where there
+    is no quote at all, ``plain_end`` alone matches what ends a row; None if it never does.
     """
 
     row: re.Pattern[bytes]
+    plain_end: re.Pattern[bytes] | None
     blank_lines: re.Pattern[bytes]
+    blank: bytes
     whole_lines: Callable[[bytes], int]
     count_lines: Callable[[bytes], int]
     split_lines: Callable[[bytes], list[bytes]]
@@ -67,13 +70,21 @@ def csv_syntax(delimiter: str) -> Syntax:
         in_field = rb"(?<!%b)(?<=[^\r\n])" % one
     row = rb'(?!\Z)(?:[^"\r\n]++|%b%b|%b")*+(?:[\r\n]++|\Z|("))' % (at_field, _QUOTED, in_field)
     return Syntax(
-        re.compile(row), re.compile(rb"[\r\n]*+"), _whole_lines, _count_lines, _split_lines
+        row=re.compile(row),
+        plain_end=re.compile(rb"[\r\n]++"),
+        blank_lines=re.compile(rb"[\r\n]*+"),
+        blank=b"\r\n",
+        whole_lines=_whole_lines,
+        count_lines=_count_lines,
+        split_lines=_split_lines,
     )
 
 
 JSON_LINES = Syntax(
     row=re.compile(rb"[^\n]++(?:\n%b|\Z)" % _BLANK_JSON),
+    plain_end=None,
     blank_lines=re.compile(_BLANK_JSON),
+    blank=b" \t\r\v\f\n",
     whole_lines=lambda content: content.rfind(b"\n") + 1,
     count_lines=lambda content: content.count(b"\n"),
     split_lines=lambda content: [line for line in re.split(rb"(?<=\n)", content) if line],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,15 @@ from typing import Any
 
 import pytest
 
+from catalog.settings import Settings as CatalogSettings
+from cleanup.settings import Settings as CleanupSettings
+from csv_file.settings import Settings as CsvFileSettings
 from durable_pipeline.settings import Settings as PipelineSettings
 from localcloud.cloudformation_yaml import load
+from notify.settings import Settings as NotifySettings
+from shared.payloads import Limits
 from store.settings import Settings as StoreSettings
+from uploads.settings import Settings as UploadsSettings
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = load(ROOT / "template.yaml")
@@ -24,6 +31,30 @@ def of_type(kind: str) -> dict[str, Any]:
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
 ROLES = of_type("AWS::IAM::Role")
+QUEUES = of_type("AWS::SQS::Queue")
+BUCKETS = of_type("AWS::S3::Bucket")
+
+
+PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
+STACK_NAME = "a" * 26  # the longest with which all buckets get their names
+ARNS = {
+    "${AWS::Partition}": "aws",
+    "${AWS::Region}": "ap-southeast-1",
+    "${AWS::AccountId}": "123456789012",
+    "${AWS::StackName}": STACK_NAME,
+}
+
+
+def resolved(value: Any) -> str:
+    """A name or ARN as it is in a stack; what refers to a resource, as that resource's id."""
+    match value:
+        case {"Fn::Sub": str(text)}:
+            for variable, meaning in ARNS.items():
+                text = text.replace(variable, meaning)
+            return text
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "Arn"]}:
+            return name
+    return str(value)
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -49,7 +80,7 @@ def test_each_function_has_a_role_and_a_log_group_of_its_own() -> None:
     groups = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
 
     assert sorted(roles) == sorted(ROLES)
-    assert sorted(groups) == sorted(of_type("AWS::Logs::LogGroup"))
+    assert sorted([*groups, "UploadsApiLogGroup"]) == sorted(of_type("AWS::Logs::LogGroup"))
     assert all(group["RetentionInDays"] for group in of_type("AWS::Logs::LogGroup").values())
 
 
@@ -61,23 +92,28 @@ def test_a_functions_handler_exists_and_is_built(name: str) -> None:
     assert f"build-{name}:" in (ROOT / "src" / "Makefile").read_text()
 
 
-def test_the_durable_function_gets_the_environment_it_reads() -> None:
-    environment = variables("DurablePipelineFunction")
+@pytest.mark.parametrize(
+    ("function", "settings"),
+    [
+        ("DurablePipelineFunction", PipelineSettings),
+        ("ValidateFunction", Limits),
+        ("TransformFunction", Limits),
+        ("StoreFunction", Limits),
+        ("StoreFunction", StoreSettings),
+        ("CsvFileFunction", CsvFileSettings),
+        ("CatalogFunction", CatalogSettings),
+        ("NotifyFunction", NotifySettings),
+        ("CleanupFunction", CleanupSettings),
+        ("UploadsFunction", UploadsSettings),
+    ],
+)
+def test_a_function_gets_the_environment_it_reads(function: str, settings: Any) -> None:
+    settings.from_environment(dict.fromkeys(variables(function), "1"))
 
-    PipelineSettings.from_environment(dict.fromkeys(environment, "1"))
-    assert {
-        "ENVIRONMENT",
-        "VALIDATION_FUNCTION_ARN",
-        "TRANSFORMATION_FUNCTION_ARN",
-        "STORAGE_FUNCTION_ARN",
-    } <= environment
 
-
-def test_the_store_function_gets_the_environment_it_reads() -> None:
-    environment = variables("StoreFunction")
-
-    StoreSettings.from_environment(dict.fromkeys(environment, "1"))
-    assert {"ENVIRONMENT", "PROCESSED_DATA_TABLE"} <= environment
+@pytest.mark.parametrize("function", ["TransformFunction", "StoreFunction"])
+def test_a_stage_that_writes_results_knows_where(function: str) -> None:
+    assert "OUTPUT_BUCKET" in variables(function)
 
 
 def variables(function: str) -> set[str]:
@@ -86,43 +122,370 @@ def variables(function: str) -> set[str]:
 
 
 def test_an_execution_fits_what_an_event_source_mapping_allows() -> None:
-    timeout = TEMPLATE["Parameters"]["ExecutionTimeout"]
+    timeout = PARAMETERS["ExecutionTimeout"]
 
     assert timeout["MaxValue"] <= 900
-    assert TEMPLATE["Parameters"]["VisibilityTimeout"]["Default"] > timeout["Default"]
+    assert PARAMETERS["VisibilityTimeout"]["Default"] > timeout["Default"]
+    assert PARAMETERS["FilesTimeout"]["Default"] < timeout["Default"]
 
 
-def test_the_queue_invokes_the_alias_and_hears_of_each_record() -> None:
+def test_both_queues_invoke_the_alias_and_hear_of_each_record() -> None:
     function = FUNCTIONS["DurablePipelineFunction"]
-    (event,) = function["Events"].values()
+    events = {name: event["Properties"] for name, event in function["Events"].items()}
 
     assert function["AutoPublishAlias"] == "live"
+    assert {resolved(e["Queue"]) for e in events.values()} == {"DataProcessingQueue", "FilesQueue"}
+    assert all(e["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for e in events.values())
+    assert PARAMETERS["BatchSize"]["Default"] == 10
+    assert events["Files"]["BatchSize"] == 1
+
+
+@pytest.mark.parametrize("name", ["CatalogFunction", "NotifyFunction", "CleanupFunction"])
+def test_a_queue_outwaits_its_function(name: str) -> None:
+    (event,) = FUNCTIONS[name]["Events"].values()
+    queue = QUEUES[resolved(event["Properties"]["Queue"])]
+
+    assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[name]["Timeout"]
     assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert TEMPLATE["Parameters"]["BatchSize"]["Default"] == 10
 
 
-def test_data_is_encrypted_at_rest_and_in_transit() -> None:
-    queues = of_type("AWS::SQS::Queue")
-    policies = of_type("AWS::SQS::QueuePolicy").values()
-    (table,) = of_type("AWS::DynamoDB::Table").values()
+def test_the_event_of_a_direct_execution_that_failed_is_kept() -> None:
+    function = FUNCTIONS["DurablePipelineFunction"]
 
-    assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
-    assert table["SSESpecification"]["SSEEnabled"]
-    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
-    assert sorted(policy["Queues"][0]["Ref"] for policy in policies) == sorted(queues)
+    # Durable functions have no destinations: Lambda would refuse them.
+    assert "EventInvokeConfig" not in function
+    assert function["DeadLetterQueue"] == {
+        "Type": "SQS",
+        "TargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+    }
+    assert ("sqs:SendMessage", "DeadLetterQueue") in allowed("DurablePipelineRole")
+
+
+def test_a_file_may_be_handed_over_more_often_than_lambda_takes_for_sane() -> None:
+    assert FUNCTIONS["DurablePipelineFunction"]["RecursiveLoop"] == "Allow"
+
+
+def allowed(role: str) -> set[tuple[str, str]]:
+    return {
+        (action, resolved(resource))
+        for policy in ROLES[role]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    }
+
+
+def test_data_is_encrypted_at_rest() -> None:
+    tables = of_type("AWS::DynamoDB::Table").values()
+
+    assert all(queue["SqsManagedSseEnabled"] for queue in QUEUES.values())
+    assert all(table["SSESpecification"]["SSEEnabled"] for table in tables)
+    assert all(
+        table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] for table in tables
+    )
+    for bucket in BUCKETS.values():
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy_kind", "member"),
+    [
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Queues"),
+        ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "Topics"),
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "Bucket"),
+    ],
+)
+def test_data_is_encrypted_in_transit(kind: str, policy_kind: str, member: str) -> None:
+    policies = of_type(policy_kind).values()
+
+    assert sorted(resolved(as_list(p[member])[0]) for p in policies) == sorted(of_type(kind))
     for policy in policies:
-        assert [s["Sid"] for s in policy["PolicyDocument"]["Statement"]] == ["TlsOnly"]
+        first = policy["PolicyDocument"]["Statement"][0]
+        assert (first["Sid"], first["Effect"]) == ("TlsOnly", "Deny")
+        assert first["Principal"] == "*"
+        assert first["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def from_services() -> Iterator[tuple[str, str, str]]:
+    """Who may send to what on behalf of which resource, by the policies of queues and topics."""
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+        for policy in of_type(kind).values():
+            for statement in policy["PolicyDocument"]["Statement"][1:]:
+                conditions = statement["Condition"]
+                arns = next(c for name, c in conditions.items() if name.startswith("Arn"))
+                for source in as_list(arns["aws:SourceArn"]):
+                    service = statement["Principal"]["Service"]
+                    yield service, resolved(source), resolved(statement["Resource"])
+                if service != "sns.amazonaws.com":  # a topic's ARN says whose it is, a bucket's not
+                    account = conditions["StringEquals"]["aws:SourceAccount"]
+                    assert account == {"Ref": "AWS::AccountId"}
+
+
+def test_services_may_send_where_they_are_wired_to_and_nowhere_else() -> None:
+    s3, sns = "s3.amazonaws.com", "sns.amazonaws.com"
+    buckets = f"arn:aws:s3:::{STACK_NAME}"
+    place = "123456789012-ap-southeast-1"
+
+    assert sorted(from_services()) == sorted(
+        [
+            (s3, f"{buckets}-input-{place}", "ObjectCreatedTopic"),
+            (s3, f"{buckets}-input-{place}", "ObjectRemovedTopic"),
+            (s3, f"{buckets}-payloads-{place}", "DataProcessingQueue"),
+            (sns, "ObjectCreatedTopic", "DataProcessingQueue"),
+            (sns, "ObjectCreatedTopic", "DeadLetterQueue"),
+            (sns, "ObjectCreatedTopic", "CatalogQueue"),
+            (sns, "ObjectCreatedTopic", "CatalogDeadLetterQueue"),
+            (sns, "ObjectRemovedTopic", "CleanupQueue"),
+            (sns, "ObjectRemovedTopic", "CleanupDeadLetterQueue"),
+            (sns, "ProcessingEventsTopic", "CleanupQueue"),
+            (sns, "ProcessingEventsTopic", "CleanupDeadLetterQueue"),
+            (sns, "ProcessingEventsTopic", "NotifyQueue"),
+            (sns, "ProcessingEventsTopic", "NotifyDeadLetterQueue"),
+            (
+                "cloudwatch.amazonaws.com",
+                "arn:aws:cloudwatch:ap-southeast-1:123456789012:alarm:*",
+                "OperatorsTopic",
+            ),
+        ]
+    )
+
+
+def test_each_door_has_its_prefix_and_its_events() -> None:
+    assert sorted(notifications("InputBucket")) == [
+        ("direct/", "s3:ObjectCreated:*", "DurablePipelineFunctionAliaslive"),
+        ("direct/", "s3:ObjectRemoved:*", "ObjectRemovedTopic"),
+        ("input/", "s3:ObjectCreated:*", "ObjectCreatedTopic"),
+        ("input/", "s3:ObjectRemoved:*", "ObjectRemovedTopic"),
+    ]
+    assert list(notifications("PayloadBucket")) == [
+        ("messages/", "s3:ObjectCreated:*", "DataProcessingQueue")
+    ]
+    assert list(notifications("OutputBucket")) == []
+
+
+def notifications(bucket: str) -> Iterator[tuple[str, str, str]]:
+    for kind, configurations in BUCKETS[bucket].get("NotificationConfiguration", {}).items():
+        target = {"LambdaConfigurations": "Function"}.get(kind, kind.removesuffix("Configurations"))
+        for configuration in configurations:
+            (rule,) = configuration["Filter"]["S3Key"]["Rules"]
+            assert rule["Name"] == "prefix"
+            yield rule["Value"], configuration["Event"], resolved(configuration[target])
+
+
+def test_a_bucket_is_made_after_what_its_notifications_need() -> None:
+    assert set(RESOURCES["InputBucket"]["DependsOn"]) == {
+        "DirectDoorPermission",
+        "ObjectCreatedTopicPolicy",
+        "ObjectRemovedTopicPolicy",
+    }
+    assert RESOURCES["PayloadBucket"]["DependsOn"] == "DataProcessingQueuePolicy"
+
+
+def test_only_our_input_bucket_may_invoke_the_durable_function() -> None:
+    permission = RESOURCES["DirectDoorPermission"]["Properties"]
+
+    assert permission["Principal"] == "s3.amazonaws.com"
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    assert resolved(permission["SourceArn"]) == (
+        f"arn:aws:s3:::{STACK_NAME}-input-123456789012-ap-southeast-1"
+    )
+
+
+def test_topics_reach_the_queues_that_want_to_hear() -> None:
+    queues = {
+        name: (resolved(s["TopicArn"]), resolved(s["Endpoint"]), s["RawMessageDelivery"])
+        for name, s in of_type("AWS::SNS::Subscription").items()
+        if s["Protocol"] == "sqs"
+    }
+    filters = {
+        name: s["FilterPolicy"]
+        for name, s in of_type("AWS::SNS::Subscription").items()
+        if "FilterPolicy" in s
+    }
+
+    assert sorted(queues.values()) == [
+        ("ObjectCreatedTopic", "CatalogQueue", False),
+        ("ObjectCreatedTopic", "DataProcessingQueue", False),
+        ("ObjectRemovedTopic", "CleanupQueue", False),
+        ("ProcessingEventsTopic", "CleanupQueue", True),
+        ("ProcessingEventsTopic", "NotifyQueue", True),
+    ]
+    assert filters == {"ProcessingEventsToCleanup": {"event": ["done"]}}
+
+
+def test_what_a_topic_cannot_deliver_goes_to_the_dead_letters_of_its_queue() -> None:
+    for subscription in of_type("AWS::SNS::Subscription").values():
+        if subscription["Protocol"] == "sqs":
+            queue = QUEUES[resolved(subscription["Endpoint"])]
+            target = subscription["RedrivePolicy"]["deadLetterTargetArn"]
+            assert target == queue["RedrivePolicy"]["deadLetterTargetArn"]
+
+
+def test_operators_are_reached_by_the_ways_they_gave() -> None:
+    assert [RESOURCES[name]["Condition"] for name in ("OperatorsByEmail", "OperatorsBySms")] == [
+        "OperatorsHaveEmail",
+        "OperatorsHavePhone",
+    ]
+    email, phone = (
+        PARAMETERS[name]["AllowedPattern"] for name in ("OperatorsEmail", "OperatorsPhone")
+    )
+    assert all(re.fullmatch(email, text) for text in ("", "a@example.com"))
+    assert all(re.fullmatch(phone, text) for text in ("", "+41790000000"))
+    assert not re.fullmatch(email, "nobody")
+    assert not re.fullmatch(phone, "0790000000")
+
+
+def test_buckets_are_private_and_stay_when_the_stack_goes() -> None:
+    for name, bucket in BUCKETS.items():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, name
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4, name
+        (rule,) = bucket["OwnershipControls"]["Rules"]
+        assert rule == {"ObjectOwnership": "BucketOwnerEnforced"}, name
+        assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
+        assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_buckets_have_names_that_s3_takes() -> None:
+    names = [resolved(bucket["BucketName"]) for bucket in BUCKETS.values()]
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["InputBucket", "PayloadBucket", "OutputBucket"])
+def test_uploads_that_were_abandoned_do_not_stay(name: str) -> None:
+    assert {"DaysAfterInitiation": 1} in [
+        rule.get("AbortIncompleteMultipartUpload")
+        for rule in BUCKETS[name]["LifecycleConfiguration"]["Rules"]
+    ]
+
+
+def test_a_payload_outlives_every_message_that_points_to_it() -> None:
+    (rule, _) = BUCKETS["PayloadBucket"]["LifecycleConfiguration"]["Rules"]
+    seconds = sum(
+        QUEUES[name]["MessageRetentionPeriod"]
+        for name in ("DataProcessingQueue", "DeadLetterQueue")
+    )
+
+    assert rule["ExpirationInDays"] == {"Ref": "PayloadRetentionInDays"}
+    assert PARAMETERS["PayloadRetentionInDays"]["MinValue"] * 86400 > seconds
+
+
+def test_only_the_input_bucket_keeps_versions_and_not_for_ever() -> None:
+    versioned = [name for name, bucket in BUCKETS.items() if "VersioningConfiguration" in bucket]
+    (rule, _) = BUCKETS["InputBucket"]["LifecycleConfiguration"]["Rules"]
+
+    assert versioned == ["InputBucket"]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert rule["ExpiredObjectDeleteMarker"]
+
+
+READERS = ["ValidateRole", "TransformRole", "StoreRole", "CsvFileRole", "UploadsRole"]
+
+
+@pytest.mark.parametrize("role", READERS)
+def test_whoever_reads_payloads_is_told_of_one_that_is_not_there(role: str) -> None:
+    bucket = f"arn:aws:s3:::{STACK_NAME}-payloads-123456789012-ap-southeast-1"
+    (listing,) = [
+        statement
+        for name, statement in statements()
+        if name == role and bucket in map(resolved, as_list(statement["Resource"]))
+    ]
+
+    # With a condition on the prefix, S3 would answer 403 for an object that does not exist.
+    assert listing["Action"] == "s3:ListBucket"
+    assert "Condition" not in listing
+
+
+def test_uploads_are_given_out_below_the_door_only() -> None:
+    objects = {resource for action, resource in allowed("UploadsRole") if action.endswith("Object")}
+
+    assert objects == {f"arn:aws:s3:::{STACK_NAME}-payloads-123456789012-ap-southeast-1/messages/*"}
+
+
+def test_the_uploads_api_asks_who_is_there() -> None:
+    routes = of_type("AWS::ApiGatewayV2::Route").values()
+    (permission,) = [
+        p
+        for p in of_type("AWS::Lambda::Permission").values()
+        if p["Principal"] == "apigateway.amazonaws.com"
+    ]
+
+    assert sorted(route["RouteKey"] for route in routes) == ["GET /uploads/{id}", "POST /uploads"]
+    assert all(r["AuthorizationType"] == {"Ref": "UploadsApiAuthorization"} for r in routes)
+    assert PARAMETERS["UploadsApiAuthorization"]["Default"] == "AWS_IAM"
+    assert "${UploadsApi}/" in permission["SourceArn"]["Fn::Sub"]
+
+
+def test_the_uploads_api_is_throttled_and_logged() -> None:
+    stage = RESOURCES["UploadsApiStage"]["Properties"]
+
+    assert set(stage["DefaultRouteSettings"]) == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
+    log_entry = json.loads(stage["AccessLogSettings"]["Format"])
+    assert log_entry["requestId"] == "$context.requestId"
 
 
 def test_queues_keep_messages_as_long_as_sqs_allows() -> None:
-    days = {q["MessageRetentionPeriod"] / 86400 for q in of_type("AWS::SQS::Queue").values()}
+    days = {queue["MessageRetentionPeriod"] / 86400 for queue in QUEUES.values()}
 
     assert days == {14}
 
 
+def test_each_queue_may_give_up_to_its_dead_letter_queue_and_no_other_may() -> None:
+    for name, queue in QUEUES.items():
+        if "RedrivePolicy" in queue:
+            dead_letters = QUEUES[resolved(queue["RedrivePolicy"]["deadLetterTargetArn"])]
+            sources = map(resolved, dead_letters["RedriveAllowPolicy"]["sourceQueueArns"])
+            assert resolved(queue["QueueName"]) in [arn.rsplit(":")[-1] for arn in sources], name
+
+
+def test_dead_letters_and_errors_raise_alarms() -> None:
+    watched = {
+        (alarm["MetricName"], resolved_name(alarm["Dimensions"][0]["Value"]))
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+    }
+    dead_letter_queues = [name for name, queue in QUEUES.items() if "RedrivePolicy" not in queue]
+
+    assert len(dead_letter_queues) == 4
+    assert {("ApproximateNumberOfMessagesVisible", name) for name in dead_letter_queues} <= watched
+    assert {("Errors", name) for name in FUNCTIONS} <= watched
+
+
+def resolved_name(value: Any) -> str:
+    return str(value["Fn::GetAtt"][0] if "Fn::GetAtt" in value else value["Ref"])
+
+
+def test_an_alarm_always_notifies_somebody() -> None:
+    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        (action,) = alarm["AlarmActions"]
+        own_topic, ours = {"Ref": "AlarmTopicArn"}, {"Ref": "OperatorsTopic"}
+        assert action == {"Fn::If": ["AlarmsHaveTheirTopic", own_topic, ours]}, name
+
+
+def test_a_trail_costs_only_those_who_want_one() -> None:
+    assert PARAMETERS["CloudTrailEnabled"]["Default"] == "false"
+    for name in ("Trail", "TrailBucket", "TrailBucketPolicy"):
+        assert RESOURCES[name]["Condition"] == "CloudTrailRecords"
+
+
+def test_each_parameter_has_its_place_in_the_form() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+
+    assert sorted(shown) == sorted(PARAMETERS)
+    assert all(parameter["Description"] for parameter in PARAMETERS.values())
+
+
 @pytest.mark.parametrize(
     "name",
-    ["DataProcessingQueueUrl", "ProcessedDataTable", "DeadLetterQueueUrl", "DurableFunctionArn"],
+    [
+        *("DataProcessingQueueUrl", "ProcessedDataTable", "DeadLetterQueueUrl"),
+        *("DurableFunctionArn", "FilesQueueUrl", "InputBucketName", "PayloadBucketName"),
+        *("OutputBucketName", "ObjectCatalogTable", "ProcessingEventsTopicArn"),
+        *("OperatorsTopicArn", "UploadsApiUrl", "UploadsApiId", "CatalogDeadLetterQueueUrl"),
+        *("CleanupDeadLetterQueueUrl", "NotifyDeadLetterQueueUrl"),
+    ],
 )
 def test_the_stack_says_where_things_are(name: str) -> None:
     assert name in TEMPLATE["Outputs"]

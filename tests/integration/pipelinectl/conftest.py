@@ -47,13 +47,7 @@ TEMPLATE: dict[str, Any] = {
                 "KeySchema": [{"AttributeName": "object", "KeyType": "HASH"}],
             },
         },
-        "Input": {
-            "Type": "AWS::S3::Bucket",
-            "Properties": {
-                "BucketName": "test-input",
-                "VersioningConfiguration": {"Status": "Enabled"},
-            },
-        },
+        "Input": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-input"}},
         "Payloads": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-payloads"}},
         "Output": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-output"}},
     },
@@ -150,10 +144,12 @@ def deployed(aws: None) -> Deployed:
     boto3.client("cloudformation").create_stack(
         StackName=STACK_NAME, TemplateBody=json.dumps(TEMPLATE)
     )
-    sqs = boto3.client("sqs")
+    sqs, s3 = boto3.client("sqs"), boto3.client("s3")
+    # moto's CloudFormation passes over this property of a bucket.
+    s3.put_bucket_versioning(Bucket="test-input", VersioningConfiguration={"Status": "Enabled"})
     return Deployed(
         sqs=sqs,
-        s3=boto3.client("s3"),
+        s3=s3,
         table=boto3.resource("dynamodb").Table("processed"),
         catalog=boto3.resource("dynamodb").Table("catalog"),
         queue_url=sqs.get_queue_url(QueueName="in")["QueueUrl"],

@@ -6,7 +6,7 @@ import pytest
 
 from localcloud import gateway
 from localcloud.aws_errors import AwsError
-from localcloud.executions import ExecutionRecord
+from localcloud.executions import ExecutionRecord, error_document
 
 
 def test_no_payload_is_an_empty_object() -> None:
@@ -59,5 +59,5 @@ def test_an_error_has_the_shape_that_boto3_reads() -> None:
 
 
 def test_an_execution_without_an_error_of_its_own_is_reported_by_its_status() -> None:
-    document = gateway._error_document({"Error": {"ErrorMessage": "too late"}}, "TIMED_OUT")
+    document = error_document({"Error": {"ErrorMessage": "too late"}}, "TIMED_OUT")
     assert document == {"errorType": "TIMED_OUT", "errorMessage": "too late", "stackTrace": []}

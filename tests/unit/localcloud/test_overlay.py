@@ -140,9 +140,55 @@ def test_a_durable_function_without_a_timeout_is_refused(
         overlaid({"Pipeline": function})
 
 
-def test_a_logical_id_that_the_twin_needs_is_refused() -> None:
-    with pytest.raises(LocalCloudError, match="PipelineHandler"):
-        overlaid({"Pipeline": durable(), "PipelineHandler": {"Type": "AWS::SQS::Queue"}})
+@pytest.mark.parametrize("needed", ["PipelineHandler", "PipelinePatience"])
+def test_a_logical_id_that_the_local_cloud_needs_is_refused(needed: str) -> None:
+    with pytest.raises(LocalCloudError, match=needed):
+        overlaid({"Pipeline": durable(), needed: {"Type": "AWS::SQS::Queue"}})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"DeadLetterQueue": {"Type": "SQS", "TargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}}},
+        {"DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}}},
+    ],
+    ids=["of SAM", "of CloudFormation"],
+)
+def test_the_gateway_learns_where_the_events_of_failed_executions_go(given: Any) -> None:
+    result = overlaid({"Pipeline": durable(**given)})
+    variables = result["Pipeline"]["Properties"]["Environment"]["Variables"]
+    assert variables["LOCALCLOUD_DEAD_LETTER_TARGET"] == {"Fn::GetAtt": ["Dead", "Arn"]}
+    assert set(given) & set(result["PipelineHandler"]["Properties"]) == set()
+
+
+def test_dead_letters_to_a_topic_are_refused() -> None:
+    with pytest.raises(LocalCloudError, match=r"Pipeline\.DeadLetterQueue is of type SNS"):
+        overlaid({"Pipeline": durable(DeadLetterQueue={"Type": "SNS", "TargetArn": "arn"})})
+
+
+def test_ministack_repeats_what_it_could_not_bring_to_the_gateway() -> None:
+    # Of an alias, ministack would not read it.
+    assert overlaid({"Pipeline": durable()})["PipelinePatience"] == {
+        "Type": "AWS::Lambda::EventInvokeConfig",
+        "Properties": {
+            "FunctionName": {"Ref": "Pipeline"},
+            "Qualifier": "$LATEST",
+            "MaximumRetryAttempts": 10,
+        },
+    }
+
+
+def test_an_apis_address_is_one_that_resolves() -> None:
+    template = {
+        "Outputs": {
+            "Url": {"Value": {"Fn::GetAtt": ["Api", "ApiEndpoint"]}},
+            "Id": {"Value": {"Ref": "Api"}},
+        }
+    }
+    assert overlay(template, SETTINGS)["Outputs"] == {
+        "Url": {"Value": {"Fn::Sub": "http://127.0.0.1:4566/_aws/execute-api/${Api}"}},
+        "Id": {"Value": {"Ref": "Api"}},
+    }
 
 
 def test_global_durability_is_refused() -> None:
@@ -214,9 +260,18 @@ def policy(statements: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("action", ["sqs:SendMessage", ["sqs:GetQueueUrl", "sqs:SendMessage"]])
+@pytest.mark.parametrize(
+    ("action", "both"),
+    [
+        ("sqs:SendMessage", ["sqs:SendMessage", "sqs:SendMessageBatch"]),
+        (["sqs:GetQueueUrl", "sqs:SendMessage"], ["sqs:SendMessage", "sqs:SendMessageBatch"]),
+        ("sns:Publish", ["sns:Publish", "sns:PublishBatch"]),
+    ],
+)
 @pytest.mark.parametrize("kind", ["AWS::IAM::Role", "AWS::Serverless::Function"])
-def test_a_role_that_may_send_a_message_may_send_a_batch(action: Any, kind: str) -> None:
+def test_a_role_that_may_send_a_message_may_send_a_batch(
+    action: Any, both: list[str], kind: str
+) -> None:
     document = {"Statement": [{"Effect": "Allow", "Action": action, "Resource": "arn"}]}
     policy = {"PolicyDocument": document} if kind == "AWS::IAM::Role" else document
 
@@ -224,4 +279,4 @@ def test_a_role_that_may_send_a_message_may_send_a_batch(action: Any, kind: str)
 
     (allowed,) = resource["Properties"]["Policies"]
     (statement,) = allowed.get("PolicyDocument", allowed)["Statement"]
-    assert statement["Action"][-2:] == ["sqs:SendMessage", "sqs:SendMessageBatch"]
+    assert statement["Action"][-2:] == both

@@ -69,3 +69,14 @@ def test_repeated_bodies_come_in_turn() -> None:
     one, two = Body("1", "a"), Body("2", "b")
 
     assert list(bodies.repeated((one, two), 2)) == [one, two, one, two]
+
+
+def test_what_does_not_travel_in_a_message_need_not_keep_the_rules_of_sqs() -> None:
+    large = Body("\x01" * 11, "f line 1")
+
+    bodies.check([large, Body("x" * 10, "f line 2")], offloaded_above=10)
+
+    with pytest.raises(UsageError, match="U\\+0001"):
+        bodies.check([large], offloaded_above=11)
+    with pytest.raises(UsageError, match="empty"):
+        bodies.check([Body("", "f line 1")], offloaded_above=0)

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,18 @@ from durable_pipeline.dead_letters import DeadLetter as Given
 from durable_pipeline.dead_letters import attributes
 from durable_pipeline.reader import read
 from pipelinectl import redelivery
+from pipelinectl.claim_checks import ClaimCheck
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.errors import OperationFailedError, StackMissingError
+from pipelinectl.message_attributes import texts
+from pipelinectl.objects import ObjectPath
 from pipelinectl.redelivery import Redelivery
 from tests.events import sqs_event, sqs_message
+from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
+from tests.unit.pipelinectl.invocation_records import EVENT, record
 
 ENVIRONMENT = "test"
+SETTINGS = replace(ANY_SETTINGS, environment=ENVIRONMENT)
 
 NAMES = st.text("abcdefghij", min_size=1, max_size=8) | st.sampled_from(
     ["execution_id", "sent_timestamp", "stage", "error_type", "original"]
@@ -36,6 +43,16 @@ BODIES = st.one_of(
     TEXT,
     st.fixed_dictionaries({"record_id": TEXT | st.just("") | st.integers()}).map(json.dumps),
 )
+
+
+def through_sns(body: str) -> str:
+    envelope = {"Type": "Notification", "TopicArn": "t", "MessageId": "m", "Message": body}
+    return json.dumps(envelope)
+
+
+OBJECTS = st.just(json.dumps(EVENT))
+MESSAGES = st.one_of(BODIES, OBJECTS, (BODIES | OBJECTS).map(through_sns))
+POINTER = ClaimCheck("a body", ObjectPath("payloads", "3f2a"), 1).text
 
 
 def in_the_form_of_sqs(attributes: dict[str, Any]) -> Any:
@@ -64,12 +81,12 @@ def in_the_form_of_an_event(message: Redelivery) -> dict[str, Any]:
 
 def first_read(body: str, producers: dict[str, Any]) -> Any:
     event = sqs_event(sqs_message(body, "m-1", attributes=producers))
-    return read(event, ENVIRONMENT).all_records[0]
+    return read(event, SETTINGS).all_records[0]
 
 
 def read_again(message: Redelivery) -> Any:
     again = sqs_message(message.text, "m-2", attributes=in_the_form_of_an_event(message))
-    return read(sqs_event(again), ENVIRONMENT).all_records[0]
+    return read(sqs_event(again), SETTINGS).all_records[0]
 
 
 def given_up(record: Any) -> DeadLetter:
@@ -87,7 +104,7 @@ def moved(record: Any) -> DeadLetter:
 
 
 @pytest.mark.parametrize("dead", [given_up, moved])
-@given(body=BODIES, producers=PRODUCERS)
+@given(body=MESSAGES, producers=PRODUCERS)
 def test_the_pipeline_reads_a_redelivery_as_the_same_record(
     dead: Any, body: str, producers: dict[str, Any]
 ) -> None:
@@ -105,7 +122,7 @@ def test_the_pipeline_reads_a_redelivery_as_the_same_record(
             assert value == producers[name]
 
 
-@given(body=BODIES, producers=PRODUCERS)
+@given(body=MESSAGES, producers=PRODUCERS)
 def test_of_an_event_the_same_is_made(body: str, producers: dict[str, Any]) -> None:
     record = first_read(body, producers)
     event = sqs_event(sqs_message(body, "m-1", attributes=producers))
@@ -162,3 +179,83 @@ def test_a_dead_letter_that_somebody_else_made_does_no_harm(original: str) -> No
     )
 
     assert read_again(redelivery.of_letter(dead, ENVIRONMENT)).sent_timestamp == 7
+
+
+def with_the_payload(payload: str | None) -> Any:
+    """Reads one payload, and knows no other."""
+    return {ObjectPath("payloads", "3f2a"): payload}.get
+
+
+@pytest.mark.parametrize(
+    ("payload", "attribute"),
+    [
+        ('{"record_id": "r-1"}', None),
+        ('{"record_id": ""}', "test-m-1"),
+        ("{}", "test-m-1"),
+        ("not json", "test-m-1"),
+        (None, "test-m-1"),
+    ],
+)
+def test_a_record_that_is_a_pointer_is_known_by_its_payload(
+    payload: str | None, attribute: str | None
+) -> None:
+    dead = moved(first_read(POINTER, {}))
+    event = json.dumps(sqs_event(sqs_message(POINTER, "m-1")))
+
+    of_letter = redelivery.of_letter(dead, ENVIRONMENT, read=with_the_payload(payload))
+    (of_event,) = redelivery.of_event(event, ENVIRONMENT, read=with_the_payload(payload))
+
+    for message in (of_letter, of_event):
+        assert message.text == POINTER
+        assert texts(message.attributes).get("execution_id") == attribute
+
+
+def test_a_payload_is_not_read_where_the_identity_is_known() -> None:
+    dead = given_up(first_read(POINTER, {}))
+
+    message = redelivery.of_letter(
+        dead, ENVIRONMENT, read=lambda _: pytest.fail("the payload was read")
+    )
+
+    assert message.execution_id == "test-m-1"
+
+
+SIZE = {"stringValue": "300000", "dataType": "Number"}
+MANY = {f"a{number}": {"stringValue": "x", "dataType": "String"} for number in range(9)}
+
+
+def test_what_says_that_it_is_a_pointer_is_the_last_attribute_to_be_dropped() -> None:
+    dead = moved(first_read(POINTER, MANY | {"ExtendedPayloadSize": SIZE}))
+
+    message = redelivery.of_letter(dead, ENVIRONMENT)
+
+    assert message.attributes["ExtendedPayloadSize"]["StringValue"] == "300000"
+    assert message.dropped == ("a7", "a8")
+
+
+def test_a_record_mended_inline_is_no_pointer_any_more() -> None:
+    dead = moved(first_read(POINTER, {"ExtendedPayloadSize": SIZE}))
+
+    message = redelivery.of_letter(dead, ENVIRONMENT, "{}")
+
+    assert "ExtendedPayloadSize" not in message.attributes
+    assert message.execution_id == "test-m-1"
+
+
+def test_of_an_invocation_that_lambda_gave_up_the_event_is_sent_again() -> None:
+    dead = DeadLetter("dead-1", "handle", json.dumps(record()), {}, 1_800_000_000_000)
+
+    message = redelivery.of_letter(dead, ENVIRONMENT)
+
+    assert json.loads(message.text) == EVENT
+    again = read_again(message)
+    assert again.state is not None
+    assert (again.state["bucket"], again.state["key"]) == ("s-input", "direct/orders.csv")
+    assert again.execution_id == read(EVENT, SETTINGS).all_records[0].execution_id
+
+
+def test_an_event_that_s3_sent_to_the_function_is_one_message() -> None:
+    (message,) = redelivery.of_event(json.dumps(EVENT), None)
+
+    assert json.loads(message.text) == EVENT
+    assert message.attributes == {}

@@ -1,0 +1,193 @@
+"""`pipelinectl upload`."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelinectl import catalog, objects, uploading, waiting
+from pipelinectl.catalog import Entry
+from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.errors import OperationFailedError, UsageError
+from pipelinectl.rendering.console import note, print_json
+from pipelinectl.rendering.formatting import counted, size, visible
+from pipelinectl.rendering.progress import progress, transfer
+from pipelinectl.uploading import ApiDoor, BucketDoor, Door, Source, Uploaded
+
+_WAIT_SECONDS = 600
+_SHOWN = 3
+_TAB = "tab"
+
+
+class To(StrEnum):
+    """The ways in."""
+
+    INPUT = objects.INPUT
+    MESSAGES = objects.MESSAGES
+    DIRECT = objects.DIRECT
+
+
+def upload(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".csv, .jsonl or .json.")],
+    *,
+    to: Annotated[
+        To,
+        typer.Option(
+            "--to",
+            help="input: the bucket, through the queue. direct: the bucket, to the function at "
+            "once. messages: through the uploads API, which needs no rights in a bucket.",
+        ),
+    ] = To.INPUT,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Key of one file below its door; the file's name if not given."),
+    ] = None,
+    processing_type: Annotated[
+        str | None, typer.Option("--type", help="Processing type of the rows.")
+    ] = None,
+    data_source: Annotated[
+        str | None, typer.Option("--data-source", help="What the rows' data_source is.")
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter", help="What separates the columns of CSV: one character, or tab."
+        ),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait until the pipeline is through; ends with 1 if it fails."),
+    ] = False,
+    timeout: Annotated[
+        int, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")
+    ] = _WAIT_SECONDS,
+    as_json: JsonFlag = False,
+) -> None:
+    """Upload files for the pipeline to process: rows of CSV or JSON Lines, or a JSON document.
+
+    The same key again is the same object in a newer state, which replaces what was made of the one
+    before. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog.
+
+    Examples:
+    - `pipelinectl upload orders.csv --type order --wait`
+    - `pipelinectl upload *.jsonl --to messages --data-source shop`
+    - `pipelinectl upload export.csv --key 2026/03/orders.csv`
+    """
+    _check(files, to, key)
+    metadata = {
+        "processing-type": processing_type,
+        "data-source": data_source,
+        "delimiter": None if delimiter is None else _named(delimiter),
+    }
+    given = {name: value for name, value in metadata.items() if value is not None}
+    sources = [_source(path, given) for path in files]
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    uploads = _put_all(_door(pipeline, to, key), sources, quiet=as_json)
+    entries = _wait(pipeline, uploads, timeout, quiet=as_json) if wait else {}
+    if as_json:
+        print_json({"uploads": [_document(one, entries.get(one.path)) for one in uploads]})
+    if wait:
+        _judge(uploads, entries, timeout)
+
+
+def _check(files: Sequence[Path], to: To, key: str | None) -> None:
+    if key is not None and to is To.MESSAGES:
+        msg = "--key is for the bucket: the uploads API gives keys of its own: leave it out"
+        raise UsageError(msg)
+    if key is not None and len(files) > 1:
+        msg = f"--key names one object, and there are {len(files)} files: upload them one by one"
+        raise UsageError(msg)
+    names = [path.name for path in files]
+    if to is not To.MESSAGES and (twice := {name for name in names if names.count(name) > 1}):
+        msg = f"{min(twice)}: two files of this name would be one object: upload them one by one"
+        raise UsageError(msg)
+
+
+def _named(delimiter: str) -> str:
+    """The delimiter as it can travel in a header, which loses a tab."""
+    if delimiter == "\t":
+        return _TAB
+    if len(delimiter) != 1 and delimiter != _TAB:
+        msg = f"--delimiter {delimiter!r}: give one character, or 'tab'"
+        raise UsageError(msg)
+    return delimiter
+
+
+def _source(path: Path, metadata: dict[str, str]) -> Source:
+    content_type = objects.content_type(path)
+    return Source(path, uploading.size_of(path), content_type, metadata)
+
+
+def _door(pipeline: Pipeline, to: To, key: str | None) -> Door:
+    if to is To.MESSAGES:
+        http = pipeline.connection.http("s3")
+        return ApiDoor(pipeline.uploads_api, http, pipeline.stack.payload_bucket)
+    return BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, to.value, key)
+
+
+def _put_all(door: Door, sources: Sequence[Source], *, quiet: bool) -> list[Uploaded]:
+    """Upload one after the other, each with a progress bar, and say so at once unless `quiet`."""
+    uploads: list[Uploaded] = []
+    try:
+        for source in sources:
+            with transfer(f"uploading {source.path.name}", source.size, quiet=quiet) as advance:
+                uploads.append(door.put(source, advance))
+            if not quiet:
+                typer.echo(_line(uploads[-1]))
+    finally:
+        if uploads and len(uploads) < len(sources):
+            # Whoever interrupts, or loses the network, must know what is on its way already.
+            note(f"{counted(len(uploads), 'file')} of {len(sources):,} had been uploaded")
+    return uploads
+
+
+def _line(one: Uploaded) -> str:
+    return f"uploaded {one.source.path} ({size(one.source.size)}) as {one.path.key}"
+
+
+def _wait(
+    pipeline: Pipeline, uploads: Sequence[Uploaded], seconds: int, *, quiet: bool
+) -> dict[objects.ObjectPath, Entry]:
+    """The entries of what was settled in time, each told of as it comes unless `quiet`."""
+    entries: dict[objects.ObjectPath, Entry] = {}
+    with progress("waiting for the pipeline", len(uploads), quiet=quiet) as advance:
+        for one, entry in waiting.settled(pipeline.catalog, uploads, seconds):
+            entries[one.path] = entry
+            advance(1)
+            if not quiet:
+                typer.echo(
+                    f"{one.path.key}: {entry.state} {visible(catalog.summary(entry))}".rstrip()
+                )
+    return entries
+
+
+def _judge(
+    uploads: Sequence[Uploaded], entries: dict[objects.ObjectPath, Entry], seconds: int
+) -> None:
+    failed = [path.key for path, entry in entries.items() if entry.state == catalog.FAILED]
+    pending = [one.path.key for one in uploads if one.path not in entries]
+    if failed:
+        msg = f"{counted(len(failed), 'object')} failed: see 'pipelinectl objects show {failed[0]}'"
+        raise OperationFailedError(msg)
+    if pending:
+        msg = (
+            f"the pipeline is not through with {counted(len(pending), 'object')} after {seconds} s"
+            f" ({', '.join(pending[:_SHOWN])}): see 'pipelinectl objects show {pending[0]}'"
+        )
+        raise OperationFailedError(msg)
+
+
+def _document(one: Uploaded, entry: Entry | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "file": str(one.source.path),
+        "bucket": one.path.bucket,
+        "key": one.path.key,
+        "size": one.source.size,
+        "etag": one.etag,
+        "version_id": one.version_id,
+        "upload_id": one.upload_id,
+    }
+    return document if entry is None else document | {"entry": catalog.document(entry)}

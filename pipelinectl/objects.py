@@ -1,0 +1,88 @@
+"""S3 objects as the command line names them, and as the pipeline names what it makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelinectl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelinectl.stack import Stack
+
+INPUT = "input"
+DIRECT = "direct"
+MESSAGES = "messages"
+
+CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+}
+
+_UPLOAD_ID = re.compile(r"[0-9a-f]{32}\.(?:csv|json|jsonl)")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_READABLE = 64
+
+
+@dataclass(frozen=True)
+class ObjectPath:
+    """An object, whatever its state."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        """`bucket/key`, its key in the catalog."""
+        return f"{self.bucket}/{self.key}"
+
+    @property
+    def results_prefix(self) -> str:
+        """Below it, in the output bucket, lies what was made of it: by the pipeline's rules."""
+        readable = _NOT_IN_NAMES.sub("_", self.key.rsplit("/", 1)[-1])[-_MAX_READABLE:]
+        digest = hashlib.sha256(str(self).encode()).hexdigest()[:16]
+        return f"results/{readable}-{digest}/"
+
+
+def resolve(reference: str, stack: Stack) -> ObjectPath:
+    """The object that `reference` means.
+
+    That is `bucket/key` (`s3://bucket/key`), or a key behind one of the stack's doors
+    (`input/orders.csv`), or the id of an upload.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if is_upload_id(reference):
+        return ObjectPath(stack.payload_bucket, f"{MESSAGES}/{reference}")
+    first, _, rest = reference.removeprefix("s3://").partition("/")
+    if not first or not rest:
+        msg = f"'{reference}' is no object: give bucket/key, input/KEY, or the id of an upload"
+        raise UsageError(msg)
+    if reference.startswith("s3://"):
+        return ObjectPath(first, rest)
+    doors = {INPUT: stack.input_bucket, DIRECT: stack.input_bucket, MESSAGES: stack.payload_bucket}
+    return ObjectPath(doors[first], reference) if first in doors else ObjectPath(first, rest)
+
+
+def is_upload_id(reference: str) -> bool:
+    """Whether it has the form of what the uploads API gives."""
+    return _UPLOAD_ID.fullmatch(reference) is not None
+
+
+def content_type(path: Path) -> str:
+    """The content type of a file the pipeline reads, by its suffix.
+
+    Raises:
+        UsageError: the pipeline does not read such files.
+    """
+    try:
+        return CONTENT_TYPES[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(CONTENT_TYPES)
+        msg = f"{path}: the pipeline reads {known}, and tells them by the suffix: rename the file"
+        raise UsageError(msg) from None

@@ -1,0 +1,170 @@
+"""Upload files to the pipeline: into the input bucket, or through the uploads API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pipelinectl.errors import OperationFailedError, UsageError
+from pipelinectl.objects import MESSAGES, ObjectPath
+from pipelinectl.uploads_api import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import IO, Any
+
+    from mypy_boto3_s3.client import S3Client
+
+    from pipelinectl.http import SignedHttp
+    from pipelinectl.uploads_api import UploadsApi
+
+MAX_KEY_BYTES = 1024
+_OK = 200
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to upload, of `size` bytes; `metadata` becomes the object's."""
+
+    path: Path
+    size: int
+    content_type: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A file that is an object now, in the state that S3 gave this version and ETag.
+
+    `version_id` is None in a bucket without versions; `upload_id` is the uploads API's, if it was
+    that way.
+    """
+
+    source: Source
+    path: ObjectPath
+    etag: str
+    version_id: str | None = None
+    upload_id: str | None = None
+
+
+class Door(Protocol):
+    """A way in."""
+
+    def put(self, source: Source, advance: Callable[[int], None]) -> Uploaded:
+        """Upload a file; `advance` takes how many more bytes have gone."""
+
+
+@dataclass(frozen=True)
+class BucketDoor:
+    """The folder `prefix` of the input bucket; large files go in parts, several at once."""
+
+    s3: S3Client
+    bucket: str
+    prefix: str
+    key: str | None = None
+
+    def put(self, source: Source, advance: Callable[[int], None]) -> Uploaded:
+        """Upload to `<prefix>/<file name>`, or to `key` where that is given.
+
+        Raises:
+            UsageError: the file cannot be read, or S3 does not take such a key.
+        """
+        path = ObjectPath(self.bucket, self._key(source))
+        options: Any = {"ContentType": source.content_type, "Metadata": dict(source.metadata)}
+        with opened(source.path) as file:
+            self.s3.upload_fileobj(file, path.bucket, path.key, ExtraArgs=options, Callback=advance)
+        # A managed upload does not say which version it has made.
+        head = self.s3.head_object(Bucket=path.bucket, Key=path.key)
+        return Uploaded(source, path, head["ETag"].strip('"'), head.get("VersionId"))
+
+    def _key(self, source: Source) -> str:
+        name = self.key or source.path.name
+        key = name if name.startswith(f"{self.prefix}/") else f"{self.prefix}/{name}"
+        if len(key.encode()) > MAX_KEY_BYTES:
+            msg = f"{key[:60]}...: more than {MAX_KEY_BYTES} bytes: choose a shorter key (--key)"
+            raise UsageError(msg)
+        return key
+
+
+@dataclass(frozen=True)
+class ApiDoor:
+    """The uploads API: it gives the key and a presigned URL, nobody needs rights in a bucket."""
+
+    api: UploadsApi
+    http: SignedHttp
+    bucket: str
+
+    def put(self, source: Source, advance: Callable[[int], None]) -> Uploaded:
+        """Upload through a presigned URL.
+
+        Raises:
+            UsageError: the file cannot be read.
+            OperationFailedError: the API or S3 refuses.
+            UnreachableError: one of them does not answer.
+        """
+        upload = self.api.create(source.size, source.content_type, source.metadata)
+        # So that S3 can refuse before all of it has gone.
+        headers = dict(upload.headers) | {"Expect": "100-continue"}
+        with opened(source.path) as file:
+            body = _Metered(file, source, advance)
+            answer = self.http.plain("PUT", upload.url, headers, body)
+        if answer.status != _OK:
+            raise refusal(str(source.path), answer)
+        path = ObjectPath(self.bucket, f"{MESSAGES}/{upload.id}")
+        return Uploaded(source, path, answer.etag, upload_id=upload.id)
+
+
+class _Metered:
+    """Reads just the bytes that were announced, and tells how many have gone."""
+
+    def __init__(self, file: IO[bytes], source: Source, advance: Callable[[int], None]) -> None:
+        self._file = file
+        self._source = source
+        self._advance = advance
+        self._left = source.size
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, none at the end."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        content = self._file.read(wanted)
+        if len(content) < wanted:
+            msg = f"{self._source.path}: it became shorter while it was sent: upload it again"
+            raise OperationFailedError(msg)
+        self._left -= len(content)
+        self._advance(len(content))
+        return content
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file, open for reading.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the file.
+
+    Raises:
+        UsageError: it is none, cannot be read, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if size == 0:
+        msg = f"{path}: the file is empty, and there is nothing to process: name another"
+        raise UsageError(msg)
+    return size
+
+
+def unreadable(path: Path, error: OSError) -> UsageError:
+    """The error that a file cannot be read."""
+    return UsageError(f"{path}: {error.strerror or error}: name a file that can be read")

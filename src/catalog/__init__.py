@@ -1,0 +1,1 @@
+"""The catalog function: enters each object that came in, before anything is made of it."""

@@ -1,0 +1,65 @@
+"""Entry point of the notify function."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from notify.news import take
+from notify.operators import Operators
+from notify.settings import Settings
+from shared import processing_events
+from shared.object_catalog import Catalog
+
+logger = Logger()
+
+RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+
+
+@cache
+def settings() -> Settings:
+    """The settings, once per execution environment."""
+    return Settings.from_environment(os.environ)
+
+
+@cache
+def object_catalog() -> Catalog:
+    """The catalog, once per execution environment: its client keeps connections open."""
+    return Catalog(boto3.client("dynamodb", config=RETRIES), settings().catalog_table_name)
+
+
+@cache
+def operators() -> Operators:
+    """The operators' topic, once per execution environment."""
+    client = boto3.client("sns", config=RETRIES)
+    return Operators(client, settings().operators_topic_arn, settings().environment)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Take a batch of processing events; answers the messages that failed."""
+    processor = BatchProcessor(
+        EventType.SQS,
+        raise_on_entire_batch_failure=False,
+        logger=logger,  # type: ignore[arg-type]  # it has the methods of the standard one
+    )
+    return process_partial_response(event, _take, processor, context)
+
+
+def _take(message: SQSRecord) -> None:
+    event = processing_events.parse(message.body)
+    news = take(event, object_catalog(), operators())
+    logger.info("taken", extra={"event": event["event"], "object": event["object"], "news": news})

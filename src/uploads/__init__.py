@@ -1,0 +1,1 @@
+"""The uploads API: hands out presigned URLs, so that large content goes straight to S3 and back."""

@@ -1,0 +1,124 @@
+"""What the tests of doors, claim checks and files ask of a deployed pipeline."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from shared.objects import ObjectId
+from tests.e2e.conftest import Stack
+from tests.e2e.localcloud.support import wait_for
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The buckets, the catalog and the results of a deployed pipeline."""
+
+    stack: Stack
+
+    @property
+    def input(self) -> str:
+        """The bucket with the doors input/ and direct/."""
+        return self.stack.outputs["InputBucketName"]
+
+    @property
+    def payloads(self) -> str:
+        """The bucket with the door messages/, and for claim checks."""
+        return self.stack.outputs["PayloadBucketName"]
+
+    def put(self, key: str, body: str | bytes, bucket: str = "", **more: Any) -> Any:
+        """Put an object; S3's answer."""
+        s3 = self.stack.client("s3")
+        return s3.put_object(Bucket=bucket or self.input, Key=key, Body=body, **more)
+
+    def remove(self, key: str) -> None:
+        """Remove an object from the input bucket."""
+        self.stack.client("s3").delete_object(Bucket=self.input, Key=key)
+
+    def item(self, key: str, bucket: str = "") -> dict[str, Any] | None:
+        """The object's item, if it has one."""
+        return self._get(
+            self.stack.outputs["ProcessedDataTable"],
+            {"execution_id": ObjectId(bucket or self.input, key).execution_id("test")},
+        )
+
+    def entry(self, key: str, bucket: str = "") -> dict[str, Any] | None:
+        """The object's entry in the catalog, if it has one."""
+        table = self.stack.outputs["ObjectCatalogTable"]
+        return self._get(table, {"object": ObjectId(bucket or self.input, key).path})
+
+    def wait_for_item(self, key: str, bucket: str = "", seconds: float = 60) -> dict[str, Any]:
+        """The object's item, once it has one."""
+        return wait_for(lambda: self.item(key, bucket), seconds)
+
+    def wait_for_state(
+        self, key: str, state: str, bucket: str = "", seconds: float = 60
+    ) -> dict[str, Any]:
+        """The object's entry in the catalog, once it is in this state."""
+
+        def reached() -> dict[str, Any] | None:
+            entry = self.entry(key, bucket)
+            return entry if entry and entry["state"] == state else None
+
+        return wait_for(reached, seconds)
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """The manifest of a file that is done."""
+        entry = self.entry(key) or {}
+        document: dict[str, Any] = json.loads(self._read(entry["manifest"]["key"]))
+        return document
+
+    def rows(self, key: str, which: str = "results") -> Iterator[dict[str, Any]]:
+        """The results or rejects of a file that is done, in order."""
+        for part in self.manifest(key)["parts"]:
+            for line in self._read(part[f"{which}_key"]).splitlines():
+                yield json.loads(line)
+
+    def derived(self, key: str) -> list[str]:
+        """Keys of all that lies in the output bucket because of an object."""
+        found = self.stack.client("s3").list_objects_v2(
+            Bucket=self.stack.outputs["OutputBucketName"],
+            Prefix=ObjectId(self.input, key).results_prefix,
+        )
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
+    def dead_letter_of(self, text: str, seconds: float = 60) -> dict[str, Any]:
+        """The attributes of the dead letter whose body has ``text``."""
+
+        def found() -> dict[str, Any] | None:
+            for letter in self.stack.take_dead_letters():
+                if text in letter["Body"]:
+                    attributes = letter.get("MessageAttributes", {}).items()
+                    return {name: value["StringValue"] for name, value in attributes}
+            return None
+
+        return wait_for(found, seconds)
+
+    def _read(self, key: str) -> str:
+        bucket = self.stack.outputs["OutputBucketName"]
+        body: bytes = self.stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body.decode()
+
+    def _get(self, table: str, key: dict[str, str]) -> dict[str, Any] | None:
+        response = self.stack.client("dynamodb").get_item(
+            TableName=table,
+            Key={name: {"S": value} for name, value in key.items()},
+            ConsistentRead=True,
+        )
+        if "Item" not in response:
+            return None
+        deserialize = TypeDeserializer().deserialize
+        return {name: deserialize(value) for name, value in response["Item"].items()}
+
+
+def csv_of(rows: list[list[str]], **dialect: Any) -> str:
+    """``rows`` as CSV text."""
+    text = io.StringIO()
+    csv.writer(text, **dialect).writerows(rows)
+    return text.getvalue()

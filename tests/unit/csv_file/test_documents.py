@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csv_file.contract import File
+from csv_file.documents import json_text, record_of
+from csv_file.rows import Row
+from shared import exact_json
+from shared.contracts import InvalidRecord, Reason
+from tests.events import ORDER
+from tests.unit.csv_file.reading import a_file
+from validate import rules
+
+ORDER_TEXTS = {name: str(value) for name, value in ORDER.items() if name != "data_source"}
+
+
+def csv_file(*header: str, processing_type: str = "standard") -> File:
+    file = a_file(b"")
+    file["header"] = list(header)
+    file["processing_type"] = processing_type
+    return file
+
+
+def record(file: File, *fields: str) -> dict[str, Any]:
+    raw = ",".join(fields).encode("utf-8", "surrogateescape")
+    return record_of(Row(1, 2, raw, list(fields)), file)
+
+
+def json_record(text: str) -> dict[str, Any]:
+    return record_of(Row(1, 1, f"{text}\n".encode(), []), a_file(b"", "", "jsonl"))
+
+
+def order_record(**texts: str) -> dict[str, Any]:
+    cells = ORDER_TEXTS | texts
+    return record(csv_file(*cells, processing_type="order"), *cells.values())
+
+
+def reason(*args: Any) -> Reason:
+    with pytest.raises(InvalidRecord) as invalid:
+        record(*args)
+    return invalid.value.reason
+
+
+def test_cells_are_text_by_their_columns_names_and_an_empty_one_is_not_there() -> None:
+    assert record(csv_file("a", "b", "c", "d"), "1", "", " x ", "true") == {
+        "a": "1",
+        "c": " x ",
+        "d": "true",
+        "processing_type": "standard",
+        "data_source": "ROWS.CSV",
+    }
+
+
+def test_a_rows_own_type_and_source_win_where_they_are_not_empty() -> None:
+    file = csv_file("data_source", "processing_type", processing_type="order")
+
+    assert record(file, "shop", "standard") == {
+        "data_source": "SHOP",
+        "processing_type": "standard",
+    }
+    errors = reason(file, "", "")["errors"]
+    assert errors[0].startswith("record must contain order_id")
+
+
+def test_an_order_is_read_checked_and_transformed() -> None:
+    transformed = order_record()
+
+    assert transformed["quantity"] == 3
+    assert str(transformed["total"]) == "37.50"
+    assert transformed["data_source"] == "ROWS.CSV"
+    assert "processing_metadata" not in transformed, "a result has no time of its own"
+
+
+@pytest.mark.parametrize("cell", ["3.0", "03", " 3", "3 ", "+3", "3e0", "٣", "x", "9" * 1001])
+def test_only_an_integer_literal_is_an_integer(cell: str) -> None:
+    with pytest.raises(InvalidRecord, match="quantity must be integer"):
+        order_record(quantity=cell)
+
+
+def test_what_may_be_text_stays_text() -> None:
+    assert str(order_record(unit_price="12.50")["unit_price"]) == "12.50"
+    with pytest.raises(InvalidRecord, match="unit_price must match pattern"):
+        order_record(unit_price="1e2")
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[File]:
+    """A file of a type with a number, an integer and a boolean."""
+    for path in rules.SCHEMAS.glob("*.json"):
+        (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    properties = {"n": {"type": "number"}, "i": {"type": ["integer", "null"]}}
+    properties["b"] = {"type": "boolean"}
+    schema = {"type": "object", "properties": properties | {"any": True, "t": {}}}
+    (tmp_path / "standard.json").write_text(json.dumps(schema), "utf-8")
+    monkeypatch.setattr(rules, "SCHEMAS", tmp_path)
+    caches = (rules.property_types, rules._validator, rules._quick_validator)
+    for cached in caches:
+        cached.cache_clear()
+    yield csv_file("n", "i", "b", "any", "t")
+    monkeypatch.undo()
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (("1.50", "-7", "true", "1", "1"), (Decimal("1.50"), -7, True, "1", "1")),
+        (("-0.0", "0", "false", "x", ""), (Decimal("-0.0"), 0, False, "x", None)),
+        (("1E+2", "", "", "", ""), (Decimal("1E+2"), None, None, None, None)),
+        (("12345678901234567890.1", "", "", "", ""), (Decimal("12345678901234567890.1"),)),
+        (("5", "", "", "", ""), (5,)),
+    ],
+)
+def test_cells_become_what_the_schema_says_and_keep_every_digit(
+    reading: File, cells: tuple[str, ...], values: tuple[Any, ...]
+) -> None:
+    transformed = record(reading, *cells)
+
+    got = [transformed.get(name) for name in reading["header"]][: len(values)]
+    assert got == list(values)
+    assert [str(value) for value in got] == [str(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("cells", "error"),
+    [
+        (("1,5", "", "", "", ""), "n must be number"),
+        (("NaN", "", "", "", ""), "n must be number"),
+        (("0x1", "", "", "", ""), "n must be number"),
+        (("1e9999999999999999999", "", "", "", ""), "n must be number"),
+        (("", "null", "", "", ""), "i must be integer or null"),
+        (("", "", "True", "", ""), "b must be boolean"),
+        (("", "", "1", "", ""), "b must be boolean"),
+    ],
+)
+def test_what_is_no_literal_stays_text_and_is_refused(
+    reading: File, cells: tuple[str, ...], error: str
+) -> None:
+    assert reason(reading, *cells)["errors"] == [error]
+
+
+def test_a_wrong_number_of_fields_is_told() -> None:
+    assert reason(csv_file("a", "b", "c"), "1", "2") == {
+        "type": "WrongNumberOfFields",
+        "message": "row has 2 fields, the header 3",
+        "errors": ["row has 2 fields, the header 3"],
+    }
+
+
+def test_a_row_that_is_not_utf_8_is_told() -> None:
+    found = reason(csv_file("a", "b"), "x", "\udce4")
+
+    assert found["type"] == "NotUtf8"
+    assert found["message"].startswith("row is not UTF-8 (byte 0xE4, 2 bytes from")
+
+
+def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
+    found = reason(csv_file("processing_type"), "nope")
+
+    assert found["type"] == "UnknownProcessingType"
+    assert "order, standard" in found["message"]
+
+
+def test_every_reason_is_told_in_an_order_that_never_changes() -> None:
+    cells = ORDER_TEXTS | {"quantity": "0", "currency": "ZZZ", "z": "1", "y": "2", "x": "3"}
+
+    found = reason(csv_file(*cells, processing_type="order"), *cells.values())
+
+    assert found["errors"] == [
+        "quantity must be bigger than or equal to 1",
+        "currency must be a valid ISO 4217 currency code",
+        "record must not contain z, y, x",
+    ]
+
+
+def test_a_json_line_keeps_every_digit_and_is_not_read_twice() -> None:
+    text = '{"n": 1.10, "big": 123456789012345678901234567890, "text": "1", "deep": [null]}'
+
+    transformed = json_record(text)
+
+    assert str(transformed["n"]) == "1.10"
+    assert transformed["big"] == 123456789012345678901234567890
+    assert transformed["text"] == "1"
+    assert transformed["data_source"] == "ROWS.CSV"
+
+
+@pytest.mark.parametrize("value", ['""', "null"])
+def test_an_empty_type_in_json_is_that_of_the_file(value: str) -> None:
+    transformed = json_record(f'{{"processing_type": {value}, "data_source": {value}}}')
+
+    assert transformed == {"processing_type": "standard", "data_source": "ROWS.CSV"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "error"),
+    [
+        ("{", "InvalidJson", "body: not JSON"),
+        ('{"a": 1} {"a": 2}', "InvalidJson", "body: not JSON: Extra data"),
+        ('{"a": 1, "a": 2}', "InvalidJson", "body: the key 'a' stands twice"),
+        ('{"a": NaN}', "InvalidJson", "body: NaN"),
+        ('{"a": "\\ud800"}', "InvalidJson", "body: a lone surrogate"),
+        ("[]", "ValidationError", "record must be object"),
+        ("null", "ValidationError", "record must be object"),
+        ('{"processing_type": 5}', "ValidationError", "processing_type must be string"),
+        ('{"data_source": 0}', "ValidationError", "data_source must be string"),
+    ],
+)
+def test_a_json_line_that_is_wrong_is_told(text: str, kind: str, error: str) -> None:
+    with pytest.raises(InvalidRecord) as invalid:
+        json_record(text)
+
+    assert invalid.value.reason["type"] == kind
+    assert invalid.value.reason["message"].startswith(error)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.decimals(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_a_document_is_written_on_one_line_in_ascii_and_reads_back_the_same(
+    document: dict[str, Any],
+) -> None:
+    text = json_text(document)
+
+    assert text.isascii()
+    assert "\n" not in text
+    assert "\r" not in text
+    assert exact_json.loads(text) == document

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_pipeline.records import FILE_SUFFIXES
+from pipelinectl import objects
+from pipelinectl.errors import UsageError
+from pipelinectl.objects import ObjectPath, content_type, resolve
+from pipelinectl.stack import Stack
+from shared.objects import ObjectId
+from uploads.upload_request import SUFFIXES
+
+STACK = Stack(
+    name="s",
+    queue_url="q",
+    dead_letter_queue_url="d",
+    table_name="t",
+    durable_function_arn="arn:aws:lambda:us-east-1:1:function:f:live",
+    files_queue_url="f",
+    input_bucket="s-input",
+    payload_bucket="s-payloads",
+    output_bucket="s-output",
+    catalog_table="c",
+    uploads_api_url="https://a.test",
+    uploads_api_id="a",
+    operators_topic_arn="o",
+    processing_events_topic_arn="p",
+)
+UPLOAD_ID = "0123456789abcdef" * 2 + ".csv"
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("input/orders.csv", ObjectPath("s-input", "input/orders.csv")),
+        ("direct/a/b.json", ObjectPath("s-input", "direct/a/b.json")),
+        ("messages/x.jsonl", ObjectPath("s-payloads", "messages/x.jsonl")),
+        (UPLOAD_ID, ObjectPath("s-payloads", f"messages/{UPLOAD_ID}")),
+        ("bucket/some/key", ObjectPath("bucket", "some/key")),
+        ("s3://bucket/key", ObjectPath("bucket", "key")),
+        ("s3://input/key", ObjectPath("input", "key")),
+        ("bucket/", None),
+        ("orders.csv", None),
+        ("/key", None),
+        ("", None),
+    ],
+)
+def test_a_reference_means_one_object(reference: str, path: ObjectPath | None) -> None:
+    if path is None:
+        with pytest.raises(UsageError, match="is no object"):
+            resolve(reference, STACK)
+    else:
+        assert resolve(reference, STACK) == path
+
+
+@given(st.text(min_size=1), st.text(min_size=1, max_size=200))
+def test_results_lie_where_the_pipeline_puts_them(bucket: str, key: str) -> None:
+    assert ObjectPath(bucket, key).results_prefix == ObjectId(bucket, key).results_prefix
+    assert str(ObjectPath(bucket, key)) == ObjectId(bucket, key).path
+
+
+def test_files_that_can_be_uploaded_are_those_that_are_processed() -> None:
+    assert set(objects.CONTENT_TYPES) == {".json", *FILE_SUFFIXES}
+    assert set(objects.CONTENT_TYPES.values()) == set(SUFFIXES)
+
+
+def test_a_file_is_known_by_its_suffix() -> None:
+    assert content_type(Path("A.CSV")) == "text/csv"
+    with pytest.raises(UsageError, match=r"a\.txt: the pipeline reads \.csv"):
+        content_type(Path("a.txt"))

@@ -1,0 +1,65 @@
+from pathlib import Path
+from typing import Any
+
+from pipelinectl.catalog import Entry
+from pipelinectl.objects import ObjectPath
+from pipelinectl.uploading import Source, Uploaded
+from pipelinectl.waiting import settled
+
+SOURCE = Source(Path("a.csv"), 8, "text/csv", {})
+
+
+def uploaded(key: str, version_id: str | None = None) -> Uploaded:
+    return Uploaded(SOURCE, ObjectPath("b", key), "e1", version_id)
+
+
+def entry(state: str, **more: str) -> Entry:
+    return Entry({"bucket": "b", "state": state, "etag": "e1", **more})
+
+
+class Catalog:
+    """Answers with what it is told to, one poll after the other, the last for ever."""
+
+    def __init__(self, **answers: list[Entry | None]) -> None:
+        self.answers = answers
+        self.now = 0.0
+
+    def get(self, path: ObjectPath) -> Entry | None:
+        answers = self.answers[path.key]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def wait(catalog: Catalog, *uploads: Uploaded, seconds: float = 60) -> list[tuple[str, str]]:
+    stand_in: Any = catalog
+    found = settled(stand_in, uploads, seconds, sleep=catalog.sleep, clock=lambda: catalog.now)
+    return [(upload.path.key, entry.state) for upload, entry in found]
+
+
+def test_each_is_told_of_as_soon_as_it_is_settled() -> None:
+    catalog = Catalog(
+        a=[None, entry("received"), entry("processing"), entry("done")],
+        b=[entry("processing"), entry("failed")],
+    )
+
+    assert wait(catalog, uploaded("a"), uploaded("b")) == [("b", "failed"), ("a", "done")]
+    assert catalog.now == 3
+
+
+def test_an_older_state_of_the_same_object_is_not_waited_for() -> None:
+    catalog = Catalog(
+        a=[entry("done", version_id="v1"), entry("done", version_id="v2")],
+        b=[entry("failed", etag="e0"), entry("done")],
+    )
+
+    assert wait(catalog, uploaded("a", "v2"), uploaded("b")) == [("a", "done"), ("b", "done")]
+    assert catalog.now == 1
+
+
+def test_it_ends_in_time_without_what_is_not_settled() -> None:
+    catalog = Catalog(a=[entry("processing")], b=[entry("done")])
+
+    assert wait(catalog, uploaded("a"), uploaded("b"), seconds=5) == [("b", "done")]
+    assert 4 <= catalog.now <= 5
