@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelinectl import items
 from pipelinectl.errors import NotFoundError
 from pipelinectl.objects import ObjectPath
+from pipelinectl.rendering.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,4 +147,4 @@ def summary(entry: Entry) -> str:
     """What became of an object, in a few words: its counts, or the reason."""
     if entry.state == FAILED:
         return entry.reason or "no reason was recorded"
-    return ", ".join(f"{count:,} {name}" for name, count in entry.counts.items())
+    return ", ".join(counted(n, name.removesuffix("s")) for name, n in entry.counts.items())

@@ -2,10 +2,11 @@
 
 The format is that of the Amazon SQS Extended Client, so its libraries read what we send and the
 other way round. It is written here and not by its library for Python (amazon-sqs-extended-client),
-which a test holds against this: the library makes S3 and SQS clients by a session of its own, which
-cannot be led to the endpoint that a connection here has chosen; its threshold is fixed at 256 KiB;
-and it puts the payloads of a batch within the request, so of a batch that fails nobody could say
-which payloads are left behind.
+which tests hold against this. Importing that replaces boto3's sessions for the whole process, and
+from then on every client receives payloads for pointers: dead letters could neither be shown nor
+sent again as they are. Its S3 client cannot be led to the endpoint that a connection here has
+chosen, and it puts payloads within the request that sends their batch, so of a batch that fails
+nobody could say which payloads are left behind.
 """
 
 from __future__ import annotations

@@ -65,8 +65,19 @@ def resolve(reference: str, stack: Stack) -> ObjectPath:
         raise UsageError(msg)
     if reference.startswith("s3://"):
         return ObjectPath(first, rest)
-    doors = {INPUT: stack.input_bucket, DIRECT: stack.input_bucket, MESSAGES: stack.payload_bucket}
+    doors = _doors(stack)
     return ObjectPath(doors[first], reference) if first in doors else ObjectPath(first, rest)
+
+
+def reference_to(path: ObjectPath, stack: Stack) -> str:
+    """The shortest that `resolve` takes for the object."""
+    door, slash, _ = path.key.partition("/")
+    return path.key if slash and _doors(stack).get(door) == path.bucket else str(path)
+
+
+def _doors(stack: Stack) -> dict[str, str]:
+    """The bucket behind each door."""
+    return {INPUT: stack.input_bucket, DIRECT: stack.input_bucket, MESSAGES: stack.payload_bucket}
 
 
 def is_upload_id(reference: str) -> bool:

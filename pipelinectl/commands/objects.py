@@ -59,10 +59,11 @@ def list_(
     if as_json:
         print_json([catalog.document(entry) for entry in found])
         return
-    from pipelinectl.rendering.objects import objects_table
+    from pipelinectl.rendering.objects import render_objects
 
     if found:
-        out().print(objects_table(found, pipeline.stack.input_bucket, datetime.now(UTC)))
+        for part in render_objects(found, pipeline.stack, datetime.now(UTC)):
+            out().print(part)
     more = ", there may be more: --limit" if len(found) == limit else ""
     note(f"{counted(len(found), 'object')}{more}")
 

@@ -1,4 +1,4 @@
-"""Objects of the catalog: a table of them, and all of one."""
+"""Objects of the catalog: a list of them, and all of one."""
 
 from __future__ import annotations
 
@@ -10,47 +10,58 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelinectl.catalog import DONE, FAILED
+from pipelinectl.objects import reference_to
 from pipelinectl.rendering.formatting import age, clock, shorten, size, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
     from pipelinectl.catalog import Entry
     from pipelinectl.objects import ObjectPath
     from pipelinectl.rejects import Reject
+    from pipelinectl.stack import Stack
 
 _STYLES = {DONE: "green", FAILED: "red", "processing": "cyan", "deleted": "dim"}
 _INDENT = (0, 0, 0, 2)
 _CONTENT_WIDTH = 300
+_GAP = "  "
+_COUNTS = ("rows", "results", "rejects")
+_HEADER = ("state", "size", *_COUNTS, "age")
 
 
-def objects_table(entries: Iterable[Entry], input_bucket: str, now: datetime) -> Table:
-    """One line an object; of those in the input bucket the key is enough for the next command."""
-    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column("object", overflow="fold")
-    table.add_column("state", no_wrap=True)
-    for name in ("size", "rows", "results", "rejects", "age"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis")
-    for entry in entries:
-        table.add_row(*_cells(entry, input_bucket, now))
-    return table
+def render_objects(
+    entries: Sequence[Entry], stack: Stack, now: datetime
+) -> Iterator[RenderableType]:
+    """One line an object, its name last as it may be long, and below it why it failed."""
+    rows = [_cells(entry, now) for entry in entries]
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+    yield _line(_HEADER, widths, "object", "dim")
+    for entry, cells in zip(entries, rows, strict=True):
+        name = visible(reference_to(entry.path, stack))
+        yield _line(cells, widths, name, _STYLES.get(entry.state, ""))
+        if entry.reason:
+            yield Padding(Text(visible(entry.reason), style="yellow"), _INDENT)
 
 
-def _cells(entry: Entry, input_bucket: str, now: datetime) -> tuple[Text, ...]:
-    path = entry.path
-    name = path.key if path.bucket == input_bucket else str(path)
-    counts = (entry.counts.get(name) for name in ("rows", "results", "rejects"))
+def _cells(entry: Entry, now: datetime) -> tuple[str, ...]:
+    counts = (entry.counts.get(name) for name in _COUNTS)
     return (
-        Text(visible(name)),
-        _state(entry),
-        Text("" if entry.size is None else size(entry.size)),
-        *(Text("" if count is None else f"{count:,}") for count in counts),
-        Text(_age(entry, now)),
-        Text(visible(shorten(entry.reason, _CONTENT_WIDTH)), style="yellow"),
+        visible(entry.state),
+        "" if entry.size is None else size(entry.size),
+        *("" if count is None else f"{count:,}" for count in counts),
+        _age(entry, now),
     )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], name: str, style: str) -> Text:
+    """State on the left in its style, numbers on the right, then the object's name."""
+    state, *numbers = cells
+    padded = [n.rjust(width) for n, width in zip(numbers, widths[1:], strict=True)]
+    line = Text.assemble((state.ljust(widths[0]), style), _GAP, _GAP.join([*padded, name]))
+    line.overflow = "fold"
+    return line
 
 
 def render_object(

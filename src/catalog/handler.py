@@ -45,6 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return process_partial_response(event, _take, processor, context)
 
 
-def _take(message: SQSRecord) -> None:
-    entered = enter(message.body, object_catalog(), utc_now())
-    logger.info("entered", extra={"message_id": message.message_id, "new": entered})
+def _take(record: SQSRecord) -> None:
+    logger.append_keys(message_id=record.message_id)
+    entered = enter(record.body, object_catalog(), utc_now())
+    logger.info("entered", extra={"new": entered})

@@ -119,7 +119,7 @@ def _latest(entry: CatalogEntry | None, processed: Known | None) -> Known | None
     candidates = [] if processed is None else [processed]
     if entry is not None:
         version_id = None if entry["state"] == "deleted" else entry.get("version_id")
-        candidates.insert(0, Known(entry["sequencer"], version_id))  # the first, if both are equal
+        candidates.append(Known(entry["sequencer"], version_id))
     return max(candidates, key=lambda known: known.sequencer, default=None)
 
 

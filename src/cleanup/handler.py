@@ -58,8 +58,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return process_partial_response(event, _take, processor, context)
 
 
-def _take(message: SQSRecord) -> None:
-    clean_up(message.body, cleaner(), utc_now())
+def _take(record: SQSRecord) -> None:
+    logger.append_keys(message_id=record.message_id)
+    clean_up(record.body, cleaner(), utc_now())
 
 
 def clean_up(body: str, cleaner: Cleaner, now: str) -> None:

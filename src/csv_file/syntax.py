@@ -68,7 +68,9 @@ def csv_syntax(delimiter: str) -> Syntax:
     else:
         at_field = rb"(?:(?<=%b)|(?<![^\r\n]))" % one
         in_field = rb"(?<!%b)(?<=[^\r\n])" % one
-    row = rb'(?!\Z)(?:[^"\r\n]++|%b%b|%b")*+(?:[\r\n]++|\Z|("))' % (at_field, _QUOTED, in_field)
+    # Not (...)*+, which Python before 3.11.5 gets wrong around alternatives. One of those at the
+    # end always matches, so nothing is ever tried again.
+    row = rb'(?!\Z)(?:[^"\r\n]++|%b%b|%b")*(?:[\r\n]++|\Z|("))' % (at_field, _QUOTED, in_field)
     return Syntax(
         row=re.compile(row),
         plain_end=re.compile(rb"[\r\n]++"),

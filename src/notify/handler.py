@@ -59,7 +59,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return process_partial_response(event, _take, processor, context)
 
 
-def _take(message: SQSRecord) -> None:
-    event = processing_events.parse(message.body)
+def _take(record: SQSRecord) -> None:
+    logger.append_keys(message_id=record.message_id)
+    event = processing_events.parse(record.body)
     news = take(event, object_catalog(), operators())
     logger.info("taken", extra={"event": event["event"], "object": event["object"], "news": news})

@@ -7,12 +7,15 @@ so that it can neither fake a line of the message nor steer a terminal.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from shared.objects import Pointer
 from shared.processing_events import ProcessingEvent, door_of, message_attributes
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
 
 MAX_SUBJECT_CHARACTERS = 99
 # "less than 100 characters long": https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
@@ -20,25 +23,11 @@ MAX_SUBJECT_CHARACTERS = 99
 MAX_ERRORS = 10
 
 
-class SnsClient(Protocol):
-    """What is used of boto3's SNS client."""
-
-    def publish(
-        self,
-        *,
-        TopicArn: str,  # noqa: N803 - boto3's names
-        Subject: str,  # noqa: N803
-        Message: str,  # noqa: N803
-        MessageAttributes: Mapping[str, Any],  # noqa: N803
-    ) -> Any:
-        """Publish a message on a topic."""
-
-
 @dataclass(frozen=True)
 class Operators:
     """The operators' topic; ``environment`` says to them which deployment it is about."""
 
-    client: SnsClient
+    client: SNSClient
     topic_arn: str
     environment: str
 
@@ -48,7 +37,7 @@ class Operators:
             TopicArn=self.topic_arn,
             Subject=subject_of(event, self.environment),
             Message=text_of(event, self.environment),
-            MessageAttributes=message_attributes(event),
+            MessageAttributes=message_attributes(event),  # type: ignore[arg-type]  # the same by another name
         )
 
 

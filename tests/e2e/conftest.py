@@ -22,7 +22,16 @@ BIN = Path(sys.executable).parent
 STACK = "durable-pipeline"
 
 # Short, so that a message whose execution was lost comes back while a test is waiting for it.
-PARAMETERS = {"Environment": "test", "ExecutionTimeout": "60", "VisibilityTimeout": "70"}
+# Ranges are small, and few an execution, so that small files show what happens to large ones.
+PARAMETERS = {
+    "Environment": "test",
+    "ExecutionTimeout": "60",
+    "VisibilityTimeout": "70",
+    "FilesTimeout": "15",
+    "RangeSize": "65536",
+    "RangesPerExecution": "4",
+    "RangeConcurrency": "2",
+}
 
 
 @dataclass(frozen=True)

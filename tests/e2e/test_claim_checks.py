@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
-from sqs_extended_client import SQSExtendedClientSession
+from sqs_extended_client import client as extended
 
 from tests.e2e.conftest import Stack
 from tests.e2e.localcloud.support import wait_for
@@ -97,8 +97,8 @@ def extended_client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The Amazon SQS Extended Client, as its documentation sets it up."""
     for name, value in stack.cloud.settings.client_environment().items():
         monkeypatch.setenv(name, value)
-    session = SQSExtendedClientSession(region_name=stack.cloud.settings.region)
-    client = session.client("sqs")
+    session: Any = extended.SQSExtendedClientSession  # it has no types
+    client = session(region_name=stack.cloud.settings.region).client("sqs")
     client.large_payload_support = stack.outputs["PayloadBucketName"]
     client.use_legacy_attribute = False
     client.s3_client = boto3.client("s3", region_name=stack.cloud.settings.region)

@@ -6,12 +6,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from sqs_extended_client import SQSExtendedClientSession  # type: ignore[import-untyped]  # it has no types
 
 from durable_pipeline.envelopes import Pointed, open_envelope
 from pipelinectl.claim_checks import PayloadStore
 from pipelinectl.sending import Sender
 from pipelinectl.session import Connection
+from tests.extended_client import session_class
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import move
 
@@ -22,7 +22,7 @@ RECORD_ID = json.dumps({"record_id": "r-1", "text": "x" * 100})
 @pytest.fixture
 def library(deployed: Deployed) -> Any:
     """A client of the Amazon SQS Extended Client Library for Python."""
-    client = SQSExtendedClientSession().client("sqs")
+    client = session_class()().client("sqs")
     client.large_payload_support = "test-payloads"
     return client
 
@@ -221,3 +221,7 @@ def test_a_payload_that_must_not_be_read_ends_it(
     assert result.exit_code == 1
     assert "GetObject: AccessDenied: no: ask for this permission" in result.stderr
     assert deployed.bodies() == []
+
+
+def test_the_library_is_not_what_our_own_clients_use(library: Any) -> None:
+    assert not hasattr(boto3.client("sqs"), "large_payload_support")

@@ -201,7 +201,7 @@ def test_wait_ends_with_the_counts(
     document = deployed.run("upload", str(rows), "--wait", "--json").json
 
     assert result.exit_code == 0
-    assert "input/orders.csv: done 1 rows, 1 results, 0 rejects" in result.stdout
+    assert "input/orders.csv: done 1 row, 1 result, 0 rejects" in result.stdout
     assert document["uploads"][0]["entry"]["counts"] == counts
 
 

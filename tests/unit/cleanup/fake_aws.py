@@ -16,7 +16,8 @@ Item = dict[str, Any]
 
 
 def client_error(code: str, operation: str, **response: Any) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": code}, **response}, operation)
+    answer: Any = {"Error": {"Code": code, "Message": code}, **response}
+    return ClientError(answer, operation)
 
 
 def is_absent(item: Item | None, _: Mapping[str, Any]) -> bool:
@@ -24,11 +25,11 @@ def is_absent(item: Item | None, _: Mapping[str, Any]) -> bool:
 
 
 def is_earlier(item: Item | None, values: Mapping[str, Any]) -> bool:
-    return _sequencer(item) is not None and _sequencer(item) < values[":sequencer"]["S"]
+    return _sequencer(item) is not None and bool(_sequencer(item) < values[":sequencer"]["S"])
 
 
 def is_same(item: Item | None, values: Mapping[str, Any]) -> bool:
-    return _sequencer(item) == values[":sequencer"]["S"]
+    return bool(_sequencer(item) == values[":sequencer"]["S"])
 
 
 def _sequencer(item: Item | None) -> Any:
@@ -63,6 +64,7 @@ class FakeDynamoDB:
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, Item]] = {"catalog": {}, "items": {}}
+        self.before_transaction: Callable[[], None] = lambda: None
 
     def get_item(self, *, TableName: str, Key: Item, **_: Any) -> Item:  # noqa: N803
         item = self.tables[TableName].get(_key(TableName, Key))
@@ -82,6 +84,7 @@ class FakeDynamoDB:
         item |= {name.removeprefix(":"): value for name, value in values}
 
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> None:  # noqa: N803
+        self.before_transaction()
         parts = [next(iter(part.items())) for part in TransactItems]
         failed = [not self._holds(p, p.get("Item") or p["Key"]) for _, p in parts]
         if any(failed):
@@ -153,14 +156,13 @@ class FakeS3:
     def __init__(self, versions: FakeVersions) -> None:
         self.versions = versions
         self.output: dict[str, str] = {}
-        self.before_head: list[Callable[[], None]] = []
+        self.versioned = True
 
     def head_object(self, **_: Any) -> dict[str, Any]:
-        if self.before_head:
-            self.before_head.pop(0)()
         if self.versions.current is None:
             raise client_error("404", "HeadObject")
-        return {"ETag": '"e"', "ContentLength": 1, "VersionId": self.versions.current}
+        head = {"ETag": '"e"', "ContentLength": 1}
+        return head | {"VersionId": self.versions.current} if self.versioned else head
 
     def get_paginator(self, _: str) -> FakeS3:
         return self

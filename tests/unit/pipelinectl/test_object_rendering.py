@@ -9,7 +9,8 @@ from pipelinectl.catalog import Entry
 from pipelinectl.objects import ObjectPath
 from pipelinectl.rejects import read
 from pipelinectl.rendering.formatting import visible
-from pipelinectl.rendering.objects import objects_table, render_object
+from pipelinectl.rendering.objects import render_object, render_objects
+from tests.unit.pipelinectl.test_objects import STACK
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOSTILE = "[red]x[/nothing]\x1b[2J\r\n\u202e.csv"
@@ -19,7 +20,7 @@ COUNTS = {"rows": Decimal(1200), "results": Decimal(1199), "rejects": Decimal(1)
 def entry(**more: Any) -> Entry:
     return Entry(
         {
-            "bucket": "in",
+            "bucket": "s-input",
             "key": "input/a.csv",
             "state": "done",
             "size": Decimal(2048),
@@ -37,16 +38,17 @@ def printed(*parts: RenderableType) -> str:
     return said.getvalue()
 
 
-def test_a_line_has_key_state_size_counts_and_age() -> None:
-    words = printed(objects_table([entry(counts=COUNTS)], "in", NOW)).split()
+def test_a_line_has_state_size_counts_age_and_key() -> None:
+    header, line = printed(*render_objects([entry(counts=COUNTS)], STACK, NOW)).splitlines()
 
-    assert (
-        words[-8:] == ["input/a.csv", "done", "2.0", "KiB", "1,200", "1,199", "1", "2", "min"][-8:]
-    )
+    assert header.split() == ["state", "size", "rows", "results", "rejects", "age", "object"]
+    assert line.split() == ["done", "2.0", "KiB", "1,200", "1,199", "1", "2", "min", "input/a.csv"]
 
 
-def test_objects_of_other_buckets_are_named_in_full() -> None:
-    assert "in/input/a.csv" in printed(objects_table([entry()], "another", NOW))
+def test_objects_elsewhere_are_named_in_full() -> None:
+    said = printed(*render_objects([entry(bucket="elsewhere")], STACK, NOW))
+
+    assert "elsewhere/input/a.csv" in said
 
 
 def test_what_anybody_may_have_made_cannot_steer_the_terminal() -> None:
@@ -60,7 +62,7 @@ def test_what_anybody_may_have_made_cannot_steer_the_terminal() -> None:
     reject = read('{"row": 1, "line": 2, "raw": "[red]\\u001b[2J", "reason": {"message": "[/]"}}')
 
     said = printed(
-        objects_table([hostile], "in", NOW),
+        *render_objects([hostile], STACK, NOW),
         *render_object(hostile, ObjectPath("out", HOSTILE), [reject], NOW),
     )
 
@@ -106,3 +108,13 @@ def test_a_reject_that_is_no_json_is_shown_as_it_is() -> None:
 def test_visible_leaves_text_alone() -> None:
     assert visible("Käse & 茶, 1 €") == "Käse & 茶, 1 €"
     assert visible("a\tb\x00\x9b") == "a\\tb\\x00\\x9b"
+
+
+def test_however_long_a_key_or_a_reason_is_all_is_there() -> None:
+    reason = {"type": "T", "message": "m" * 300}
+    key = "input/" + "k" * 300
+
+    said = printed(*render_objects([entry(key=key, state="failed", reason=reason)], STACK, NOW))
+
+    assert key in "".join(said.split())
+    assert "m" * 300 in "".join(said.split())

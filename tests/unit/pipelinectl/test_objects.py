@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from durable_pipeline.records import FILE_SUFFIXES
 from pipelinectl import objects
 from pipelinectl.errors import UsageError
-from pipelinectl.objects import ObjectPath, content_type, resolve
+from pipelinectl.objects import ObjectPath, content_type, reference_to, resolve
 from pipelinectl.stack import Stack
 from shared.objects import ObjectId
 from uploads.upload_request import SUFFIXES
@@ -53,6 +53,21 @@ def test_a_reference_means_one_object(reference: str, path: ObjectPath | None) -
             resolve(reference, STACK)
     else:
         assert resolve(reference, STACK) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "reference"),
+    [
+        (ObjectPath("s-input", "direct/a.csv"), "direct/a.csv"),
+        (ObjectPath("s-payloads", "messages/a.csv"), "messages/a.csv"),
+        (ObjectPath("s-payloads", "input/a.csv"), "s-payloads/input/a.csv"),
+        (ObjectPath("s-input", "input"), "s-input/input"),
+        (ObjectPath("elsewhere", "input/a.csv"), "elsewhere/input/a.csv"),
+    ],
+)
+def test_an_object_is_named_as_briefly_as_it_is_found(path: ObjectPath, reference: str) -> None:
+    assert reference_to(path, STACK) == reference
+    assert resolve(reference, STACK) == path
 
 
 @given(st.text(min_size=1), st.text(min_size=1, max_size=200))

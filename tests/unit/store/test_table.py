@@ -62,7 +62,7 @@ class FakeDynamoDB:
         return {"UnprocessedItems": {name: left} if left else {}}
 
 
-def age(item: dict[str, Any]) -> tuple[int, str]:
+def age(item: dict[str, Any]) -> tuple[str, int, str]:
     return Write(item, contested=True).age()
 
 
