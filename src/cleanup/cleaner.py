@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from aws_lambda_powertools import Logger
+
 from cleanup.input import Objects, Queue
 from cleanup.items import Items
 from cleanup.results import Results
@@ -12,6 +14,8 @@ from shared.object_catalog import Catalog, CatalogEntry, entry_of, supersedes
 from shared.objects import SEQUENCER_DIGITS, ObjectId, ObjectState
 from shared.processing_events import ProcessingEvent
 from shared.s3_events import S3Event
+
+logger = Logger(child=True)
 
 TOMBSTONE_DAYS = 30
 """How long a removal is remembered: longer than any event of an earlier state can be on its way."""
@@ -45,7 +49,7 @@ class Cleaner:
         """
         object_id = ObjectId.of(event.state)
         if self.objects.current(object_id) is None and self._bury(event, now):
-            self.results.remove_before(object_id, event.state["sequencer"])
+            self._remove_before(object_id, event.state["sequencer"])
         # Whoever brings it back before the tombstone is written finds no need to: so look again.
         self._send_unless_known(object_id, event.state["sequencer"], now)
 
@@ -64,10 +68,14 @@ class Cleaner:
             self.items.sequencer(object_id),
             state["sequencer"] if done else None,
         )
-        self.results.remove_before(object_id, bound)
+        self._remove_before(object_id, bound)
         if "version_id" in state:
             processed = Known(state["sequencer"], state["version_id"])
             self._send_unless_known(object_id, state["sequencer"], now, processed)
+
+    def _remove_before(self, object_id: ObjectId, sequencer: str) -> None:
+        if removed := self.results.remove_before(object_id, sequencer):
+            logger.info("results removed", extra={"object": object_id.path, "count": removed})
 
     def _bury(self, event: S3Event, now: str) -> bool:
         """Enter a tombstone and delete the item, unless a later state is known."""
@@ -104,6 +112,7 @@ class Cleaner:
         sequencer = following(max(after, latest.sequencer if latest else ""))
         state: ObjectState = {**current, "sequencer": sequencer}
         self.queue.send(state, now)
+        logger.info("sent to be processed", extra={"object": state})
         self.catalog.write(entry_of(state, "received", now, received_at=now))
 
 

@@ -38,6 +38,7 @@ def kept(client: S3Client, pointer: Pointer, environment: Mapping[str, str]) -> 
             Bucket=bucket,
             Key=key,
             CopySource={"Bucket": pointer["bucket"], "Key": pointer["key"]},
+            TaggingDirective="REPLACE",  # copying tags would need permissions of its own
             **_if_unchanged(pointer),
         )
     except ClientError as error:

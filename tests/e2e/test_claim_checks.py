@@ -143,15 +143,6 @@ def test_c6_a_pointer_to_any_other_bucket_is_a_dead_letter_with_the_reason(
     assert "somebody-elses" in letter["error_message"]
 
 
-def test_c6_payloads_expire(stack: Stack) -> None:
-    rules = stack.client("s3").get_bucket_lifecycle_configuration(
-        Bucket=stack.outputs["PayloadBucketName"]
-    )["Rules"]
-
-    days = [rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})]
-    assert days == [30]
-
-
 def test_c6_a_pointer_to_an_object_that_has_expired_says_so(stack: Stack, objects: Objects) -> None:
     stack.send([extended_client_pointer(objects.payloads, "c6-expired")])
 

@@ -31,16 +31,15 @@ def test_s1_an_object_under_direct_invokes_the_durable_function(objects: Objects
 
 
 def test_s1_what_fails_as_a_whole_reaches_the_dead_letter_queue(stack: Stack) -> None:
-    """The on-failure destination of an asynchronous invocation."""
+    event = {"s1": "no event"}
     stack.client("lambda").invoke(
-        FunctionName=ALIAS, InvocationType="Event", Payload=json.dumps({"s1": "no event"})
+        FunctionName=ALIAS, InvocationType="Event", Payload=json.dumps(event)
     )
 
-    def arrived() -> Any:
-        bodies = [json.loads(letter["Body"]) for letter in stack.take_dead_letters()]
-        return next((body for body in bodies if "requestPayload" in body), None)
+    def arrived() -> bool:
+        return event in [json.loads(letter["Body"]) for letter in stack.take_dead_letters()]
 
-    assert wait_for(arrived, 90)["requestPayload"] == {"s1": "no event"}
+    wait_for(arrived)
 
 
 def test_s2_an_object_under_messages_comes_through_the_queue(objects: Objects) -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 from botocore.auth import SigV4Auth
@@ -18,10 +17,9 @@ from tests.e2e.conftest import Stack
 
 @dataclass(frozen=True)
 class UploadsApi:
-    """Where the API answers on the local cloud: at its endpoint, by the API's own host name."""
+    """The API at its URL, and who calls it."""
 
-    endpoint: str
-    host: str
+    url: str
     credentials: Credentials
     region: str
 
@@ -29,12 +27,10 @@ class UploadsApi:
     def of(cls, stack: Stack) -> UploadsApi:
         """The API of a deployed pipeline."""
         environment = stack.cloud.settings.client_environment()
-        endpoint = environment["AWS_ENDPOINT_URL"]
-        host = f"{stack.outputs['UploadsApiId']}.execute-api.localhost:{urlsplit(endpoint).port}"
         credentials = Credentials(
             environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
         )
-        return cls(endpoint, host, credentials, stack.cloud.settings.region)
+        return cls(stack.outputs["UploadsApiUrl"], credentials, stack.cloud.settings.region)
 
     def post(self, document: Mapping[str, Any]) -> tuple[int, Any]:
         """Ask for an upload; status and answer."""
@@ -48,15 +44,15 @@ class UploadsApi:
         """Ask for an upload as nobody; the status."""
         response = urllib3.request(
             "POST",
-            f"{self.endpoint}/uploads",
+            f"{self.url}/uploads",
             body=json.dumps(document),
-            headers={"Host": self.host, "Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"},
         )
         return response.status
 
     def _send(self, method: str, path: str, body: str = "") -> tuple[int, Any]:
-        url = f"{self.endpoint}{path}"
-        headers = {"Host": self.host, "Content-Type": "application/json"}
+        url = f"{self.url}{path}"
+        headers = {"Content-Type": "application/json"}
         request = AWSRequest(method=method, url=url, data=body, headers=headers)
         SigV4Auth(self.credentials, "execute-api", self.region).add_auth(request)
         response = urllib3.request(method, url, body=body, headers=dict(request.headers.items()))

@@ -55,7 +55,7 @@ def test_a_message_that_is_no_event_fails_alone_and_the_log_says_why(
 
 
 def is_warning(line: dict[str, Any]) -> bool:
-    return line["level"] == "WARNING"
+    return bool(line["level"] == "WARNING")
 
 
 def test_when_all_messages_fail_all_come_again(entries: Catalog) -> None:
