@@ -311,7 +311,7 @@ def test_topics_reach_the_queues_that_want_to_hear() -> None:
         ("ProcessingEventsTopic", "CleanupQueue", True),
         ("ProcessingEventsTopic", "NotifyQueue", True),
     ]
-    assert filters == {"ProcessingEventsToCleanup": {"event": ["done"]}}
+    assert filters == {"ProcessingEventsToCleanup": {"event": ["done", "superseded"]}}
 
 
 def test_what_a_topic_cannot_deliver_goes_to_the_dead_letters_of_its_queue() -> None:
