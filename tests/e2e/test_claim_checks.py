@@ -8,13 +8,13 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
-from sqs_extended_client import client as extended
 
 from tests.e2e.conftest import Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects
 from tests.e2e.uploads_api import UploadsApi
 from tests.events import extended_client_pointer, standard
+from tests.extended_client import session_class
 
 FIVE_MEGABYTES = "x" * 5_000_000
 
@@ -97,8 +97,7 @@ def extended_client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The Amazon SQS Extended Client, as its documentation sets it up."""
     for name, value in stack.cloud.settings.client_environment().items():
         monkeypatch.setenv(name, value)
-    session: Any = extended.SQSExtendedClientSession  # it has no types
-    client = session(region_name=stack.cloud.settings.region).client("sqs")
+    client = session_class()(region_name=stack.cloud.settings.region).client("sqs")
     client.large_payload_support = stack.outputs["PayloadBucketName"]
     client.use_legacy_attribute = False
     client.s3_client = boto3.client("s3", region_name=stack.cloud.settings.region)
