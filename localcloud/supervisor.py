@@ -83,20 +83,24 @@ def status(settings: Settings) -> list[ProcessStatus]:
     return [_status(service) for service in running.services]
 
 
-def kill(settings: Settings, target: str) -> list[int]:
+def kill(settings: Settings, target: str, served_seconds: float = 0.0) -> list[int]:
     """SIGKILL a service, or the workers of a Lambda function; return the killed process ids.
 
-    `target` is a service's name, a function's name or a unique end of one. A function without
-    a running worker yields an empty list. Raises LocalCloudError for an unknown target.
+    `target` is a service's name, a function's name or a unique end of one. Of a function only
+    workers that are older than `served_seconds` are killed; without one the list is empty. Raises
+    LocalCloudError for an unknown target.
     """
     if target in SERVICE_NAMES:
         return _kill_service(settings, target)
     function_name = targets.resolve(settings, target)
     own_names = {function_name, targets.twin_name(function_name)}
+    youngest = time.time() - served_seconds
     return [
         worker.identity.pid
         for worker in workers.find_workers(settings)
-        if worker.function_name in own_names and processes.kill(worker.identity)
+        if worker.function_name in own_names
+        and worker.identity.create_time <= youngest
+        and processes.kill(worker.identity)
     ]
 
 

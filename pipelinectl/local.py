@@ -102,12 +102,18 @@ def deploy(
         )
 
 
-def kill(settings: Settings, target: str) -> list[int]:
-    """SIGKILL a process of the local cloud or a function's workers; answers with process ids."""
+def kill(
+    settings: Settings, stack_name: str, target: str, served_seconds: float = 0.0
+) -> list[int]:
+    """SIGKILL a process of the local cloud or a function's workers; answers with process ids.
+
+    A function is named in full or by its role in the stack; its workers that are younger than
+    `served_seconds` are spared.
+    """
     from localcloud import supervisor
 
     with told_plainly():
-        return supervisor.kill(settings, target)
+        return supervisor.kill(settings, _full_name(stack_name, target), served_seconds)
 
 
 def log_file(settings: Settings, name: str) -> Path | None:
@@ -127,8 +133,12 @@ def log_groups(stack_name: str, function: str) -> tuple[str, ...]:
     """
     from localcloud.overlay import twin_name
 
-    name = function_name(stack_name, function) if function in FUNCTION_ROLES else function
+    name = _full_name(stack_name, function)
     return (f"/aws/lambda/{name}", f"/aws/lambda/{twin_name(name)}")
+
+
+def _full_name(stack_name: str, name: str) -> str:
+    return function_name(stack_name, name) if name in FUNCTION_ROLES else name
 
 
 @contextlib.contextmanager

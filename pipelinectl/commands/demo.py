@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelinectl import local
+from pipelinectl.claim_checks import DEFAULT_THRESHOLD
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
+from pipelinectl.commands.offloading import offloaded
+from pipelinectl.demonstration import files
 from pipelinectl.demonstration.chaos import Chaos
+from pipelinectl.demonstration.files import FileAccount
 from pipelinectl.demonstration.messages import DemoMessage, messages, read_events
 from pipelinectl.demonstration.settlement import Account, SentMessage, Settlement
 from pipelinectl.errors import OperationFailedError
+from pipelinectl.objects import INPUT
 from pipelinectl.rendering.console import err, out, print_json
+from pipelinectl.rendering.formatting import size
 from pipelinectl.session import Connection
 from pipelinectl.stack import find_stack
+from pipelinectl.uploading import BucketDoor, Source, Uploaded
 
 if TYPE_CHECKING:
     from localcloud.settings import Settings
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
 _MESSAGES = 300
 _MOST_KILLS = 6
 _KILLING_SECONDS = 15
+# When a worker dies while it starts, the local cloud ends all others of its function as well.
+_STARTED_SECONDS = 3.0
 _SETTLING_SECONDS = 60
 _SHOWN_ITEMS = 4
 _SHOWN_MISSING = 5
@@ -37,11 +46,12 @@ def demo(
     ] = _MESSAGES,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the whole pipeline at work on this machine, in less than a minute.
+    """Show the whole pipeline at work on this machine, in about a minute.
 
-    Starts the local cloud, deploys, sends good and bad messages, kills a worker that is at work,
-    and counts: every message must end as an item or as a dead letter with its reason, or the
-    exit code is 1. The local cloud stays up. With --json: the count as one object.
+    Starts the local cloud, deploys, sends good and bad messages and a file of good and bad rows,
+    kills a worker that is at work, and counts: every message must end as an item or as a dead
+    letter with its reason, every row as a result or a reject, or the exit code is 1. The local
+    cloud stays up. With --json: the count as one object.
 
     Example:
     - `pipelinectl demo`
@@ -49,24 +59,29 @@ def demo(
     from pipelinectl.rendering.demo import Show
 
     try:
-        account = _run(options_of(ctx).stack_name, count, Show(err() if as_json else out()))
+        account, file = _run(options_of(ctx).stack_name, count, Show(err() if as_json else out()))
     except KeyboardInterrupt:
         msg = "interrupted; if the local cloud is up it stays up: 'make down' stops it"
         raise KeyboardInterrupt(msg) from None
     if as_json:
-        print_json(_document(account))
+        print_json(_document(account, file))
     if not account.balanced:
         raise OperationFailedError(_complaint(account))
+    if not file.balanced:
+        msg = f"the file's rows do not come out: see 'pipelinectl objects show {file.key}'"
+        raise OperationFailedError(msg)
 
 
-def _run(stack_name: str, count: int, show: "Show") -> Account:
+def _run(stack_name: str, count: int, show: "Show") -> tuple[Account, FileAccount]:
     template = local.find_template(Path.cwd())
+    events, run = template.parent / "events", secrets.token_hex(3)
     # Before anything is started, so that a missing file costs no time.
-    prepared = tuple(messages(read_events(template.parent / "events"), secrets.token_hex(3), count))
+    prepared = tuple(messages(read_events(events), run, count))
+    file = files.source(events)
     settings = local.settings_from(os.environ)
     pipeline = _deployed(settings, template, stack_name, show)
     dead_before = pipeline.dead_letters.about()
-    sent = _send(pipeline, prepared, show)
+    sent, uploaded = _send(pipeline, prepared, file, run, show)
     settlement = Settlement(
         pipeline.connection.sqs,
         pipeline.stack.queue_url,
@@ -75,11 +90,16 @@ def _run(stack_name: str, count: int, show: "Show") -> Account:
         sent,
         dead_before,
     )
-    chaos = Chaos(pipeline.executions, lambda stage: local.kill(settings, stage))
+    chaos = Chaos(
+        pipeline.executions,
+        lambda stage: local.kill(settings, stack_name, stage, _STARTED_SECONDS),
+    )
     struck = _kill(chaos, show)
-    account = _settle(settlement, show)
+    account, file_account = _settle(pipeline, settlement, uploaded, show)
     _show_results(pipeline, chaos, struck, account, show)
-    return account
+    _show_file(pipeline, file_account, show)
+    _show_sum(account, file_account, show)
+    return account, file_account
 
 
 def _deployed(settings: "Settings", template: Path, stack_name: str, show: "Show") -> Pipeline:
@@ -94,20 +114,31 @@ def _deployed(settings: "Settings", template: Path, stack_name: str, show: "Show
 
 
 def _send(
-    pipeline: Pipeline, prepared: tuple[DemoMessage, ...], show: "Show"
-) -> tuple[SentMessage, ...]:
+    pipeline: Pipeline,
+    prepared: tuple[DemoMessage, ...],
+    file: Source,
+    run: str,
+    show: "Show",
+) -> tuple[tuple[SentMessage, ...], Uploaded]:
     bad = sum(message.bad for message in prepared)
-    show.act(f"2  Send {len(prepared):,} messages, {bad} of them bad on purpose")
-    with show.step("sent"):
-        outcomes = list(pipeline.sender.send(message.body for message in prepared))
+    show.act(f"2  Send {len(prepared):,} messages, {bad} of them bad on purpose, and a file")
+    large = max(message.body.size for message in prepared)
+    with show.step(f"sent, one of {size(large)} as a claim check"):
+        found = [message.body for message in prepared]
+        outcomes = list(
+            pipeline.sender.send(offloaded(pipeline, found, DEFAULT_THRESHOLD, quiet=True))
+        )
     if any(outcome.refused for outcome in outcomes):
         msg = "SQS refused messages of the demo: see 'pipelinectl local logs ministack'"
         raise OperationFailedError(msg)
+    with show.step(f"{file.path.name} uploaded to the input bucket"):
+        door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, INPUT)
+        uploaded = files.upload(door, file, run)
     accepted = [sent for outcome in outcomes for sent in outcome.sent]
     return tuple(
         SentMessage(sent.message_id, message.record_id or _default_id(sent.message_id))
         for message, sent in zip(prepared, accepted, strict=True)
-    )
+    ), uploaded
 
 
 def _default_id(message_id: str) -> str:
@@ -120,16 +151,20 @@ def _kill(chaos: Chaos, show: "Show") -> str | None:
     struck = None
     for kill in chaos.kills(at_most=_MOST_KILLS, deadline_seconds=_KILLING_SECONDS):
         show.killed(kill)
-        struck = kill.struck
+        struck = kill.struck.arn if kill.struck else None
     if struck is None:
         show.say("no execution was hit this time: the pipeline was too quick, run the demo again")
     return struck
 
 
-def _settle(settlement: Settlement, show: "Show") -> Account:
-    show.act("4  Wait until every message has arrived somewhere")
+def _settle(
+    pipeline: Pipeline, settlement: Settlement, uploaded: Uploaded, show: "Show"
+) -> tuple[Account, FileAccount]:
+    show.act("4  Wait until everything has arrived somewhere")
     show.tallies(settlement.watch(_SETTLING_SECONDS))
-    return settlement.account()
+    with show.step(f"{uploaded.path.key} is through"):
+        file = files.account(pipeline.catalog, pipeline.results, uploaded, _SETTLING_SECONDS)
+    return settlement.account(), file
 
 
 def _show_results(
@@ -144,20 +179,29 @@ def _show_results(
     show.items([item for item in found if item])
     show.act("7  What was not stored, and why")
     show.dead_letters(account)
-    show.act("8  The count")
-    show.summary(account)
+
+
+def _show_file(pipeline: Pipeline, file: FileAccount, show: "Show") -> None:
+    show.act("8  The file, and its rows that were rejected")
+    show.file(file, pipeline.stack.output_bucket)
+
+
+def _show_sum(account: Account, file: FileAccount, show: "Show") -> None:
+    show.act("9  The count")
+    show.summary(account, file)
     show.act("Look around")
-    show.farewell()
+    show.farewell(file.key)
 
 
-def _document(account: Account) -> dict[str, Any]:
+def _document(account: Account, file: FileAccount) -> dict[str, Any]:
     return {
         "sent": account.sent,
         "stored": len(account.stored),
         "dead_letters": len(account.dead_letters),
         "missing": account.missing,
         "doubled": account.doubled,
-        "balanced": account.balanced,
+        "balanced": account.balanced and file.balanced,
+        "file": {"key": file.key, **file.counts},
     }
 
 

@@ -144,6 +144,7 @@ def env(*, as_json: JsonFlag = False) -> None:
 
 @app.command()
 def kill(
+    ctx: typer.Context,
     target: Annotated[
         str,
         typer.Argument(metavar="TARGET", help="A function (validate, ...) or a process (gateway)."),
@@ -159,7 +160,8 @@ def kill(
     Example:
     - `pipelinectl local kill transform`
     """
-    killed = local.kill(local.settings_from(os.environ), target)
+    settings = local.settings_from(os.environ)
+    killed = local.kill(settings, options_of(ctx).stack_name, target)
     if not killed:
         msg = f"nothing of '{target}' runs now: workers start when messages come"
         raise NotFoundError(msg)

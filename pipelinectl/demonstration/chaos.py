@@ -1,8 +1,7 @@
-"""Kill a stage's worker while it works, and find the durable execution that felt it."""
+"""Kill the stages' workers while they work, and find a durable execution that felt it."""
 
 from __future__ import annotations
 
-import itertools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,15 +10,17 @@ from typing import TYPE_CHECKING
 from pipelinectl.timeline import Timeline, build_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipelinectl.executions import Executions
 
-STAGES = ("transform", "validate")
+STAGES = ("store", "transform", "validate")
+"""The last one first: an execution that is hit there has the most that it need not do again."""
+
 _WAIT_SECONDS = 0.1
 # A failed invoke is in the history at once, but a little time goes by until a worker is missed.
-_EFFECT_SECONDS = 0.3
-_LOOKS = 3
+_EFFECT_SECONDS = 0.4
+_LOOKS = 5
 _INSPECTED = 20
 
 
@@ -28,16 +29,23 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Kill:
-    """One blow: whose workers, which process ids, how many executions were running.
+class Struck:
+    """An execution, by its ARN, in which an invoke of a stage failed."""
 
-    `struck` is the ARN of an execution in which an invoke of the stage failed by it.
+    arn: str
+    stage: str
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One blow: how many workers of which stages, and how many executions were running.
+
+    `struck` is an execution that felt it, None where none did.
     """
 
-    stage: str
-    pids: tuple[int, ...]
+    workers: Mapping[str, int]
     running: int
-    struck: str | None
+    struck: Struck | None
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,8 @@ class Chaos:
         """Kill until an execution shows a failed operation; the last kill names it as `struck`."""
         end = self.clock() + deadline_seconds
         done = 0
-        for stage in itertools.cycle(STAGES):
-            if done == at_most or self.clock() >= end:
-                return
-            blow = self._strike(stage)
+        while done < at_most and self.clock() < end:
+            blow = self._strike()
             if blow is None:
                 self.sleep(_WAIT_SECONDS)
                 continue
@@ -73,21 +79,24 @@ class Chaos:
         """The timeline of an execution as it is now."""
         return build_timeline(self.executions.history(arn))
 
-    def _strike(self, stage: str) -> Kill | None:
+    def _strike(self) -> Kill | None:
         running = [e.arn for e in self.executions.newest(statuses=["RUNNING"], limit=_INSPECTED)]
         moment = self.now()
-        pids = self.kill(stage) if running else []
-        if not pids:
+        counts = {stage: len(self.kill(stage)) for stage in STAGES} if running else {}
+        killed = {stage: count for stage, count in counts.items() if count}
+        if not killed:
             return None
-        return Kill(stage, tuple(pids), len(running), self._struck(running, stage, moment))
+        return Kill(killed, len(running), self._struck(running, killed, moment))
 
-    def _struck(self, arns: list[str], stage: str, moment: datetime) -> str | None:
-        """The first of `arns` in which an invoke of `stage` failed after `moment`."""
+    def _struck(self, arns: list[str], stages: Iterable[str], moment: datetime) -> Struck | None:
+        """One of `arns` in which an invoke of the first possible of `stages` failed by now."""
         for _ in range(_LOOKS):
             self.sleep(_EFFECT_SECONDS)
-            for arn in arns:
-                if _felt(self.timeline(arn), stage, moment):
-                    return arn
+            timelines = {arn: self.timeline(arn) for arn in arns}
+            for stage in stages:
+                for arn, timeline in timelines.items():
+                    if _felt(timeline, stage, moment):
+                        return Struck(arn, stage)
         return None
 
 

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelinectl import bodies
+from pipelinectl import bodies, exact_json
 from pipelinectl.bodies import Body
 from pipelinectl.errors import NotFoundError, UsageError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _GOOD = ("standard.jsonl", "orders.jsonl")
 _INVALID = "invalid.jsonl"
 _NOT_JSON = "not-json.txt"
+# More than fits into a message of SQS: it goes as a claim check.
+_LARGE_BYTES = 3 * 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,22 @@ def read_events(folder: Path) -> Events:
 
 
 def messages(events: Events, run: str, count: int) -> Iterator[DemoMessage]:
-    """All bad bodies, spread among good ones that are repeated until there are `count` in all."""
-    every = max(1, count // (len(events.bad) + 1))
+    """All bad bodies, spread among good ones that are repeated until there are `count` in all.
+
+    The first one is good, and too large for a message of SQS.
+    """
+    every = max(2, count // (len(events.bad) + 1))
     good, bad = itertools.cycle(events.good), iter(events.bad)
-    for number in range(1, max(count, len(events.bad)) + 1):
+    for number in range(1, max(count, every * len(events.bad)) + 1):
         rejected = next(bad, None) if number % every == 0 else None
-        yield _identified(rejected or next(good), f"demo-{run}-{number:05}", bad=bool(rejected))
+        body = rejected or (_enlarged(next(good)) if number == 1 else next(good))
+        yield _identified(body, f"demo-{run}-{number:05}", bad=bool(rejected))
+
+
+def _enlarged(body: Body) -> Body:
+    readings = list(range(100_000, 100_000 + _LARGE_BYTES // len("100000,")))
+    document = exact_json.parse(body.text) | {"readings": readings}
+    return replace(body, text=exact_json.dumps(document, indent=None))
 
 
 def _identified(body: Body, record_id: str, *, bad: bool) -> DemoMessage:

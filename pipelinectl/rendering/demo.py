@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 from rich.text import Text
 
+from pipelinectl import results
 from pipelinectl.dead_letters import grouped
 from pipelinectl.rendering.formatting import bar, counted, duration
+from pipelinectl.rendering.objects import render_object
 from pipelinectl.rendering.steps import step
 from pipelinectl.rendering.tables import items_table, reasons_table, render_dead_letters
 from pipelinectl.rendering.timeline import render_timeline
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelinectl.demonstration.chaos import Kill
+    from pipelinectl.demonstration.files import FileAccount
     from pipelinectl.demonstration.settlement import Account, Tally
     from pipelinectl.items import Item
     from pipelinectl.timeline import Timeline
@@ -36,9 +39,10 @@ _LOOK_AROUND = (
     ("pipelinectl send --file events/orders.jsonl", "send your own"),
     ("pipelinectl local kill store", "break something yourself"),
     ("pipelinectl local logs durable-pipeline", "what the function logged"),
-    ('eval "$(pipelinectl local env)"', "then the AWS CLI works against it, too"),
-    ("make down", "stop the local cloud"),
+    ('eval "$(pipelinectl local env)"', "now the AWS CLI works, too"),
 )
+_MISSED = ("no invoke was hit", "dim")
+_STOP = ("make down", "stop the local cloud")
 
 
 class Show:
@@ -62,12 +66,13 @@ class Show:
         return step(self._console, what)
 
     def killed(self, kill: Kill) -> None:
-        """Say whose worker was killed, and whether an execution felt it."""
+        """Say whose workers were killed, and whether an execution felt it."""
+        stages = ", ".join(f"{count} of {stage}" for stage, count in kill.workers.items())
+        felt = (f"an invoke of {kill.struck.stage} failed", "yellow") if kill.struck else _MISSED
         line = Text.assemble(
             ("✗ ", "red"),
-            f"killed {counted(len(kill.pids), 'worker')} of {kill.stage} "
-            f"while {counted(kill.running, 'execution')} ran: ",
-            ("an invoke failed", "yellow") if kill.struck else ("no invoke was hit", "dim"),
+            f"killed workers ({stages}) while {counted(kill.running, 'execution')} ran: ",
+            felt,
         )
         self._console.print(line)
 
@@ -98,20 +103,34 @@ class Show:
         for part in render_dead_letters(account.dead_letters, datetime.now(UTC)):
             self._console.print(part)
 
-    def summary(self, account: Account) -> None:
-        """The sum that must come out."""
-        good = account.balanced
-        text = Text.assemble(
-            ("✓ " if good else "✗ ", "bold green" if good else "bold red"),
-            (_sum(account), "bold"),
-            f", counted one by one; {duration(self._clock() - self._began)} in all",
-        )
-        self._console.print(text)
+    def file(self, file: FileAccount, output_bucket: str) -> None:
+        """Show the file's entry in the catalog, and why rows of it were rejected."""
+        if file.entry is None:
+            self.say("the pipeline is not through with it yet")
+            return
+        place = results.location(file.entry, output_bucket)
+        for part in render_object(file.entry, place, file.rejects, datetime.now(UTC)):
+            self._console.print(part)
 
-    def farewell(self) -> None:
-        """How to look around and how to stop."""
-        width = max(len(command) for command, _ in _LOOK_AROUND)
-        for command, meaning in _LOOK_AROUND:
+    def summary(self, account: Account, file: FileAccount) -> None:
+        """The sums that must come out."""
+        self._sum(_sum(account), good=account.balanced)
+        self._sum(_row_sum(file), good=file.balanced)
+        self.say(f"counted one by one; {duration(self._clock() - self._began)} in all")
+
+    def _sum(self, text: str, *, good: bool) -> None:
+        mark = ("✓ ", "bold green") if good else ("✗ ", "bold red")
+        self._console.print(Text.assemble(mark, (text, "bold")))
+
+    def farewell(self, key: str) -> None:
+        """How to look around, also at the object of that key, and how to stop."""
+        look_around = (
+            *_LOOK_AROUND,
+            (f"pipelinectl download --results {key}", "the file's rows"),
+            _STOP,
+        )
+        width = max(len(command) for command, _ in look_around)
+        for command, meaning in look_around:
             self._console.print(
                 Text.assemble("  ", (command.ljust(width), "cyan"), ("  " + meaning, "dim"))
             )
@@ -136,6 +155,13 @@ def _sum(account: Account) -> str:
     sign = "=" if account.balanced else "≠"
     stored, dead = len(account.stored), len(account.dead_letters)
     return f"sent {account.sent:,} {sign} {stored:,} stored + {dead:,} dead letters"
+
+
+def _row_sum(file: FileAccount) -> str:
+    sign = "=" if file.balanced else "≠"
+    counts = (file.counts.get(name, 0) for name in ("rows", "results", "rejects"))
+    rows, stored, rejected = (f"{count:,}" for count in counts)
+    return f"{rows} rows of {file.key} {sign} {stored} results + {rejected} rejects"
 
 
 def _counts(tally: Tally) -> Text:

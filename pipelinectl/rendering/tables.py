@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelinectl import exact_json
-from pipelinectl.rendering.formatting import age, clock, duration, shorten, visible
+from pipelinectl.rendering.formatting import age, clock, duration, shorten, size, visible
 from pipelinectl.rendering.timeline import status_style
 
 if TYPE_CHECKING:
@@ -34,15 +35,22 @@ def items_table(items: Iterable[Item]) -> Table:
     table.expand = True
     table.add_column("transformed", no_wrap=True, overflow="ellipsis", ratio=1)
     for item in items:
-        transformed = exact_json.dumps(item.attributes.get("transformed_data"), indent=None)
         table.add_row(
             Text(visible(item.execution_id)),
             Text(visible(item.text("data_source"))),
             Text(visible(item.text("processing_type"))),
             Text(visible(item.text("processed_at")[5:19].replace("T", " "))),
-            Text(visible(shorten(transformed, _DOCUMENT_WIDTH)), style="dim"),
+            Text(visible(shorten(_transformed(item), _DOCUMENT_WIDTH)), style="dim"),
         )
     return table
+
+
+def _transformed(item: Item) -> str:
+    """What was made of the record, or where that lies if it is too large for an item."""
+    match item.attributes.get("transformed_data_pointer"):
+        case {"bucket": bucket, "key": key, "size": Decimal() as count}:
+            return f"{size(int(count))} in s3://{bucket}/{key}"
+    return exact_json.dumps(item.attributes.get("transformed_data"), indent=None)
 
 
 def executions_table(executions: Iterable[Execution]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from localcloud.settings import Settings
@@ -26,3 +27,4 @@ def test_the_demo_finds_every_message_it_sent(settings: Settings) -> None:
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert "sent 300 = 295 stored + 5 dead letters" in run.stdout
+    assert re.search("40 rows of .* = 36 results [+] 4 rejects", run.stdout)

@@ -53,6 +53,15 @@ def test_an_execution_outlives_its_handler(cloud: Cloud, marks: Marks) -> None:
     assert marks.runs("first") == 1
 
 
+def test_a_worker_that_has_only_just_started_can_be_spared(cloud: Cloud, marks: Marks) -> None:
+    arn = cloud.start("chain", {"marks": str(marks.directory), "wait_in_second": True})
+    marks.wait_for("second")
+    assert supervisor.kill(cloud.settings, f"{STACK}-second", served_seconds=3600) == []
+    marks.release()
+    assert json.loads(cloud.wait_for_end(arn)["Result"]) == DONE
+    assert marks.runs("second") == 1
+
+
 def test_a_killed_stage_is_reported_as_lambda_reports_it(cloud: Cloud, marks: Marks) -> None:
     arn = cloud.start("chain", {"marks": str(marks.directory), "wait_in_second": True})
     marks.wait_for("second")

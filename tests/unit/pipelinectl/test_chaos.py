@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipelinectl.demonstration.chaos import Chaos, Kill
+from pipelinectl.demonstration.chaos import Chaos, Kill, Struck
 from pipelinectl.executions import Execution
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,7 +55,15 @@ def test_killing_ends_when_an_execution_felt_it() -> None:
 
     (kill,) = kills(executions, {"validate": [7, 8]})
 
-    assert kill == Kill("validate", (7, 8), 2, "b/2")
+    assert kill == Kill({"validate": 2}, 2, Struck("b/2", "validate"))
+
+
+def test_the_execution_that_had_come_furthest_is_shown() -> None:
+    executions = FakeExecutions({"a/1": history("validate", 1), "b/2": history("store", 1)})
+
+    (kill,) = kills(executions, {"validate": [7], "transform": [], "store": [8]})
+
+    assert kill == Kill({"store": 1, "validate": 1}, 2, Struck("b/2", "store"))
 
 
 def test_a_failure_from_before_the_kill_or_of_another_stage_does_not_count() -> None:
@@ -70,5 +78,5 @@ def test_nothing_is_killed_while_nothing_runs_and_the_time_ends_it() -> None:
     assert kills(FakeExecutions(), {"validate": [7]}) == []
 
 
-def test_a_stage_without_a_worker_is_passed_over() -> None:
+def test_without_a_worker_there_is_no_blow() -> None:
     assert kills(FakeExecutions({"a/1": history(None, 0)}), {}) == []

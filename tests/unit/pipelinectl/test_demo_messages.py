@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelinectl.bodies import Body
+from pipelinectl.bodies import MAX_BYTES, Body
 from pipelinectl.demonstration.messages import Events, messages, read_events
 from pipelinectl.errors import NotFoundError
 
@@ -25,7 +25,16 @@ def test_each_object_gets_an_identity_of_this_run_and_stays_as_it_is() -> None:
     ids = [json.loads(m.body.text)["record_id"] for m in sent if m.record_id]
     assert len(set(ids)) == len(ids) == 9
     assert ids[0] == sent[0].record_id == "demo-run-00001"
-    assert '"a": 1.10' in sent[0].body.text
+    assert '"a": 1.10' in sent[3].body.text
+
+
+def test_one_good_message_is_too_large_for_sqs() -> None:
+    sent = list(messages(Events(GOOD, BAD), "run", 10))
+
+    large = [message for message in sent if message.body.size > MAX_BYTES]
+    assert large == sent[:1]
+    assert not sent[0].bad
+    assert json.loads(sent[0].body.text)["record_id"] == "demo-run-00001"
 
 
 def test_what_is_no_object_is_marked_in_its_text() -> None:

@@ -77,6 +77,25 @@ def test_killing_nothing_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing of 'store' runs now" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("target", "meant"), [("store", "shop-store"), ("gateway", "gateway"), ("a-store", "a-store")]
+)
+def test_a_role_means_the_function_of_the_stack(
+    monkeypatch: pytest.MonkeyPatch, target: str, meant: str
+) -> None:
+    asked: list[object] = []
+
+    def kill(_: object, name: str, *__: object) -> list[int]:
+        asked.append(name)
+        return [7]
+
+    monkeypatch.setattr("localcloud.supervisor.kill", kill)
+
+    result = RUN.invoke(app, ["--stack-name", "shop", "local", "kill", target])
+
+    assert (result.stdout, asked) == ("killed 7\n", [meant])
+
+
 def test_an_error_of_the_local_cloud_is_told_without_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
