@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from localcloud import processes, state, targets, workers
+from localcloud import ports, processes, state, targets, workers
 from localcloud.errors import LocalCloudError
 from localcloud.processes import ProcessIdentity
 from localcloud.services import SERVICE_NAMES, Service, all_services, python_environment
@@ -139,6 +139,7 @@ def _require_same_ports(settings: Settings, running: state.CloudState) -> None:
 
 def _start(settings: Settings) -> None:
     _require_command(settings)
+    ports.require_same(settings)
     _end_leftovers(settings)
     for service in all_services(settings, {}):
         _require_free_port(service)
@@ -147,6 +148,7 @@ def _start(settings: Settings) -> None:
     # closes it too if this process is killed.
     try:
         _wait_until_healthy(settings, supervisor)
+        ports.remember(settings)
         os.write(starter_end, b"!")
     except BaseException:
         os.close(starter_end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -122,3 +123,22 @@ def csv_of(rows: list[list[str]], **dialect: Any) -> str:
     text = io.StringIO()
     csv.writer(text, **dialect).writerows(rows)
     return text.getvalue()
+
+
+def executions_of(stack: Stack, key: str) -> list[Any]:
+    """The histories of the executions that took part in a file."""
+    found = stack.client("lambda").list_durable_executions_by_function(
+        FunctionName=stack.outputs["DurableFunctionArn"].rpartition(":")[0], MaxItems=200
+    )["DurableExecutions"]
+    histories = [stack.cloud.history(e["DurableExecutionArn"]) for e in found]
+    return [events for events in histories if key in json.dumps(events, default=str)]
+
+
+def range_starts(histories: list[Any]) -> Counter[str]:
+    """How often each range was begun."""
+    return Counter(
+        event["Name"].split(" attempt")[0]
+        for events in histories
+        for event in events
+        if event["EventType"] == "ChainedInvokeStarted" and event["Name"].startswith("range ")
+    )

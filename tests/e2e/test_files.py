@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections import Counter
-from typing import Any
 
 import pytest
 
 from localcloud import supervisor
 from tests.e2e.conftest import STACK, Stack
 from tests.e2e.localcloud.support import wait_for
-from tests.e2e.objects import Objects, csv_of
+from tests.e2e.objects import Objects, csv_of, executions_of, range_starts
 from tests.e2e.test_doors import listener
 
 
@@ -53,25 +50,6 @@ def test_f2_completion_is_announced_and_updates_catalog_and_tells_operators(
 
     assert "10" in message
     assert (objects.entry("input/f2.csv") or {})["state"] == "done"
-
-
-def executions_of(stack: Stack, key: str) -> list[Any]:
-    """The histories of the executions that took part in a file."""
-    found = stack.client("lambda").list_durable_executions_by_function(
-        FunctionName=f"{STACK}-durable-pipeline", MaxItems=200
-    )["DurableExecutions"]
-    histories = [stack.cloud.history(e["DurableExecutionArn"]) for e in found]
-    return [events for events in histories if key in json.dumps(events, default=str)]
-
-
-def range_starts(histories: list[Any]) -> Counter[str]:
-    """How often each range was begun."""
-    return Counter(
-        event["Name"].split(" attempt")[0]
-        for events in histories
-        for event in events
-        if event["EventType"] == "ChainedInvokeStarted" and event["Name"].startswith("range ")
-    )
 
 
 def test_f3_a_worker_killed_halfway_repeats_its_ranges_and_no_other(

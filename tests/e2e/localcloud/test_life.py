@@ -118,6 +118,21 @@ def test_other_ports_than_those_in_use_are_refused(settings: Settings, tmp_path:
         supervisor.up(other)
 
 
+def test_other_ports_than_those_it_was_made_with_are_refused(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with running(settings):
+        pass
+    other = free_settings(tmp_path / "cloud")
+
+    with pytest.raises(LocalCloudError, match=f"LOCALCLOUD_AWS_PORT={settings.aws_port}, not"):
+        supervisor.up(other)
+
+    assert processes_of(other) == []
+    with running(settings):
+        pass
+
+
 def test_a_killed_service_is_restarted_and_the_log_says_so(settings: Settings) -> None:
     with running(settings):
         [killed] = supervisor.kill(settings, "gateway")
