@@ -69,9 +69,13 @@ check: setup lint test ## All that CI checks: format, lint, types, template, tes
 lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
-	@$(BIN)/mypy src pipelinectl localcloud faults tests
+	@$(BIN)/mypy src pipelinectl localcloud faults docs tests
 	@$(BIN)/cfn-lint template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
+
+.PHONY: docs
+docs: setup ## Write the reference of the command line, docs/cli.md, anew
+	@$(BIN)/python -m docs.generate_cli
 
 .PHONY: lock
 lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirements.in allow

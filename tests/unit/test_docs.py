@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate_cli import REFERENCE, reference
+
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -20,6 +22,11 @@ def local_links(document: Path) -> list[str]:
 def test_links_lead_somewhere(document: Path) -> None:
     missing = [link for link in local_links(document) if not (document.parent / link).exists()]
     assert missing == []
+
+
+def test_the_reference_of_the_command_line_is_what_the_code_says() -> None:
+    written = REFERENCE.read_text("utf-8")
+    assert written == reference(), "docs/cli.md is older than the code: run 'make docs'"
 
 
 def failure_modes() -> list[list[str]]:
