@@ -10,18 +10,6 @@ import pytest
 from docs.generate_cli import REFERENCE, reference
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def local_links(document: Path) -> list[str]:
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text("utf-8"))
-    return [target for target in targets if "://" not in target]
-
-
-@pytest.mark.parametrize("document", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(document: Path) -> None:
-    missing = [link for link in local_links(document) if not (document.parent / link).exists()]
-    assert missing == []
 
 
 def test_the_reference_of_the_command_line_is_what_the_code_says() -> None:
