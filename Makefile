@@ -74,8 +74,8 @@ lint: setup
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 
 .PHONY: docs
-docs: setup ## Write the reference of the command line, docs/cli.md, anew
-	@$(BIN)/python -m docs.generate_cli
+docs: setup ## Write docs/cli.md and docs/parameters.md anew, from the code and the template
+	@$(BIN)/python -m docs.generate
 
 .PHONY: lock
 lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirements.in allow
