@@ -41,7 +41,7 @@ def answering(*answers: tuple[str, dict[str, Any], dict[str, Any]]) -> Iterator[
 LIST = "list_durable_executions_by_function"
 ANY_LIST = {"FunctionName": FUNCTION, "ReverseOrder": False, "MaxItems": 1}
 # The service is asked first which of its orders is which; here it knows too few to say.
-WHICH_ORDER = tuple(
+WHICH_ORDER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = tuple(
     (LIST, ANY_LIST | {"ReverseOrder": reverse}, {"DurableExecutions": []})
     for reverse in (True, False)
 )
