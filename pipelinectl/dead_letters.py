@@ -9,12 +9,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pipelinectl import claim_checks, exact_json, failed_invocations, identity, message_attributes
+from pipelinectl import claim_checks, exact_json, identity, message_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pipelinectl.failed_invocations import FailedInvocation
     from pipelinectl.message_attributes import Attributes
     from pipelinectl.objects import ObjectPath
 
@@ -22,15 +21,23 @@ UNKNOWN = "unknown"
 EXECUTION = "execution"
 """The stage of what Lambda itself gave up: no stage of ours, all of the execution."""
 
+REQUEST_ID = "RequestID"
+ERROR_CODE = "ErrorCode"
+ERROR_MESSAGE = "ErrorMessage"
+_LAMBDAS = frozenset({REQUEST_ID, ERROR_CODE, ERROR_MESSAGE})
+"""What Lambda's dead-letter queue gives an event, and nothing else:
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq"""
+
 
 @dataclass(frozen=True)
 class DeadLetter:
     """A message in the dead-letter queue.
 
     The pipeline's own say why they are there, in message attributes. One that SQS itself moved
-    there has its producer's attributes only, and says nothing. One that Lambda sent, because an
-    event came by no queue, says it in its body. `sent_timestamp` is in ms;
-    `max_receives` is what the redrive policy allows, None where that is not known.
+    there has its producer's attributes only, and says nothing. One that Lambda sent is the event
+    of an execution that no queue brought and that failed as a whole; it says why in attributes of
+    Lambda's own. `sent_timestamp` is in ms; `max_receives` is what the redrive policy allows, None
+    where that is not known.
     """
 
     message_id: str
@@ -56,15 +63,10 @@ class DeadLetter:
             return None
         return original if isinstance(original, dict) else None
 
-    @cached_property
-    def invocation(self) -> FailedInvocation | None:
-        """The invocation that Lambda gave up, if that is what it tells of."""
-        return None if self.attributes else failed_invocations.read(self.body)
-
     @property
-    def sendable_body(self) -> str:
-        """What came to the pipeline, and may be sent to it again."""
-        return self.invocation.request if self.invocation else self.body
+    def request_id(self) -> str | None:
+        """The invocation that Lambda gave up; None if it was not Lambda that sent it here."""
+        return self.attributes[REQUEST_ID] if self.attributes.keys() == _LAMBDAS else None
 
     @property
     def payload(self) -> ObjectPath | None:
@@ -74,6 +76,8 @@ class DeadLetter:
     @property
     def producers_attributes(self) -> Attributes:
         """The message attributes that its producer gave it."""
+        if self.request_id:
+            return {}
         if self.original is None:
             return self.message_attributes
         producers = self.original.get("message_attributes")
@@ -90,13 +94,13 @@ class DeadLetter:
     @property
     def stage(self) -> str:
         """The stage that rejected or failed the record."""
-        return EXECUTION if self.invocation else self._said("stage", UNKNOWN)
+        return EXECUTION if self.request_id else self._said("stage", UNKNOWN)
 
     @property
     def error_type(self) -> str:
         """The kind of error, to group by."""
-        if self.invocation:
-            return self.invocation.error_type
+        if self.request_id:
+            return f"{ERROR_CODE} {self.attributes[ERROR_CODE]}"
         return self._said("error_type", UNKNOWN)
 
     @property
@@ -104,8 +108,8 @@ class DeadLetter:
         """The reason as a sentence."""
         if self.original is not None:
             return self._said("error_message", "")
-        if self.invocation:
-            return self.invocation.error_message
+        if self.request_id:
+            return self.attributes[ERROR_MESSAGE]
         times = "" if self.max_receives is None else f" after {self.max_receives} receives"
         return f"moved by the queue's redrive policy{times}: its execution ended as a whole"
 
@@ -136,8 +140,8 @@ class DeadLetter:
     @property
     def attempts(self) -> int | None:
         """Deliveries before it came here; None where nobody recorded them."""
-        if self.invocation:
-            return self.invocation.invocations
+        if self.request_id:
+            return None
         if self.original is None:
             return self.max_receives
         count = self._said("receive_count", "")
@@ -146,8 +150,6 @@ class DeadLetter:
     @property
     def failed_at(self) -> datetime:
         """When it was given up, or else when it was sent."""
-        if self.invocation and self.invocation.failed_at:
-            return self.invocation.failed_at
         try:
             moment = datetime.fromisoformat(self._said("failed_at", ""))
         except ValueError:

@@ -66,12 +66,12 @@ def of_letter(
     """
     return _redelivery(
         letter.message_id,
-        letter.sendable_body if body is None else body,
+        letter.body if body is None else body,
         letter.producers_attributes,
         # By its own body: mending a record does not make another one of it.
         identity.execution_id_to_send(
             letter.attributes,
-            _content(letter.attributes, letter.sendable_body, read),
+            _content(letter.attributes, letter.body, read),
             letter.message_id,
             environment,
         ),

@@ -41,7 +41,7 @@ def by_editor(letter: DeadLetter) -> str | None:
     """Let the operator edit the body, and say so where it stays as it is."""
     name = f"dead letter {letter.message_id}"
     note(f"{name}: {letter.error_message}")
-    edited = editor.edit(letter.sendable_body, os.environ)
+    edited = editor.edit(letter.body, os.environ)
     if edited is None:
         note(f"{name} was left unchanged or emptied: it stays a dead letter")
         return None

@@ -56,7 +56,7 @@ def _facts(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
         "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
         "message id": letter.original_message_id,
         "execution": letter.durable_execution_arn or "",
-        "function": letter.invocation.function_arn if letter.invocation else "",
+        "request": letter.request_id or "",
         "payload": f"s3://{visible(str(letter.payload))}" if letter.payload else "",
     }
     return _grid({name: value for name, value in facts.items() if value})

@@ -16,6 +16,7 @@ from pipelinectl.commands.executions import Status
 from pipelinectl.executions import Executions
 from tests.e2e.conftest import BIN, ROOT, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
+from tests.e2e.objects import Objects, csv_of
 from tests.events import order, sqs_event, sqs_event_of, sqs_message, standard
 
 ALIAS = f"{STACK}-durable-pipeline:live"
@@ -126,6 +127,37 @@ def test_a_stopped_execution_says_so(stack: Stack, operator: Operator) -> None:
 
     assert shown["status"] == "STOPPED"
     assert "stopped" in shown["error"]["message"]
+
+
+def test_an_event_that_lambda_gave_up_is_shown_and_redriven(
+    stack: Stack, operator: Operator
+) -> None:
+    objects, functions = Objects(stack), stack.client("lambda")
+    # As many rows as keep its execution running until it is found and stopped.
+    objects.put("direct/given-up.csv", csv_of([["id"], *([str(n)] for n in range(40_000))]))
+
+    def running() -> str | None:
+        executions = Executions(functions, ALIAS.removesuffix(":live"))
+        for one in executions.newest(statuses=["RUNNING"]):
+            execution = stack.cloud.execution(one.arn)
+            if "given-up.csv" in execution["InputPayload"]:
+                return one.arn
+        return None
+
+    functions.stop_durable_execution(
+        DurableExecutionArn=wait_for(running), Error={"ErrorType": "Test", "ErrorMessage": "test"}
+    )
+    (letter,) = wait_for(lambda: operator.json("dlq", "list", "--stage", "execution"))
+    shown = operator.run("dlq", "show", letter["message_id"]).stdout
+    done = operator.json("dlq", "redrive", "--stage", "execution")
+
+    assert "stopped" in letter["error_message"]
+    assert letter["error_message"] in shown
+    assert [sent["message_id"] for sent in done["sent"]] == [letter["message_id"]]
+    entry = objects.wait_for_state("direct/given-up.csv", "done")
+    assert entry["counts"]["results"] == 40_000
+    assert objects.item("direct/given-up.csv")
+    assert operator.json("dlq", "list") == []
 
 
 @pytest.mark.parametrize("status", Status)

@@ -6,6 +6,7 @@ from typing import Any
 
 from durable_pipeline.dead_letters import DeadLetter, attributes
 from durable_pipeline.reader import read
+from pipelinectl.message_attributes import Attributes
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
@@ -43,7 +44,17 @@ def move(deployed: Deployed, body: str = "{}", **producers: Any) -> str:
     return _send(deployed, body, producers)
 
 
-def _send(deployed: Deployed, body: str, with_attributes: dict[str, Any]) -> str:
+def give_up_event(deployed: Deployed, body: str, message: str = "broken") -> str:
+    """Send what Lambda sends of an event whose execution failed with `message`; its id."""
+    lambdas: Attributes = {
+        "RequestID": {"DataType": "String", "StringValue": "req-1"},
+        "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+        "ErrorMessage": {"DataType": "String", "StringValue": message},
+    }
+    return _send(deployed, body, lambdas)
+
+
+def _send(deployed: Deployed, body: str, with_attributes: Attributes) -> str:
     sent = deployed.sqs.send_message(
         QueueUrl=deployed.dead_letter_queue_url,
         MessageBody=body,

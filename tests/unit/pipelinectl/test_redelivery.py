@@ -17,10 +17,17 @@ from pipelinectl.errors import OperationFailedError, StackMissingError
 from pipelinectl.message_attributes import texts
 from pipelinectl.objects import ObjectPath
 from pipelinectl.redelivery import Redelivery
-from tests.events import sqs_event, sqs_message
+from tests.events import s3_event, sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
-from tests.unit.pipelinectl.invocation_records import EVENT, record
 
+EVENT = s3_event(
+    {"bucket": "s-input", "key": "direct/orders.csv", "size": 8, "sequencer": "66" + "0" * 30}
+)
+LAMBDAS = {
+    "RequestID": {"stringValue": "req-1", "dataType": "String"},
+    "ErrorCode": {"stringValue": "200", "dataType": "Number"},
+    "ErrorMessage": {"stringValue": "no queue accepted it", "dataType": "String"},
+}
 ENVIRONMENT = "test"
 SETTINGS = replace(ANY_SETTINGS, environment=ENVIRONMENT)
 
@@ -242,15 +249,14 @@ def test_a_record_mended_inline_is_no_pointer_any_more() -> None:
     assert message.execution_id == "test-m-1"
 
 
-def test_of_an_invocation_that_lambda_gave_up_the_event_is_sent_again() -> None:
-    dead = DeadLetter("dead-1", "handle", json.dumps(record()), {}, 1_800_000_000_000)
+def test_an_event_that_lambda_gave_up_is_sent_again_as_s3_sent_it() -> None:
+    dead = DeadLetter("dead-1", "handle", json.dumps(EVENT), in_the_form_of_sqs(LAMBDAS), 7)
 
     message = redelivery.of_letter(dead, ENVIRONMENT)
 
-    assert json.loads(message.text) == EVENT
+    assert message.attributes.keys() == {"sent_timestamp"}
     again = read_again(message)
-    assert again.state is not None
-    assert (again.state["bucket"], again.state["key"]) == ("s-input", "direct/orders.csv")
+    assert again.state == read(EVENT, SETTINGS).all_records[0].state
     assert again.execution_id == read(EVENT, SETTINGS).all_records[0].execution_id
 
 
