@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES = 1024
 _OK = 200
+_NOT_FOUND = "404"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,21 @@ class Uploaded:
     etag: str
     version_id: str | None = None
     upload_id: str | None = None
+
+
+def is_newest(s3: S3Client, upload: Uploaded) -> bool:
+    """Whether the object was neither replaced nor removed since; without versions it counts so."""
+    from botocore.exceptions import ClientError
+
+    if upload.version_id is None:
+        return True
+    try:
+        head = s3.head_object(Bucket=upload.path.bucket, Key=upload.path.key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != _NOT_FOUND:
+            raise
+        return False
+    return head.get("VersionId") == upload.version_id
 
 
 class Door(Protocol):

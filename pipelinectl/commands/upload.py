@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,7 +60,10 @@ def upload(
     ] = None,
     wait: Annotated[
         bool,
-        typer.Option("--wait", help="Wait until the pipeline is through; ends with 1 if it fails."),
+        typer.Option(
+            "--wait",
+            help="Wait until the pipeline is through; ends with 1 if it failed or was replaced.",
+        ),
     ] = False,
     timeout: Annotated[
         int, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")
@@ -69,7 +73,8 @@ def upload(
     """Upload files for the pipeline to process: rows of CSV or JSON Lines, or a JSON document.
 
     The same key again is the same object in a newer state, which replaces what was made of the one
-    before. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog.
+    before. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog, null
+    where the object was replaced or removed meanwhile.
 
     Examples:
     - `pipelinectl upload orders.csv --type order --wait`
@@ -88,7 +93,7 @@ def upload(
     uploads = _put_all(_door(pipeline, to, key), sources, quiet=as_json)
     entries = _wait(pipeline, uploads, timeout, quiet=as_json) if wait else {}
     if as_json:
-        print_json({"uploads": [_document(one, entries.get(one.path)) for one in uploads]})
+        print_json({"uploads": [_document(one, entries) for one in uploads]})
     if wait:
         _judge(uploads, entries, timeout)
 
@@ -150,27 +155,42 @@ def _line(one: Uploaded) -> str:
 
 def _wait(
     pipeline: Pipeline, uploads: Sequence[Uploaded], seconds: int, *, quiet: bool
-) -> dict[objects.ObjectPath, Entry]:
-    """The entries of what was settled in time, each told of as it comes unless `quiet`."""
-    entries: dict[objects.ObjectPath, Entry] = {}
+) -> dict[objects.ObjectPath, Entry | None]:
+    """The entries of what was settled in time, each told of as it comes unless `quiet`.
+
+    None is that of an object that was replaced or removed meanwhile.
+    """
+    entries: dict[objects.ObjectPath, Entry | None] = {}
+    is_newest = partial(uploading.is_newest, pipeline.connection.s3)
     with progress("waiting for the pipeline", len(uploads), quiet=quiet) as advance:
-        for one, entry in waiting.settled(pipeline.catalog, uploads, seconds):
+        for one, entry in waiting.settled(pipeline.catalog, uploads, seconds, is_newest):
             entries[one.path] = entry
             advance(1)
             if not quiet:
-                typer.echo(
-                    f"{one.path.key}: {entry.state} {visible(catalog.summary(entry))}".rstrip()
-                )
+                typer.echo(f"{one.path.key}: {_outcome(entry)}")
     return entries
 
 
+def _outcome(entry: Entry | None) -> str:
+    if entry is None:
+        return "replaced or removed meanwhile"
+    return f"{entry.state} {visible(catalog.summary(entry))}".rstrip()
+
+
 def _judge(
-    uploads: Sequence[Uploaded], entries: dict[objects.ObjectPath, Entry], seconds: int
+    uploads: Sequence[Uploaded], entries: dict[objects.ObjectPath, Entry | None], seconds: int
 ) -> None:
-    failed = [path.key for path, entry in entries.items() if entry.state == catalog.FAILED]
+    failed = [path.key for path, one in entries.items() if one and one.state == catalog.FAILED]
+    replaced = [path.key for path, one in entries.items() if one is None]
     pending = [one.path.key for one in uploads if one.path not in entries]
     if failed:
         msg = f"{counted(len(failed), 'object')} failed: see 'pipelinectl objects show {failed[0]}'"
+        raise OperationFailedError(msg)
+    if replaced:
+        msg = (
+            f"{counted(len(replaced), 'object')} replaced or removed meanwhile: "
+            f"see 'pipelinectl objects show {replaced[0]}'"
+        )
         raise OperationFailedError(msg)
     if pending:
         msg = (
@@ -180,7 +200,7 @@ def _judge(
         raise OperationFailedError(msg)
 
 
-def _document(one: Uploaded, entry: Entry | None) -> dict[str, Any]:
+def _document(one: Uploaded, entries: dict[objects.ObjectPath, Entry | None]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "file": str(one.source.path),
         "bucket": one.path.bucket,
@@ -190,4 +210,7 @@ def _document(one: Uploaded, entry: Entry | None) -> dict[str, Any]:
         "version_id": one.version_id,
         "upload_id": one.upload_id,
     }
-    return document if entry is None else document | {"entry": catalog.document(entry)}
+    if one.path in entries:
+        entry = entries[one.path]
+        document["entry"] = None if entry is None else catalog.document(entry)
+    return document

@@ -67,12 +67,17 @@ def account(
     known: Catalog, results: Results, uploaded: Uploaded, deadline_seconds: float
 ) -> FileAccount:
     """Wait until the pipeline is through with the file, and read which rows were rejected."""
-    for _, entry in waiting.settled(known, (uploaded,), deadline_seconds):
+    for _, entry in waiting.settled(known, (uploaded,), deadline_seconds, _is_newest):
         return FileAccount(uploaded, entry, _rejects(results, entry))
     return FileAccount(uploaded, None)
 
 
-def _rejects(results: Results, entry: Entry) -> tuple[Reject, ...]:
-    if entry.state != catalog.DONE:
+def _is_newest(_: Uploaded) -> bool:
+    """Its key is of this run: nobody replaces it."""
+    return True
+
+
+def _rejects(results: Results, entry: Entry | None) -> tuple[Reject, ...]:
+    if entry is None or entry.state != catalog.DONE:
         return ()
     return tuple(map(read_reject, results.lines(results.parts(entry, Kind.REJECTS))))

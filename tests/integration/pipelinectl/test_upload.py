@@ -220,6 +220,33 @@ def test_wait_ends_with_1_and_the_reason_where_it_failed(
     assert json.loads(as_json.stdout)["uploads"][0]["entry"]["reason"] == reason
 
 
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_wait_ends_with_1_where_the_object_is_another_meanwhile(
+    deployed: Deployed, rows: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    def other(_: float) -> None:
+        if change == "replaced":
+            answer = deployed.s3.put_object(Bucket="test-input", Key="input/orders.csv", Body=b"")
+        else:
+            answer = deployed.s3.delete_object(Bucket="test-input", Key="input/orders.csv")
+        put_entry(
+            deployed,
+            "test-input/input/orders.csv",
+            version_id=answer["VersionId"],
+            state="received" if change == "replaced" else "deleted",
+        )
+
+    monkeypatch.setattr(waiting, "settled", partial(waiting.settled, sleep=other))
+
+    result = deployed.run("upload", str(rows), "--wait")
+    as_json = deployed.run("upload", str(rows), "--wait", "--json")
+
+    assert (result.exit_code, as_json.exit_code) == (1, 1)
+    assert "input/orders.csv: replaced or removed meanwhile" in result.stdout
+    assert "1 object replaced or removed meanwhile: see 'pipelinectl obj" in result.stderr
+    assert json.loads(as_json.stdout)["uploads"][0]["entry"] is None
+
+
 def test_wait_does_not_wait_for_ever(
     deployed: Deployed, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

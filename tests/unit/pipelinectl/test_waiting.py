@@ -32,10 +32,19 @@ class Catalog:
         self.now += seconds
 
 
-def wait(catalog: Catalog, *uploads: Uploaded, seconds: float = 60) -> list[tuple[str, str]]:
+def wait(
+    catalog: Catalog, *uploads: Uploaded, seconds: float = 60, replaced: str = ""
+) -> list[tuple[str, str | None]]:
     stand_in: Any = catalog
-    found = settled(stand_in, uploads, seconds, sleep=catalog.sleep, clock=lambda: catalog.now)
-    return [(upload.path.key, entry.state) for upload, entry in found]
+    found = settled(
+        stand_in,
+        uploads,
+        seconds,
+        lambda upload: upload.path.key != replaced,
+        sleep=catalog.sleep,
+        clock=lambda: catalog.now,
+    )
+    return [(upload.path.key, entry.state if entry else None) for upload, entry in found]
 
 
 def test_each_is_told_of_as_soon_as_it_is_settled() -> None:
@@ -56,6 +65,23 @@ def test_an_older_state_of_the_same_object_is_not_waited_for() -> None:
 
     assert wait(catalog, uploaded("a", "v2"), uploaded("b")) == [("a", "done"), ("b", "done")]
     assert catalog.now == 1
+
+
+def test_what_was_replaced_is_not_waited_for() -> None:
+    catalog = Catalog(
+        a=[None, entry("received", version_id="v2")], b=[entry("received"), entry("done")]
+    )
+
+    assert wait(catalog, uploaded("a", "v1"), uploaded("b"), replaced="a") == [
+        ("a", None),
+        ("b", "done"),
+    ]
+
+
+def test_a_state_that_was_replaced_and_is_still_in_the_catalog_is_waited_for() -> None:
+    catalog = Catalog(a=[entry("processing"), entry("done")])
+
+    assert wait(catalog, uploaded("a"), replaced="a") == [("a", "done")]
 
 
 def test_it_ends_in_time_without_what_is_not_settled() -> None:
