@@ -104,6 +104,13 @@ def kill(settings: Settings, target: str, served_seconds: float = 0.0) -> list[i
     ]
 
 
+def busy_ports(settings: Settings) -> dict[str, str]:
+    """Return who holds the ports of the services that do not run, by the services' names."""
+    stopped = {s.name for s in status(settings) if s.state == state.STOPPED}
+    services = [s for s in all_services(settings, {}) if s.name in stopped]
+    return {s.name: _port_holder(s.port) for s in services if not _is_free(s.port)}
+
+
 def logs_path(settings: Settings, name: str) -> Path:
     """Return the log file of a service or of the supervisor; LocalCloudError for other names."""
     known = ("supervisor", *SERVICE_NAMES)
@@ -174,12 +181,18 @@ def _end_leftovers(settings: Settings) -> None:
 
 
 def _require_free_port(service: Service) -> None:
+    if not _is_free(service.port):
+        raise LocalCloudError(_port_busy(service))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, service.port))
-        except OSError as error:
-            raise LocalCloudError(_port_busy(service)) from error
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def _port_busy(service: Service) -> str:

@@ -11,6 +11,7 @@ from pipelinectl import failures
 from pipelinectl.commands import dlq, executions, local, objects
 from pipelinectl.commands.context import GlobalOptions
 from pipelinectl.commands.demo import demo
+from pipelinectl.commands.doctor import doctor
 from pipelinectl.commands.download import download
 from pipelinectl.commands.items import items
 from pipelinectl.commands.send import send
@@ -71,6 +72,7 @@ app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)
 app.command()(demo)
+app.command()(doctor)
 
 
 @app.callback()

@@ -22,6 +22,7 @@ LOCAL_PARAMETERS: Mapping[str, str] = {
     "Environment": "local",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "75",
+    "StageTimeout": "20",
     "FilesTimeout": "20",
     "TimeToLiveInDays": "0",
 }

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from boto3.session import Session
     from mypy_boto3_cloudformation.client import CloudFormationClient
+    from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sns.client import SNSClient
     from mypy_boto3_sqs.client import SQSClient
 
 # A region alone says nothing about where to go, so it is not among them.
@@ -63,6 +65,11 @@ class Connection:
         return self._session.client("cloudformation", **self._options("cloudformation"))
 
     @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """Client of the alarms."""
+        return self._session.client("cloudwatch", **self._options("cloudwatch"))
+
+    @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """Client of the table of processed data."""
         return self._session.client("dynamodb", **self._options("dynamodb"))
@@ -81,6 +88,11 @@ class Connection:
     def s3(self) -> S3Client:
         """Client of the buckets."""
         return self._session.client("s3", **self._options("s3"))
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        """Client of the topics."""
+        return self._session.client("sns", **self._options("sns"))
 
     @cached_property
     def sqs(self) -> SQSClient:

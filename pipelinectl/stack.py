@@ -25,6 +25,23 @@ FUNCTION_ROLES = (
     "uploads",
 )
 
+OUTPUTS = {
+    "queue_url": "DataProcessingQueueUrl",
+    "dead_letter_queue_url": "DeadLetterQueueUrl",
+    "table_name": "ProcessedDataTable",
+    "durable_function_arn": "DurableFunctionArn",
+    "files_queue_url": "FilesQueueUrl",
+    "input_bucket": "InputBucketName",
+    "payload_bucket": "PayloadBucketName",
+    "output_bucket": "OutputBucketName",
+    "catalog_table": "ObjectCatalogTable",
+    "uploads_api_url": "UploadsApiUrl",
+    "uploads_api_id": "UploadsApiId",
+    "operators_topic_arn": "OperatorsTopicArn",
+    "processing_events_topic_arn": "ProcessingEventsTopicArn",
+}
+"""The stack's output that each field of a `Stack` is read from."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -67,29 +84,22 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
     Raises:
         StackMissingError: there is no such stack, or it lacks an output.
     """
-    stack = _describe(cloudformation, name)
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    stack = describe(cloudformation, name)
+    outputs = outputs_of(stack)
     try:
         return Stack(
             name=name,
-            queue_url=outputs["DataProcessingQueueUrl"],
-            dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
-            table_name=outputs["ProcessedDataTable"],
-            durable_function_arn=outputs["DurableFunctionArn"],
-            files_queue_url=outputs["FilesQueueUrl"],
-            input_bucket=outputs["InputBucketName"],
-            payload_bucket=outputs["PayloadBucketName"],
-            output_bucket=outputs["OutputBucketName"],
-            catalog_table=outputs["ObjectCatalogTable"],
-            uploads_api_url=outputs["UploadsApiUrl"],
-            uploads_api_id=outputs["UploadsApiId"],
-            operators_topic_arn=outputs["OperatorsTopicArn"],
-            processing_events_topic_arn=outputs["ProcessingEventsTopicArn"],
             environment=_parameter(stack, "Environment"),
+            **{field: outputs[output] for field, output in OUTPUTS.items()},
         )
     except KeyError as error:
         msg = f"stack '{name}' has no output {error}: deploy it again with this template.yaml"
         raise StackMissingError(msg) from error
+
+
+def outputs_of(stack: StackTypeDef) -> dict[str, str]:
+    """The stack's outputs by their names."""
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def _parameter(stack: StackTypeDef, name: str) -> str | None:
@@ -99,7 +109,12 @@ def _parameter(stack: StackTypeDef, name: str) -> str | None:
     return None
 
 
-def _describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef:
+def describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef:
+    """What CloudFormation says of the stack.
+
+    Raises:
+        StackMissingError: there is no such stack.
+    """
     from botocore.exceptions import ClientError
 
     try:

@@ -27,6 +27,7 @@ PARAMETERS = {
     "Environment": "test",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "70",
+    "StageTimeout": "20",
     "FilesTimeout": "15",
     "RangeSize": "65536",
     "RangesPerExecution": "4",

@@ -1,0 +1,46 @@
+"""All rules, in the order in which their findings are shown."""
+
+from pipelinectl.diagnosis.findings import Rule
+from pipelinectl.diagnosis.rules import (
+    doors,
+    functions,
+    machine,
+    mappings,
+    queues,
+    stack,
+    timeouts,
+    watching,
+)
+
+RULES: tuple[Rule, ...] = (
+    machine.python,
+    machine.commands,
+    machine.tools,
+    machine.ports,
+    stack.stack_found,
+    stack.stack_status,
+    stack.stack_outputs,
+    stack.resources,
+    functions.function_state,
+    functions.alias,
+    mappings.mapping_enabled,
+    mappings.mapping_qualified,
+    mappings.partial_batch_response,
+    mappings.batch_window,
+    timeouts.visibility_timeout,
+    timeouts.execution_timeout,
+    timeouts.stage_timeout,
+    timeouts.deadline_settings,
+    queues.redrive_policy,
+    queues.max_receive_count,
+    queues.dead_letter_retention,
+    queues.dead_letters,
+    functions.reserved_concurrency,
+    functions.mapping_concurrency,
+    functions.account_concurrency,
+    doors.bucket_notifications,
+    doors.topic_subscriptions,
+    watching.alarms,
+    watching.alarm_actions,
+    watching.operators,
+)
