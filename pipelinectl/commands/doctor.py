@@ -64,7 +64,7 @@ def _facts(stack_name: str, *, quiet: bool) -> Facts:
 
 
 def _machine() -> Machine | None:
-    """This machine; None outside of a project's folder, where nothing is built or started."""
+    """What this machine has; None outside of a project's folder, where nothing is built."""
     from pipelinectl.diagnosis.machine import look_at_machine
 
     try:
