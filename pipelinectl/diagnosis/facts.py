@@ -162,6 +162,12 @@ class Resources:
     gone: tuple[str, ...] = ()
     count: int = 0
 
+    @property
+    def unread(self) -> list[Unread]:
+        """Why some of them could not be read."""
+        kinds = (self.queues, self.mappings, self.functions, self.topics, self.buckets)
+        return [found for kind in kinds for found in kind.values() if isinstance(found, Unread)]
+
 
 @dataclass(frozen=True)
 class StackFacts:

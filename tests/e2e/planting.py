@@ -175,7 +175,7 @@ def _set_timeout(target: Target, seconds: int) -> None:
 
     def through() -> bool:
         found = client.get_function_configuration(FunctionName=name)
-        return found["State"] == "Active" and found["LastUpdateStatus"] == "Successful"
+        return (found["State"], found["LastUpdateStatus"]) == ("Active", "Successful")
 
     wait_for(through)
 

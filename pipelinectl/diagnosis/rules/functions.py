@@ -35,6 +35,9 @@ def function_state(function: Function, _: Facts) -> Finding:
 
 def _used_aliases(facts: Facts) -> Iterator[tuple[str, Read[tuple[Function, str]]]]:
     for name, function in subjects.durable_functions(facts):
+        if isinstance(function, Unread):
+            yield name, function
+            continue
         used = {mapping.qualifier for mapping in subjects.mappings_to(facts, name)}
         used.add(facts.stack.alias if facts.stack else None)
         for alias in sorted(filter(None, used)):
@@ -79,6 +82,9 @@ def _consumers(facts: Facts) -> Iterator[tuple[str, Read[Function]]]:
     for name, function in subjects.functions(facts):
         if subjects.mappings_to(facts, name):
             yield name, function
+    for uuid, mapping in subjects.mappings(facts):
+        if isinstance(mapping, Unread):
+            yield uuid, mapping
 
 
 @rule(
@@ -118,11 +124,11 @@ def _reserved(reserved: int | None) -> str:
 def account_concurrency(stack: StackFacts, facts: Facts) -> Finding:
     """New accounts begin with 10, and what is left is shared with every other function."""
     account = known(stack.account)
+    mappings = [known(mapping) for _, mapping in subjects.mappings(facts)]
     wanted = sum(
         mapping.maximum_concurrency or 0
-        for _, mapping in subjects.mappings(facts)
-        if not isinstance(mapping, Unread)
-        and known(subjects.function_of(facts, mapping.function).reserved_concurrency) is None
+        for mapping in mappings
+        if known(subjects.function_of(facts, mapping.function).reserved_concurrency) is None
     )
     found = f"{wanted} of {account.unreserved} unreserved, {account.concurrency} in all"
     if wanted <= account.unreserved:

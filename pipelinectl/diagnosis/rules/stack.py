@@ -1,6 +1,6 @@
 """Rules about the stack as a whole."""
 
-from pipelinectl.diagnosis.facts import Facts, StackFacts, known
+from pipelinectl.diagnosis.facts import Facts, StackFacts, UnreadError, known
 from pipelinectl.diagnosis.findings import Finding, ok, problem, rule, warning
 from pipelinectl.diagnosis.rules import subjects
 from pipelinectl.stack import OUTPUTS
@@ -74,4 +74,6 @@ def resources(stack: StackFacts, _: Facts) -> Finding:
             "make it again under its name"
         )
         return problem(stack.name, f"gone: {', '.join(found.gone)}", remedy)
+    for unread in found.unread:
+        raise UnreadError(unread.why)
     return ok(stack.name, f"all {found.count} queues, functions, mappings, topics and buckets")

@@ -64,31 +64,38 @@ def functions(facts: Facts) -> Iterator[tuple[str, Read[Function]]]:
 
 
 def consumed_queues(facts: Facts) -> Iterator[tuple[str, Read[Queue]]]:
-    """The queues that an event source mapping reads."""
-    consumed = {m.queue for _, m in mappings(facts) if not isinstance(m, Unread)}
+    """The queues that an event source mapping reads; that of an unread mapping is unread too."""
+    found = list(mappings(facts))
+    consumed = {mapping.queue for _, mapping in found if not isinstance(mapping, Unread)}
     yield from ((name, queue) for name, queue in queues(facts) if name in consumed)
+    yield from ((uuid, mapping) for uuid, mapping in found if isinstance(mapping, Unread))
 
 
 def dead_letter_queues(facts: Facts) -> Iterator[tuple[str, Read[Queue]]]:
-    """The queues that other queues give messages up to."""
+    """The queues that other queues give messages up to, and those of which nothing is known."""
     targets = {
         queue.redrive.dead_letter_queue
         for _, queue in queues(facts)
         if not isinstance(queue, Unread) and queue.redrive
     }
-    yield from ((name, queue) for name, queue in queues(facts) if name in targets)
+    for name, queue in queues(facts):
+        if name in targets or isinstance(queue, Unread):
+            yield name, queue
 
 
-def durable_functions(facts: Facts) -> Iterator[tuple[str, Function]]:
-    """The functions that are durable."""
+def durable_functions(facts: Facts) -> Iterator[tuple[str, Read[Function]]]:
+    """The functions that are durable, and those of which nothing is known."""
     for name, function in functions(facts):
-        if not isinstance(function, Unread) and function.execution_timeout is not None:
+        if isinstance(function, Unread) or function.execution_timeout is not None:
             yield name, function
 
 
 def called(facts: Facts) -> Iterator[tuple[str, Read[Called]]]:
     """The functions that durable functions chain."""
-    for _, caller in durable_functions(facts):
+    for caller_name, caller in durable_functions(facts):
+        if isinstance(caller, Unread):
+            yield caller_name, caller
+            continue
         for variable, setting in CALLED.items():
             if variable in caller.variables:
                 name = caller.variables[variable].partition(":function:")[2].partition(":")[0]

@@ -1,6 +1,6 @@
 """Rules about how long things may take, one inside the other."""
 
-from pipelinectl.diagnosis.facts import Facts, Function, Mapping
+from pipelinectl.diagnosis.facts import Facts, Function, Mapping, Unread
 from pipelinectl.diagnosis.findings import Finding, ok, problem, rule
 from pipelinectl.diagnosis.rules import subjects
 from pipelinectl.diagnosis.rules.subjects import Called
@@ -49,7 +49,7 @@ def _needed_visibility(function: Function, window: int) -> tuple[int, str]:
     of=lambda facts: (
         (name, function)
         for name, function in subjects.durable_functions(facts)
-        if subjects.mappings_to(facts, name)
+        if isinstance(function, Unread) or subjects.mappings_to(facts, name)
     ),
 )
 def execution_timeout(function: Function, _: Facts) -> Finding:

@@ -1,0 +1,115 @@
+"""The doctor on a stack in moto, which lacks some of the APIs, and where there is no stack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from pipelinectl.diagnosis.diagnose import diagnose
+from pipelinectl.diagnosis.findings import Finding, Level
+from pipelinectl.diagnosis.reading import read_facts
+from pipelinectl.diagnosis.rules import RULES
+from pipelinectl.session import Connection
+from tests.integration.pipelinectl.conftest import STACK_NAME, TEMPLATE, Deployed, Result
+
+PLANTED_HERE = {"operators"}
+
+OPERATORS = "arn:aws:sns:us-east-1:123456789012:operators"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the project's folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def with_operators() -> dict[str, Any]:
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "operators"}}
+    return TEMPLATE | {"Resources": TEMPLATE["Resources"] | {"Operators": topic}}
+
+
+def check(result: Result, name: str) -> Any:
+    (found,) = [check for check in result.json if check["check"] == name]
+    return found
+
+
+def findings_of(connection: Connection, name: str, stack_name: str) -> list[Finding]:
+    checks = diagnose(read_facts(connection, stack_name, None))
+    return next(check.findings for check in checks if check.rule.name == name)
+
+
+def test_a_topic_of_operators_that_nobody_hears_is_found(aws: None) -> None:
+    boto3.client("cloudformation").create_stack(
+        StackName="prod", TemplateBody=json.dumps(with_operators())
+    )
+    (before,) = findings_of(Connection(), "operators", "prod")
+    boto3.client("sns").subscribe(TopicArn=OPERATORS, Protocol="email", Endpoint="a@example.com")
+    (after,) = findings_of(Connection(), "operators", "prod")
+
+    assert (before.level.value, before.subject) == ("warning", "operators")
+    assert "OperatorsEmail" in before.remedy
+    assert after.level.value == "ok"
+
+
+def test_an_api_that_is_not_there_is_said_to_be(deployed: Deployed, elsewhere: None) -> None:
+    result = deployed.run("doctor", "--json")
+
+    # moto has no GetAccountSettings.
+    (finding,) = check(result, "account-concurrency")["findings"]
+    assert finding["level"] == "unchecked"
+    assert finding["found"].startswith("could not be checked: GetAccountSettings")
+    assert check(result, "account-concurrency")["level"] == "unchecked"
+
+
+def test_what_access_is_denied_to_is_not_called_ok(deployed: Deployed) -> None:
+    connection = Connection()
+
+    def deny(**_: object) -> None:
+        denied = {"Error": {"Code": "AccessDenied", "Message": "not you"}}
+        raise ClientError(denied, "GetQueueAttributes")  # type: ignore[arg-type]  # a part of it
+
+    connection.sqs.meta.events.register("before-call.sqs.GetQueueAttributes", deny)
+    (finding,) = findings_of(connection, "resources", STACK_NAME)
+    letters = findings_of(connection, "dead-letters", STACK_NAME)
+
+    assert finding.level is Level.UNCHECKED
+    assert "AccessDenied: not you: ask for this permission" in finding.found
+    assert {letter.level for letter in letters} == {Level.UNCHECKED}
+
+
+def test_no_stack_is_one_problem_with_its_remedy(deployed: Deployed, elsewhere: None) -> None:
+    result = deployed.run("--stack-name", "nowhere", "doctor", "--json")
+
+    assert result.exit_code == 1
+    assert [check["check"] for check in result.json] == ["stack-found"]
+    (finding,) = result.json[0]["findings"]
+    assert finding["found"] == "no stack 'nowhere' here"
+    assert "pipelinectl local up" in finding["remedy"]
+
+
+def test_no_stack_is_said_in_lines_for_people_too(deployed: Deployed, elsewhere: None) -> None:
+    result = deployed.run("--stack-name", "nowhere", "doctor")
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("problem    stack-found  ")
+    assert "→ deploy it" in result.stdout
+    assert "1 check, 1 problem, 0 warnings" in result.stderr
+
+
+def test_the_machine_is_looked_at_in_a_projects_folder(deployed: Deployed) -> None:
+    result = deployed.run("--stack-name", "nowhere", "doctor", "--json")
+
+    names = [check["check"] for check in result.json]
+    assert names == ["python", "commands", "tools", "ports", "stack-found"]
+
+
+def test_every_rule_is_planted_somewhere() -> None:
+    from tests.e2e.planting import PLANTS
+    from tests.unit.pipelinectl.diagnosis.test_machine import PLANTED_HERE as IN_MACHINE
+
+    assert {*PLANTS, *PLANTED_HERE, *IN_MACHINE} == {rule.name for rule in RULES}
