@@ -204,7 +204,8 @@ class Port:
 class Machine:
     """What building, deploying and running the local cloud need on this machine.
 
-    `python` is the version of the `python3` that make takes; `commands` are paths, None of what
+    `python` is the version of the `python3` that make takes, None where there is none or it does
+    not run; `commands` are paths, None of what
     is not there; `tools` are files that `make setup` makes, and whether they are there.
     """
 

@@ -36,10 +36,12 @@ def _python_version() -> tuple[int, ...] | None:
     python = shutil.which("python3")
     if python is None:
         return None
-    done = subprocess.run(  # noqa: S603 - what make would run
-        [python, "-c", _ASK_VERSION], capture_output=True, text=True, check=True, timeout=_SECONDS
-    )
-    return tuple(json.loads(done.stdout))
+    ask = [python, "-c", _ASK_VERSION]
+    try:
+        answer = subprocess.check_output(ask, stderr=subprocess.DEVNULL, timeout=_SECONDS)  # noqa: S603 - what make would run
+        return tuple(json.loads(answer))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def _uv() -> str | None:

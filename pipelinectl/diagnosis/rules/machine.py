@@ -46,7 +46,7 @@ def python(machine: Machine, facts: Facts) -> Finding:
     """Older ones lack what the tools are written with."""
     remedy = "install Python 3.11 or newer, and name it: make PYTHON=python3.12"
     if machine.python is None:
-        return _bad(facts)("python3", "not on the PATH", remedy)
+        return _bad(facts)("python3", "not on the PATH, or it does not run", remedy)
     found = ".".join(map(str, machine.python))
     if machine.python < _OLDEST_PYTHON:
         return _bad(facts)("python3", found, remedy)

@@ -152,3 +152,10 @@ def test_local_parameters_are_parameters_of_the_template() -> None:
     template = (Path(__file__).parents[3] / "template.yaml").read_text()
 
     assert [name for name in local.LOCAL_PARAMETERS if f"\n  {name}:\n" not in template] == []
+
+
+@pytest.mark.parametrize("name", ["StageTimeout", "FilesTimeout"])
+def test_on_a_laptop_a_call_that_hangs_ends_before_its_execution(name: str) -> None:
+    parameters = {key: int(local.LOCAL_PARAMETERS[key]) for key in (name, "ExecutionTimeout")}
+
+    assert parameters[name] <= parameters["ExecutionTimeout"] / 2

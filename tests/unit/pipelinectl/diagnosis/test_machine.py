@@ -95,12 +95,18 @@ def test_missing_commands_are_found(
     assert bad(machine.look_at_machine(settings)) == {"commands": ["not found", "not found"]}
 
 
-def test_no_python_at_all_is_found(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("scripts", [{}, {"python3": "exit 1"}, {"python3": "echo shim"}])
+def test_no_python_that_runs_is_found(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scripts: dict[str, str],
 ) -> None:
-    monkeypatch.setenv("PATH", path_of(tmp_path, make="", uv=""))
+    monkeypatch.setenv("PATH", path_of(tmp_path, make="", uv="", **scripts))
 
-    assert bad(machine.look_at_machine(settings)) == {"python": ["not on the PATH"]}
+    found = bad(machine.look_at_machine(settings))
+
+    assert found == {"python": ["not on the PATH, or it does not run"]}
 
 
 def test_missing_tools_are_found(settings: Settings) -> None:

@@ -204,6 +204,14 @@ def test_nobody_need_hear_of_a_local_cloud() -> None:
     assert finding.level is Level.OK
 
 
+def test_a_subscription_that_waits_for_confirmation_is_not_gone() -> None:
+    waiting = Topic(sound.OPERATORS, frozenset({"mail"}), frozenset(), ("a@b.ch",))
+
+    found = findings("topic-subscriptions", with_resource("topics", sound.OPERATORS, waiting))
+
+    assert {finding.level for finding in found} == {Level.OK}
+
+
 UNREAD = Unread("GetQueueAttributes: AccessDenied")
 UNREADABLE = [
     *(
