@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipelinectl.diagnosis import resources
 from pipelinectl.diagnosis.facts import Alarm, Door, Facts, Read, Resources, StackFacts, Unread
@@ -34,6 +35,7 @@ DOORS: Mapping[str, tuple[Door, ...]] = {
 }
 """The doors of template.yaml's buckets, by the buckets' logical ids."""
 
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _WORKERS = 8
 _ALARMS_A_CALL = 100
 
@@ -66,7 +68,7 @@ def _read_stack(connection: Connection, name: str) -> StackFacts:
         status=stack["StackStatus"],
         status_reason=stack.get("StackStatusReason", ""),
         missing_outputs=tuple(output for output in OUTPUTS.values() if output not in outputs),
-        local=connection.endpoint_url is not None,
+        local=_is_on_this_machine(connection.endpoint_url),
         operators=outputs.get("OperatorsTopicArn"),
         dead_letter_queue_url=outputs.get("DeadLetterQueueUrl"),
         alias=alias or None,
@@ -74,6 +76,11 @@ def _read_stack(connection: Connection, name: str) -> StackFacts:
         alarms=alarms,
         account=attempt(lambda: resources.read_account(connection.lambda_)),
     )
+
+
+def _is_on_this_machine(endpoint_url: str | None) -> bool:
+    """An endpoint elsewhere may be one of AWS's own, within a VPC."""
+    return bool(endpoint_url) and urlsplit(endpoint_url).hostname in _THIS_MACHINE
 
 
 def _summaries(connection: Connection, name: str) -> Summaries:

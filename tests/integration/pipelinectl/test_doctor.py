@@ -56,6 +56,24 @@ def test_a_topic_of_operators_that_nobody_hears_is_found(aws: None) -> None:
     assert after.level.value == "ok"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "place"),
+    [
+        (None, "on AWS"),
+        ("https://vpce-1.cloudformation.eu-central-1.vpce.amazonaws.com", "on AWS"),
+        ("http://127.0.0.1:4566", "on a local cloud"),
+    ],
+)
+def test_only_an_endpoint_on_this_machine_is_a_local_cloud(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, endpoint: str | None, place: str
+) -> None:
+    monkeypatch.setattr(Connection, "endpoint_url", endpoint)
+
+    (finding,) = findings_of(Connection(), "stack-found", STACK_NAME)
+
+    assert finding.found == place
+
+
 def test_an_api_that_is_not_there_is_said_to_be(deployed: Deployed, elsewhere: None) -> None:
     result = deployed.run("doctor", "--json")
 
