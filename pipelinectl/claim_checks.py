@@ -38,8 +38,11 @@ POINTER_CLASSES = (
 SIZE_ATTRIBUTES = ("ExtendedPayloadSize", "SQSLargePayloadSize")
 """The reserved attribute that tells the libraries of a pointer, likewise."""
 
-DEFAULT_THRESHOLD = 256 * 1024
-"""Bytes of a message above which its body goes to S3, as the libraries have it."""
+DEFAULT_THRESHOLD = 128 * 1024
+"""Bytes of a message above which its body goes to S3: half of what the libraries have.
+
+A body that travels in its message stays in its item, as it came and as it became, and an item has
+at most 400 KiB: not enough for two of the libraries' 256 KiB."""
 
 _WORKERS = 8
 _GONE = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
