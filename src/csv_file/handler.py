@@ -17,23 +17,35 @@ from csv_file.settings import Settings
 from csv_file.source import Gone
 from shared.contracts import utc_now
 from shared.payloads import s3
+from shared.telemetry import observed
 
-logger = Logger()
+logger = Logger(service="csv-file")
 
 Answer = dict[str, Any]
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> Answer:  # noqa: ARG001 - Lambda's signature
     """Do what ``event["action"]`` says; answers ok, or rejected or gone for the whole file.
 
     Raises:
         ClientError, BotoCoreError: S3 did not answer, or not allow it; another attempt may succeed.
     """
-    logger.append_keys(action=event["action"], object=event["object"])
-    answer = _answer(event)
-    logger.info("answered", extra={"outcome": answer["outcome"], "reason": answer.get("reason")})
+    action = {"action": event["action"]}
+    with observed(logger, _whose(event) | action, dimensions=action) as seen:
+        answer = _answer(event)
+        seen["outcome"] = answer["outcome"]
+        if "reason" in answer:
+            seen["error_type"] = answer["reason"]["type"]
     return answer | {"completed_at": utc_now()}
+
+
+def _whose(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "durable_execution_arn": event.get("durable_execution_arn"),
+        "message_ids": [event["message_id"]] if "message_id" in event else [],
+        "object": event["object"],
+    }
 
 
 def _answer(event: Mapping[str, Any]) -> Answer:

@@ -16,6 +16,7 @@ from aws_durable_execution_sdk_python.retries import (
 
 from durable_pipeline.deadline import Deadline
 from durable_pipeline.problems import Problem, Remedy
+from durable_pipeline.tally import Tally
 
 T = TypeVar("T")
 
@@ -43,14 +44,15 @@ class Call(Generic[T]):
     check: Callable[[Any], T]
     tries: int
 
-    def make(self, context: DurableContext, deadline: Deadline) -> T:
-        """The checked answer.
+    def make(self, context: DurableContext, deadline: Deadline, tally: Tally) -> T:
+        """The checked answer. Each attempt is counted in ``tally``.
 
         Raises:
             InvokeError, ContractViolation: of the last attempt.
         """
 
         def attempt(_: object, number: int) -> T:
+            tally.invoked(number)
             retry = f" attempt {number}" if number > 1 else ""
             return self.check(context.invoke(self.arn, self.payload, name=self.name + retry))
 
@@ -64,10 +66,15 @@ class Call(Generic[T]):
         self, context: DurableContext, deadline: Deadline
     ) -> Callable[[Exception, int], RetryDecision]:
         def decide(error: Exception, attempts: int) -> RetryDecision:
+            problem = Problem.of(error)
+            context.logger.warning(
+                "invoke failed",
+                extra={"invoke": self.name, "attempt": attempts, "error_type": problem.type},
+            )
             deadline.ask(context)
             if deadline.passed():
                 return RetryDecision.no_retry()
-            remedy = Problem.of(error).remedy
+            remedy = problem.remedy
             if remedy is Remedy.BACK_OFF:
                 return _back_off(error, attempts)
             if remedy is Remedy.TRY_ONCE_MORE and attempts < self.tries:

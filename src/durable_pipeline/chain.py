@@ -11,6 +11,7 @@ from durable_pipeline.deadline import Deadline
 from durable_pipeline.reader import record_id_in, with_record_id
 from durable_pipeline.records import STORED, SUPERSEDED, Outcome, Outcomes, Record
 from durable_pipeline.settings import Settings
+from durable_pipeline.tally import Tally
 from shared.contracts import Result, StageRecord
 
 
@@ -19,13 +20,15 @@ def process_chunk(
     records: Sequence[Record],
     settings: Settings,
     deadline: Deadline,
+    tally: Tally,
     prefix: str = "",
 ) -> Outcomes:
     """The outcome of each of ``records``; each stage gets the ones that the stage before passed.
 
-    ``prefix`` goes before the stages' names in the execution's history.
+    ``prefix`` goes before the stages' names in the execution's history. What it took is counted in
+    ``tally``.
     """
-    chunk = Containment(context, deadline, prefix)
+    chunk = Containment(context, deadline, tally, prefix)
     validated = chunk.run(
         Stage("validate", settings.validate_arn), [_content(record) for record in records]
     )

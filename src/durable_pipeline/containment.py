@@ -16,7 +16,15 @@ from aws_durable_execution_sdk_python import DurableContext, InvokeError
 from durable_pipeline.calls import Call
 from durable_pipeline.deadline import Deadline
 from durable_pipeline.problems import Problem, Remedy
-from shared.contracts import ContractViolation, Result, StageRecord, check_response, failed
+from durable_pipeline.tally import Tally
+from shared.contracts import (
+    ContractViolation,
+    Result,
+    StageRecord,
+    StageRequest,
+    check_response,
+    failed,
+)
 from shared.timestamps import is_timestamp
 
 MAX_PAYLOAD_BYTES = 1_000_000
@@ -67,9 +75,12 @@ class Budget:
 class Containment:
     """Runs stages over the records of one chunk."""
 
-    def __init__(self, context: DurableContext, deadline: Deadline, prefix: str = "") -> None:
+    def __init__(
+        self, context: DurableContext, deadline: Deadline, tally: Tally, prefix: str = ""
+    ) -> None:
         self._context = context
         self._deadline = deadline
+        self._tally = tally
         self._prefix = prefix
 
     def run(self, stage: Stage, records: Sequence[StageRecord]) -> StageAnswer:
@@ -100,6 +111,7 @@ class Containment:
             problem = Problem.of(error)
         if not (problem.is_of_a_record and len(records) > 1 and budget.take(2)):
             return _all_failed(records, problem)
+        self._bisecting(stage, records, problem)
         middle = len(records) // 2
         left = self._contain(stage, records[:middle], start, budget, whole=False)
         right = self._contain(stage, records[middle:], start + middle, budget, whole=False)
@@ -113,10 +125,22 @@ class Containment:
 
         # Within a bisection the other half is the second attempt.
         tries = 2 if first_time else 1
-        call = Call(stage.function_arn, {"records": records}, name, check, tries)
-        answer = call.make(self._context, self._deadline)
+        call = Call(stage.function_arn, self._request(records), name, check, tries)
+        answer = call.make(self._context, self._deadline, self._tally)
         self._deadline.learn(answer.completed_at)
+        self._tally.learn(answer.completed_at)
         return answer
+
+    def _request(self, records: Sequence[StageRecord]) -> StageRequest:
+        arn = self._context.execution_context.durable_execution_arn
+        return {"durable_execution_arn": arn, "records": records}
+
+    def _bisecting(self, stage: Stage, records: Sequence[StageRecord], problem: Problem) -> None:
+        self._tally.bisects += 1
+        self._context.logger.warning(
+            "bisecting",
+            extra={"stage": stage.name, "record_count": len(records), "error_type": problem.type},
+        )
 
 
 def parts(records: Sequence[StageRecord]) -> Iterator[tuple[int, list[StageRecord]]]:

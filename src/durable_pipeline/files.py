@@ -34,6 +34,7 @@ from durable_pipeline.records import (
     failure,
 )
 from durable_pipeline.settings import Settings
+from durable_pipeline.tally import Tally
 from shared.contracts import ContractViolation, Reason, StageRecord
 from shared.s3_events import created_event
 from shared.timestamps import is_timestamp
@@ -66,11 +67,16 @@ Part = Mapping[str, Any]
 
 
 class RangeResult(TypedDict):
-    """What became of one range: its part, or why there is none."""
+    """What became of one range: its part, or why there is none; empty if it was not begun.
+
+    ``retries`` are those that it took, if any: by far most ranges need none, and every byte of a
+    result is paid for.
+    """
 
     part: NotRequired[Part]
     reason: NotRequired[Reason]
     gone: NotRequired[bool]
+    retries: NotRequired[int]
 
 
 class Ended(Exception):  # noqa: N818 - no error of ours
@@ -81,23 +87,27 @@ class Ended(Exception):  # noqa: N818 - no error of ours
         self.outcome = outcome
 
 
-def process_files(context: DurableContext, batch: Batch, settings: Settings) -> Outcomes:
+def process_files(
+    context: DurableContext, batch: Batch, settings: Settings, tally: Tally
+) -> Outcomes:
     """The outcomes of the batch's files, and of messages that tell of several objects.
 
     A file that came alone is worked on here. One with company would keep it waiting, so it is
     handed over to the queue of files, which brings them one by one.
     """
     if batch.files and len(batch.all_records) == 1:
-        return {file.id: process_file(context, file, settings) for file in batch.files}
+        return {file.id: process_file(context, file, settings, tally) for file in batch.files}
     files = {file.id: Letters(settings.files_queue_url, (file.body,)) for file in batch.files}
     crowds = {id_: Letters(settings.queue_url, bodies) for id_, bodies in batch.crowds.items()}
     return hand_over(context, files | crowds)
 
 
-def process_file(context: DurableContext, record: Record, settings: Settings) -> Outcome:
+def process_file(
+    context: DurableContext, record: Record, settings: Settings, tally: Tally
+) -> Outcome:
     """The outcome of one file."""
     try:
-        return FileExecution(context, record, settings).run()
+        return FileExecution(context, record, settings, tally).run()
     except Ended as ended:
         return ended.outcome
     except (InvokeError, ContractViolation) as error:
@@ -107,10 +117,13 @@ def process_file(context: DurableContext, record: Record, settings: Settings) ->
 class FileExecution:
     """The part of a file that one execution works on."""
 
-    def __init__(self, context: DurableContext, record: Record, settings: Settings) -> None:
+    def __init__(
+        self, context: DurableContext, record: Record, settings: Settings, tally: Tally
+    ) -> None:
         self._context = context
         self._record = record
         self._settings = settings
+        self._tally = tally
         self._deadline = self._new_deadline(context)
         if record.state is None:
             raise ValueError(f"record {record.id} is no file")
@@ -183,17 +196,36 @@ class FileExecution:
             plan["ranges"], branch, name="ranges", config=config
         )
         result.throw_if_error()
-        return result.get_results()
+        results = result.get_results()
+        self._count(results)
+        return results
+
+    def _count(self, results: Sequence[RangeResult]) -> None:
+        for begun in filter(None, results):
+            retries = begun.get("retries", 0)
+            self._tally.add(Tally(invokes=1 + retries, retries=retries))
 
     def _range(
         self, context: DurableContext, deadline: Deadline, plan: Plan, work: Range
+    ) -> RangeResult:
+        took = Tally()
+        result = self._range_result(context, deadline, plan, work, took)
+        return result | {"retries": took.retries} if took.retries else result
+
+    def _range_result(
+        self,
+        context: DurableContext,
+        deadline: Deadline,
+        plan: Plan,
+        work: Range,
+        tally: Tally,
     ) -> RangeResult:
         payload = self._payload("process", {"file": plan["file"], "range": work})
         call = Call(
             self._settings.csv_file_arn, payload, f"range {work['start']}", _answered, TRIES
         )
         try:
-            response = call.make(context, deadline)
+            response = call.make(context, deadline, tally)
         except (InvokeError, ContractViolation) as error:
             return _failed(*Problem.of(error).described)
         match response:
@@ -210,7 +242,6 @@ class FileExecution:
                 "file": plan["file"],
                 "parts": parts,
                 "next": rest,
-                "durable_execution_arn": self._context.execution_context.durable_execution_arn,
             },
         )
         match response:
@@ -243,9 +274,10 @@ class FileExecution:
             "processed_at": plan["completed_at"],
         }
         stage = Stage("store", self._settings.store_arn)
-        result = Containment(self._context, self._deadline).run(stage, [record]).results
-        if result[self._record.id]["outcome"] != "ok":
-            return outcome_of(result[self._record.id], "store")
+        alone = Containment(self._context, self._deadline, self._tally)
+        result = alone.run(stage, [record]).results[self._record.id]
+        if result["outcome"] != "ok":
+            return outcome_of(result, "store")
         return STORED | {"summary": summary}
 
     def _call(self, action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -256,12 +288,19 @@ class FileExecution:
             _answered,
             TRIES,
         )
-        answer = call.make(self._context, self._deadline)
+        answer = call.make(self._context, self._deadline, self._tally)
         self._deadline.learn(answer["completed_at"])
+        self._tally.learn(answer["completed_at"])
         return answer
 
     def _payload(self, action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"action": action, "object": self._state, **payload}
+        return {
+            "durable_execution_arn": self._context.execution_context.durable_execution_arn,
+            "action": action,
+            "message_id": self._record.id,
+            "object": self._state,
+            **payload,
+        }
 
     def _not_ok(self, response: Mapping[str, Any]) -> Exception:
         match response:

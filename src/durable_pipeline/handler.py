@@ -13,11 +13,12 @@ from durable_pipeline.announce import announce
 from durable_pipeline.chunks import process
 from durable_pipeline.files import process_files
 from durable_pipeline.reader import read
-from durable_pipeline.report import report
+from durable_pipeline.report import report, report_received
 from durable_pipeline.settings import Settings
 from durable_pipeline.settle import settle
+from durable_pipeline.tally import Tally
 
-logger = Logger()
+logger = Logger(service="durable-pipeline")
 
 
 @durable_execution
@@ -29,13 +30,16 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     Runs again from the top at every resume, so nothing here, outside of steps and invokes, reads
     a clock, a random number or the network: the checkpoints alone decide what comes next.
     """
+    logger.append_keys(durable_execution_arn=context.execution_context.durable_execution_arn)
     context.set_logger(logger)
     settings = Settings.from_environment(os.environ)
+    tally = Tally()
     batch = read(event, settings)
-    outcomes = batch.unreadable | process(context, batch.records, settings)
-    outcomes |= process_files(context, batch, settings)
+    report_received(context, batch)
+    outcomes = batch.unreadable | process(context, batch.records, settings, tally)
+    outcomes |= process_files(context, batch, settings, tally)
     outcomes |= announce(context, batch, outcomes, settings)
     outcomes |= stored_before(context, batch, outcomes, settings)
     response = settle(context, batch, outcomes, settings)
-    report(context, outcomes)
+    report(context, batch, outcomes, tally, settings)
     return response

@@ -74,6 +74,9 @@ def text_size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
+OutcomeName = Literal["stored", "rejected", "failed", "handed_over", "superseded", "ignored"]
+
+
 class Outcome(TypedDict):
     """What became of one record, and for one that was not stored where and why.
 
@@ -82,7 +85,7 @@ class Outcome(TypedDict):
     ``superseded``: its object was replaced or removed since. ``ignored``: it says nothing.
     """
 
-    outcome: Literal["stored", "rejected", "failed", "handed_over", "superseded", "ignored"]
+    outcome: OutcomeName
     stage: str
     reason: Reason | None
     summary: NotRequired[FileSummary]

@@ -1,30 +1,162 @@
-"""Reports one set of metrics and one log line per batch, from the invocation that completes it."""
+"""Reports one set of metrics and a few log lines per batch, from the invocation that completes it.
+
+Comes last, so that a replay never counts twice; nothing in it costs an operation. All that it
+tells was counted from checkpoints, the time included.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from aws_durable_execution_sdk_python import DurableContext
-from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from durable_pipeline.records import Outcomes
+from durable_pipeline.reasons import known_reason
+from durable_pipeline.records import Batch, Outcome, OutcomeName, Outcomes, Record
+from durable_pipeline.settings import Settings
+from durable_pipeline.tally import Tally
+from shared.objects import Pointer
+from shared.telemetry import emit
 
-metrics = Metrics(namespace="DurablePipeline", service="durable-pipeline")
+LINE_RECORDS = 100
+"""So many records, at most, in one log line."""
 
-METRICS: dict[Literal["stored", "rejected", "failed"], str] = {
+COUNTERS: dict[OutcomeName, str] = {
     "stored": "RecordsStored",
     "rejected": "RecordsRejected",
     "failed": "RecordsFailed",
+    "handed_over": "RecordsHandedOver",
+    "superseded": "RecordsSuperseded",
+    "ignored": "RecordsIgnored",
 }
 
 
-def report(context: DurableContext, outcomes: Outcomes) -> None:
-    """Count the batch's outcomes. Comes last, so that a replay never counts twice."""
+def report_received(context: DurableContext, batch: Batch) -> None:
+    """Log whose records the execution is about; a replay does not log it again."""
+    told = [_identity(record) for record in batch.all_records]
+    for start in range(0, len(told), LINE_RECORDS):
+        records = told[start : start + LINE_RECORDS]
+        context.logger.info("batch received", extra={"records": records})
+
+
+def report(
+    context: DurableContext, batch: Batch, outcomes: Outcomes, tally: Tally, settings: Settings
+) -> None:
+    """Count what became of the batch, and log of each record that was not stored why."""
+    base = {"service": "durable-pipeline", "stack": settings.stack_name}
     counts = Counter(outcome["outcome"] for outcome in outcomes.values())
-    metrics.add_metric(name="BatchSize", unit=MetricUnit.Count, value=len(outcomes))
-    for outcome, name in METRICS.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=counts[outcome])
-    metrics.flush_metrics()
-    context.logger.info("batch processed", extra={"outcomes": dict(counts)})
+    until = tally.until or _started(context)
+    emit(_of_batch(batch, outcomes, counts, tally, until), base)
+    for (outcome, reason), count in _reasons(outcomes).items():
+        emit(_count("RecordsByReason", count), base | {"outcome": outcome, "reason": reason})
+    for name, count in _objects(batch, outcomes).items():
+        emit(_count("ObjectsByOutcome", count), base | {"outcome": name})
+    _log(context, batch, outcomes, counts, tally)
+
+
+def _of_batch(
+    batch: Batch,
+    outcomes: Outcomes,
+    counts: Counter[OutcomeName],
+    tally: Tally,
+    until: datetime | None,
+) -> dict[str, tuple[MetricUnit, float]]:
+    values = _count("BatchSize", len(outcomes))
+    for outcome, name in COUNTERS.items():
+        values |= _count(name, counts[outcome])
+    values |= _count("ChainedInvokes", tally.invokes)
+    values |= _count("Retries", tally.retries)
+    values |= _count("Bisects", tally.bisects)
+    if (age := _age_of_oldest(batch.all_records, until)) is not None:
+        values["OldestRecordAge"] = (MetricUnit.Seconds, age)
+    for rows in _files(outcomes):
+        values |= rows
+    return values
+
+
+def _count(name: str, value: int) -> dict[str, tuple[MetricUnit, float]]:
+    return {name: (MetricUnit.Count, value)}
+
+
+def _age_of_oldest(records: Sequence[Record], until: datetime | None) -> float | None:
+    """Seconds since the oldest record was sent; the event of S3 alone does not say when it was."""
+    sent = [record.sent_timestamp for record in records if record.sent_timestamp]
+    if not sent or until is None:
+        return None
+    return max(0.0, round(until.timestamp() - min(sent) / 1000, 3))
+
+
+def _started(context: DurableContext) -> datetime | None:
+    """When the execution started: the latest time that is known where no stage was asked."""
+    operation = context.state.get_execution_operation()
+    if operation is None or operation.start_timestamp is None:
+        return None
+    return operation.start_timestamp.astimezone(UTC)
+
+
+def _files(outcomes: Outcomes) -> Iterator[dict[str, tuple[MetricUnit, float]]]:
+    """Rows of the file that was finished, if any: a file has an execution of its own."""
+    for outcome in outcomes.values():
+        if "summary" in outcome:
+            rows = outcome["summary"]["counts"]
+            yield _count("FileRows", rows["rows"])
+            yield _count("FileResults", rows["results"])
+            yield _count("FileRejects", rows["rejects"])
+
+
+def _reasons(outcomes: Outcomes) -> Counter[tuple[OutcomeName, str]]:
+    return Counter(
+        (outcome["outcome"], known_reason(outcome["reason"]["type"]))
+        for outcome in outcomes.values()
+        if outcome["reason"]
+    )
+
+
+def _objects(batch: Batch, outcomes: Outcomes) -> Counter[OutcomeName]:
+    return Counter(outcomes[r.id]["outcome"] for r in batch.all_records if r.state)
+
+
+def _log(
+    context: DurableContext,
+    batch: Batch,
+    outcomes: Outcomes,
+    counts: Counter[OutcomeName],
+    tally: Tally,
+) -> None:
+    for record in batch.all_records:
+        if outcomes[record.id]["reason"]:
+            extra = _identity(record) | _why(outcomes[record.id])
+            context.logger.warning("record not stored", extra=extra)
+    context.logger.info(
+        "batch processed",
+        extra={
+            "outcomes": dict(counts),
+            "chained_invokes": tally.invokes,
+            "retries": tally.retries,
+            "bisects": tally.bisects,
+        },
+    )
+
+
+def _why(outcome: Outcome) -> dict[str, Any]:
+    """Where and of what type; the message may quote the record, and is not for logs."""
+    error_type = outcome["reason"]["type"] if outcome["reason"] else None
+    return {"outcome": outcome["outcome"], "stage": outcome["stage"], "error_type": error_type}
+
+
+def _identity(record: Record) -> dict[str, Any]:
+    identity: dict[str, Any] = {
+        "message_id": record.id,
+        "execution_id": record.execution_id,
+        "receive_count": record.receive_count,
+    }
+    if record.pointer is not None:
+        identity["object"] = _object(record.pointer)
+    return identity
+
+
+def _object(pointer: Pointer) -> dict[str, Any]:
+    return {name: pointer[name] for name in ("bucket", "key", "version_id") if name in pointer}

@@ -15,6 +15,7 @@ class Settings:
     """
 
     environment: str
+    stack_name: str
     table_name: str
     validate_arn: str
     transform_arn: str
@@ -44,6 +45,7 @@ class Settings:
         """
         return cls(
             environment=environment["ENVIRONMENT"],
+            stack_name=environment["STACK_NAME"],
             table_name=environment["PROCESSED_DATA_TABLE"],
             validate_arn=environment["VALIDATION_FUNCTION_ARN"],
             transform_arn=environment["TRANSFORMATION_FUNCTION_ARN"],

@@ -1,6 +1,6 @@
 """The contract between the durable function and its stages.
 
-A stage takes ``{"records": [StageRecord, ...]}`` and answers
+A stage takes ``{"durable_execution_arn": ..., "records": [StageRecord, ...]}`` and answers
 ``{"results": [Result, ...], "completed_at": ISO-8601}`` with exactly one result per record,
 matched by record id. What a stage answers is checkpointed and paid for by the byte, so a stage
 answers with data only where a later stage needs it.
@@ -55,6 +55,13 @@ class StageRecord(TypedDict):
     transformed_pointer: NotRequired[Pointer]
     original: NotRequired[Pointer]
     processed_at: NotRequired[str]
+
+
+class StageRequest(TypedDict):
+    """What a stage is invoked with. The execution's ARN is for the stage's logs."""
+
+    durable_execution_arn: str
+    records: Sequence[StageRecord]
 
 
 class Result(TypedDict):

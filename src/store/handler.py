@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -12,12 +11,13 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from shared.contracts import StageResponse, respond, utc_now
+from shared.contracts import StageResponse, utc_now
+from shared.telemetry import answer_stage
 from store.originals import with_kept_original
 from store.settings import Settings
 from store.table import Table
 
-logger = Logger()
+logger = Logger(service="store")
 
 
 @cache
@@ -29,10 +29,12 @@ def table() -> Table:
     return Table(client, settings, keep=with_kept_original)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> StageResponse:
     """Store ``event["records"]``; answers verdicts only, no data."""
     seconds = context.get_remaining_time_in_millis() / 1000
-    results = table().store(event["records"], stored_at=utc_now(), seconds=seconds * 0.8)
-    logger.info("stored", extra={"outcomes": Counter(result["outcome"] for result in results)})
-    return respond(results)
+    return answer_stage(
+        logger,
+        event,
+        lambda records: table().store(records, stored_at=utc_now(), seconds=seconds * 0.8),
+    )

@@ -7,15 +7,14 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.contracts import StageResponse, each, respond
+from shared.contracts import StageResponse, each
+from shared.telemetry import answer_stage
 from transform.processing_types import transform
 
-logger = Logger()
+logger = Logger(service="transform")
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> StageResponse:  # noqa: ARG001 - Lambda's signature
     """Transform ``event["records"]``; answers each one's transformed document as JSON text."""
-    results = each(event["records"], transform)
-    logger.info("transformed", extra={"records": len(results)})
-    return respond(results)
+    return answer_stage(logger, event, lambda records: each(records, transform))

@@ -7,15 +7,14 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.contracts import StageResponse, each, respond
+from shared.contracts import StageResponse, each
+from shared.telemetry import answer_stage
 from validate.rules import validate
 
-logger = Logger()
+logger = Logger(service="validate")
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> StageResponse:  # noqa: ARG001 - Lambda's signature
     """Validate ``event["records"]``; answers verdicts, and no data that is known already."""
-    results = each(event["records"], validate)
-    logger.info("validated", extra={"records": len(results)})
-    return respond(results)
+    return answer_stage(logger, event, lambda records: each(records, validate))

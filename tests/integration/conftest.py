@@ -154,6 +154,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     table = _create_table("table", "execution_id")
     for name, value in {
         "ENVIRONMENT": "test",
+        "STACK_NAME": "stack",
         "PROCESSED_DATA_TABLE": "table",
         "VALIDATION_FUNCTION_ARN": "validate",
         "TRANSFORMATION_FUNCTION_ARN": "transform",

@@ -100,6 +100,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
         "OUTPUT_BUCKET": "output",
+        "STACK_NAME": "stack",
     }.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):

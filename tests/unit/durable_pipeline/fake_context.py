@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,11 @@ class FakeContext:
         """Where the execution's start is found."""
         operation = SimpleNamespace(start_timestamp=START)
         return SimpleNamespace(get_execution_operation=lambda: operation)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Where lines are logged."""
+        return logging.getLogger("fake")
 
     @property
     def execution_context(self) -> Any:

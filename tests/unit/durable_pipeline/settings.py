@@ -6,6 +6,7 @@ from durable_pipeline.settings import Settings
 
 SETTINGS = Settings(
     environment="dev",
+    stack_name="stack",
     table_name="table",
     validate_arn="validate",
     transform_arn="transform",

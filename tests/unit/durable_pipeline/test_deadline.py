@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from durable_pipeline import deadline
 from durable_pipeline.containment import Containment, Stage
 from durable_pipeline.deadline import SETTLE_SECONDS, Deadline
+from durable_pipeline.tally import Tally
 from tests.unit.durable_pipeline.fake_context import START, FakeContext, LambdaError
 from tests.unit.test_template import TEMPLATE
 
@@ -62,7 +63,7 @@ def test_a_hanging_stage_is_given_up_before_the_execution_is(
 
     monkeypatch.setattr(deadline, "utc_now", lambda: after(clock["seconds"]))
     fake = context(arn=hang)
-    chunk = Containment(fake, Deadline(fake, 900, 60))
+    chunk = Containment(fake, Deadline(fake, 900, 60), Tally())
 
     answer = chunk.run(Stage("validate", "arn"), [{"id": str(n), "body": ""} for n in range(100)])
 

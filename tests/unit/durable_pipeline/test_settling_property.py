@@ -15,6 +15,7 @@ from durable_pipeline.chunks import process
 from durable_pipeline.containment import MAX_BISECT_INVOKES
 from durable_pipeline.reader import read
 from durable_pipeline.records import Batch, Outcomes
+from durable_pipeline.tally import Tally
 from shared.contracts import failed, ok, rejected
 from tests.events import sqs_event, sqs_message
 from tests.unit.durable_pipeline.fake_context import START, FakeContext, LambdaError
@@ -135,7 +136,7 @@ def run(fates: list[dict[str, Any]], faults: list[str | None]) -> tuple[Any, ...
         for n, fate in enumerate(fates)
     ]
     batch = read(sqs_event(*messages), SETTINGS)
-    outcomes = batch.unreadable | process(context, batch.records, SETTINGS)
+    outcomes = batch.unreadable | process(context, batch.records, SETTINGS, Tally())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settle, "sqs", lambda: sqs)
         patch.setattr(already_stored, "dynamodb", lambda: FakeDynamoDB(stages))

@@ -1,0 +1,40 @@
+"""Counts what a batch took, without a clock and without an operation of its own.
+
+Each replay counts again, from the same checkpoints, and comes to the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass
+class Tally:
+    """Chained invokes, those of them that repeated one that had failed, and bisections.
+
+    ``until`` is the latest time that an answer told; None as long as there was no answer.
+    """
+
+    invokes: int = 0
+    retries: int = 0
+    bisects: int = 0
+    until: datetime | None = None
+
+    def invoked(self, attempt: int) -> None:
+        """Count a chained invoke, which is the ``attempt``-th of its kind, from 1."""
+        self.invokes += 1
+        self.retries += attempt > 1
+
+    def learn(self, completed_at: str) -> None:
+        """It is at least as late as an answer says."""
+        moment = datetime.fromisoformat(completed_at)
+        self.until = max(self.until, moment) if self.until else moment
+
+    def add(self, other: Tally) -> None:
+        """Add what a part of the batch took."""
+        self.invokes += other.invokes
+        self.retries += other.retries
+        self.bisects += other.bisects
+        if other.until:
+            self.learn(other.until.isoformat())
