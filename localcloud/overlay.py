@@ -24,6 +24,8 @@ PATIENCE_LOGICAL_SUFFIX = "Patience"
 
 _SAM_FUNCTION = "AWS::Serverless::Function"
 _PLAIN_FUNCTION = "AWS::Lambda::Function"
+# ministack refuses a stack that has any. Nothing refers to these.
+_NOT_SERVED = {"AWS::Logs::QueryDefinition"}
 _POLICIES = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"}
 # What makes a function more than code that can be invoked belongs to the original alone.
 _NOT_FOR_TWIN = (
@@ -63,6 +65,8 @@ def overlay(
     """
     result = copy.deepcopy(dict(template))
     resources: JsonObject = result.get("Resources", {})
+    for logical_id in [name for name, r in resources.items() if r.get("Type") in _NOT_SERVED]:
+        del resources[logical_id]
     _reject_global_durable_config(result)
     values = _parameter_values(result, parameters)
     for scaling in _scaling_configurations(resources):

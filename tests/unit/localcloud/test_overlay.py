@@ -280,3 +280,9 @@ def test_a_role_that_may_send_a_message_may_send_a_batch(
     (allowed,) = resource["Properties"]["Policies"]
     (statement,) = allowed.get("PolicyDocument", allowed)["Statement"]
     assert statement["Action"][-2:] == both
+
+
+def test_what_is_not_served_locally_is_left_out() -> None:
+    query = {"Type": "AWS::Logs::QueryDefinition", "Properties": {"Name": "q", "QueryString": "s"}}
+
+    assert list(overlaid({"Query": query, "Topic": {"Type": "AWS::SNS::Topic"}})) == ["Topic"]
