@@ -34,7 +34,7 @@ def object_catalog() -> Catalog:
     return Catalog(boto3.client("dynamodb", config=config), settings.catalog_table_name)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Enter the objects of a batch of notifications; answers the messages that failed."""
     processor = BatchProcessor(
@@ -47,5 +47,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _take(record: SQSRecord) -> None:
     logger.append_keys(message_id=record.message_id)
-    entered = enter(record.body, object_catalog(), utc_now())
-    logger.info("entered", extra={"new": entered})
+    enter(record.body, object_catalog(), utc_now())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from aws_lambda_powertools import Logger
+
 from shared import s3_events
 from shared.object_catalog import Catalog, entry_of
 from shared.s3_events import S3Event
+
+logger = Logger(child=True)
 
 
 def enter(body: str, catalog: Catalog, now: str) -> int:
@@ -23,4 +27,6 @@ def _enter(event: S3Event, catalog: Catalog, now: str) -> bool:
             "mend the bucket's notification"
         )
     at = event.time or now
-    return catalog.write(entry_of(event.state, "received", at, received_at=at))
+    new = catalog.write(entry_of(event.state, "received", at, received_at=at))
+    logger.info("entered", extra={"object": event.state, "new": new})
+    return new

@@ -47,7 +47,7 @@ def cleaner() -> Cleaner:
     )
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Clean up after a batch of removals and of processed states; answers what failed."""
     processor = BatchProcessor(
@@ -75,6 +75,7 @@ def clean_up(body: str, cleaner: Cleaner, now: str) -> None:
         event = processing_events.read(document)
         if event["event"] != "processing":
             cleaner.finished(event, now)
+        logger.info("cleaned up", extra=processing_events.identity(event))
         return
     for removal in s3_events.read(document):
         if not removal.is_removal:
@@ -83,3 +84,4 @@ def clean_up(body: str, cleaner: Cleaner, now: str) -> None:
                 "mend the bucket's notification"
             )
         cleaner.removed(removal, now)
+        logger.info("cleaned up", extra={"event": removal.name, "object": removal.state})

@@ -48,7 +48,7 @@ def operators() -> Operators:
     return Operators(client, settings().operators_topic_arn, settings().environment)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of processing events; answers the messages that failed."""
     processor = BatchProcessor(
@@ -63,4 +63,4 @@ def _take(record: SQSRecord) -> None:
     logger.append_keys(message_id=record.message_id)
     event = processing_events.parse(record.body)
     news = take(event, object_catalog(), operators())
-    logger.info("taken", extra={"event": event["event"], "object": event["object"], "news": news})
+    logger.info("taken", extra={**processing_events.identity(event), "news": news})

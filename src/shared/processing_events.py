@@ -55,6 +55,16 @@ class ProcessingEvent(TypedDict):
     stage: NotRequired[str]
 
 
+def identity(event: ProcessingEvent) -> dict[str, Any]:
+    """What a log line says of ``event``: whose it is, and nothing that it holds."""
+    return {
+        "event": event["event"],
+        "object": event["object"],
+        "execution_id": event["execution_id"],
+        "durable_execution_arn": event["durable_execution_arn"],
+    }
+
+
 class MessageAttribute(TypedDict):
     """An attribute of a message, as SNS takes it."""
 

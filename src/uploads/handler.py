@@ -34,7 +34,7 @@ def uploads() -> Uploads:
 app = api(uploads)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, in its payload format 2.0."""
     return app.resolve(event, context)

@@ -18,6 +18,7 @@ from localcloud.cloudformation_yaml import load
 from notify.settings import Settings as NotifySettings
 from shared.payloads import Limits
 from store.settings import Settings as StoreSettings
+from tests.cloudwatch import dashboard
 from uploads.settings import Settings as UploadsSettings
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 ROLES = of_type("AWS::IAM::Role")
 QUEUES = of_type("AWS::SQS::Queue")
 BUCKETS = of_type("AWS::S3::Bucket")
+SHARED: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 
 
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
@@ -117,8 +119,7 @@ def test_a_stage_that_writes_results_knows_where(function: str) -> None:
 
 
 def variables(function: str) -> set[str]:
-    shared = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    return {*shared, *FUNCTIONS[function]["Environment"]["Variables"]}
+    return {*SHARED["Environment"]["Variables"], *FUNCTIONS[function]["Environment"]["Variables"]}
 
 
 def test_an_execution_fits_what_an_event_source_mapping_allows() -> None:
@@ -440,16 +441,36 @@ def test_each_queue_may_give_up_to_its_dead_letter_queue_and_no_other_may() -> N
             assert resolved(queue["QueueName"]) in [arn.rsplit(":")[-1] for arn in sources], name
 
 
-def test_dead_letters_and_errors_raise_alarms() -> None:
-    watched = {
-        (alarm["MetricName"], resolved_name(alarm["Dimensions"][0]["Value"]))
+def watched(metric: str) -> set[str]:
+    return {
+        resolved_name(alarm["Dimensions"][0]["Value"])
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == metric
     }
-    dead_letter_queues = [name for name, queue in QUEUES.items() if "RedrivePolicy" not in queue]
+
+
+def test_dead_letters_raise_alarms_and_so_do_messages_that_wait_too_long() -> None:
+    dead_letter_queues = {name for name, queue in QUEUES.items() if "RedrivePolicy" not in queue}
 
     assert len(dead_letter_queues) == 4
-    assert {("ApproximateNumberOfMessagesVisible", name) for name in dead_letter_queues} <= watched
-    assert {("Errors", name) for name in FUNCTIONS} <= watched
+    assert watched("ApproximateNumberOfMessagesVisible") == dead_letter_queues
+    assert watched("ApproximateAgeOfOldestMessage") == set(QUEUES) - dead_letter_queues
+
+
+@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
+def test_each_function_that_fails_or_finds_no_room_raises_an_alarm(metric: str) -> None:
+    assert watched(metric) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("DurableExecutionFailed", "DurableExecutionTimedOut"),
+        *("DurableExecutionOperations", "DurableExecutionStorageWrittenBytes"),
+    ],
+)
+def test_executions_raise_alarms(metric: str) -> None:
+    assert watched(metric) == {"DurablePipelineFunction"}
 
 
 def resolved_name(value: Any) -> str:
@@ -461,6 +482,67 @@ def test_an_alarm_always_notifies_somebody() -> None:
         (action,) = alarm["AlarmActions"]
         own_topic, ours = {"Ref": "AlarmTopicArn"}, {"Ref": "OperatorsTopic"}
         assert action == {"Fn::If": ["AlarmsHaveTheirTopic", own_topic, ours]}, name
+
+
+def test_the_operators_topic_hears_of_alarms() -> None:
+    # A topic that is encrypted with the key of SNS refuses CloudWatch.
+    assert "KmsMasterKeyId" not in of_type("AWS::SNS::Topic")["OperatorsTopic"]
+    sources = {source for source, _, target in from_services() if target == "OperatorsTopic"}
+    assert sources == {"cloudwatch.amazonaws.com"}
+
+
+def test_the_dashboard_shows_every_alarm() -> None:
+    (widget,) = [w for w in dashboard("stack")["widgets"] if w["type"] == "alarm"]
+
+    assert sorted(widget["properties"]["alarms"]) == sorted(of_type("AWS::CloudWatch::Alarm"))
+
+
+def test_the_dashboards_widgets_do_not_overlap() -> None:
+    cells = [
+        (x, y)
+        for widget in dashboard("stack")["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
+
+
+def test_tracing_is_off_unless_wanted() -> None:
+    assert PARAMETERS["Tracing"]["Default"] == "none"
+    assert TEMPLATE["Conditions"]["Traced"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "Tracing"}, "none"]}]
+    }
+    assert SHARED["Tracing"] == {"Fn::If": ["Traced", "Active", "PassThrough"]}
+    assert SHARED["Layers"] == [when_otel({"Ref": "TracingLayerArn"})]
+    variables = SHARED["Environment"]["Variables"]
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == when_otel("/opt/otel-instrument")
+    plugins = FUNCTIONS["DurablePipelineFunction"]["Environment"]["Variables"]
+    assert plugins["DURABLE_EXECUTION_PLUGINS"] == when_otel("otel-execution")
+
+
+def when_otel(value: Any) -> dict[str, Any]:
+    return {"Fn::If": ["TracedByOpenTelemetry", value, {"Ref": "AWS::NoValue"}]}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_traced_function_may_write_traces(name: str) -> None:
+    policies = ROLES[FUNCTIONS[name]["Role"]["Fn::GetAtt"][0]]["ManagedPolicyArns"]
+
+    condition, (policy,), otherwise = policies["Fn::If"]
+    assert condition == "Traced"
+    assert resolved(policy) == "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"
+    assert otherwise == {"Ref": "AWS::NoValue"}
+
+
+def test_opentelemetry_is_refused_without_its_layer() -> None:
+    rule = TEMPLATE["Rules"]["OpenTelemetryComesByLayer"]
+
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Tracing"}, "otel"]}
+    assert rule["Assertions"][0]["Assert"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "TracingLayerArn"}, ""]}]
+    }
 
 
 def test_a_trail_costs_only_those_who_want_one() -> None:

@@ -1,0 +1,115 @@
+"""What the template's alarms, dashboard and saved queries name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from localcloud.cloudformation_yaml import load
+
+RESOURCES: dict[str, Any] = load(Path(__file__).parents[1] / "template.yaml")["Resources"]
+
+OURS = "DurablePipeline"
+
+
+class Metric(NamedTuple):
+    """A metric, with the names and values of its dimensions."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    """The properties of the template's resources of one type."""
+    return {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == kind}
+
+
+def alarmed() -> dict[str, Metric]:
+    """The metric of each alarm; a dimension that refers to a resource has its logical id."""
+    return {
+        name: Metric(
+            alarm["Namespace"],
+            alarm["MetricName"],
+            frozenset((d["Name"], _logical_id(d["Value"])) for d in alarm["Dimensions"]),
+        )
+        for name, alarm in of_type("AWS::CloudWatch::Alarm").items()
+    }
+
+
+def dashboard(stack: str) -> dict[str, Any]:
+    """The dashboard's body; what refers to a resource is its logical id."""
+    body: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    text = body.replace("${AWS::StackName}", stack).replace("${AWS::Region}", "eu-central-2")
+    document: dict[str, Any] = json.loads(re.sub(r"\$\{(\w+)(?:\.\w+)?\}", r"\1", text))
+    return document
+
+
+def shown(stack: str) -> set[Metric]:
+    """The metrics that the dashboard shows, those of its searches without what they leave open."""
+    return {
+        metric
+        for widget in dashboard(stack)["widgets"]
+        for entry in widget["properties"].get("metrics", ())
+        for metric in _metrics(entry)
+    }
+
+
+def _metrics(entry: list[Any]) -> Iterator[Metric]:
+    texts = [part for part in entry if isinstance(part, str)]
+    if texts:
+        yield Metric(texts[0], texts[1], frozenset(zip(texts[2::2], texts[3::2], strict=True)))
+    for part in entry:
+        if isinstance(part, Mapping) and "expression" in part:
+            yield _searched(part["expression"])
+
+
+def _searched(expression: str) -> Metric:
+    """A search's metric: dimensions it only names have an empty value."""
+    found = re.match(r"SEARCH\('\{(\w+),([\w,]+)\} MetricName=\"(\w+)\"(.*?)', ", expression)
+    if found is None:
+        raise ValueError(f"not a search: {expression}")
+    namespace, names, metric, conditions = found.groups()
+    values = dict(re.findall(r'(\w+)="([^"]*)"', conditions))
+    return Metric(namespace, metric, frozenset((n, values.get(n, "")) for n in names.split(",")))
+
+
+def queries() -> dict[str, str]:
+    """The text of each saved query, without its comments, and of the dashboard's own."""
+    texts = {
+        name: query["QueryString"] for name, query in of_type("AWS::Logs::QueryDefinition").items()
+    }
+    for widget in dashboard("stack")["widgets"]:
+        if widget["type"] == "log":
+            texts[widget["properties"]["title"]] = widget["properties"]["query"].split("|", 1)[1]
+    return {name: re.sub(r"(?m)^#.*\n", "", text) for name, text in texts.items()}
+
+
+def fields_of(query: str) -> set[str]:
+    """The fields that a query reads from log lines, without those it makes and CloudWatch's own."""
+    made = set(re.findall(r"\bas (\w+)", query))
+    fields: set[str] = set()
+    for command in (part.strip() for part in query.split("|")):
+        word, _, rest = command.partition(" ")
+        if word == "fields":
+            fields |= {name.strip() for name in rest.split(",")}
+        if word == "filter":
+            fields.add(rest.split()[0])
+        if word == "sort":
+            fields.add(rest.split()[0])
+        if word == "stats":
+            fields |= {name.strip() for name in rest.rsplit(" by ", 1)[1].split(",")}
+    return {name for name in fields - made if not name.startswith("@")}
+
+
+def messages_of(query: str) -> set[str]:
+    """The log lines, by their message, that a query asks for."""
+    found = re.search(r"filter message (?:=|in) (.*)", query)
+    return set(re.findall(r"[\"']([^\"']+)[\"']", found.group(1).split("|")[0])) if found else set()
+
+
+def _logical_id(value: Any) -> str:
+    return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
