@@ -43,7 +43,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "observe.md"
 
 PRIVATE = "Jane Roe, 4111 1111 1111 1111"
 POISON = standard(note=PRIVATE, poison=True)
-INVALID = json.dumps({"data_source": 7, "processing_type": "standard", "note": PRIVATE})
+INVALID = standard(processing_type=PRIVATE)  # which the reason's message quotes
 
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html
@@ -138,7 +138,7 @@ def test_a_batch_says_what_became_of_its_records(everything: Seen) -> None:
     assert everything.value("RecordsStored") == 2
     assert everything.value("RecordsRejected") == 1
     assert everything.value("RecordsFailed") == 1
-    rejected = {"outcome": "rejected", "reason": "ValidationError"}
+    rejected = {"outcome": "rejected", "reason": "UnknownProcessingType"}
     failed = {"outcome": "failed", "reason": "Runtime.ExitError"}
     assert everything.value("RecordsByReason", **rejected) == 1
     assert everything.value("RecordsByReason", **failed) == 1
@@ -221,7 +221,7 @@ def test_a_record_that_was_not_stored_is_logged_with_its_reason(everything: Seen
         for line in everything.with_message("record not stored")
     }
     assert why == {
-        "m-1": ("rejected", "validate", "ValidationError"),
+        "m-1": ("rejected", "validate", "UnknownProcessingType"),
         "m-2": ("failed", "transform", "Runtime.ExitError"),
     }
 

@@ -497,6 +497,12 @@ def test_the_dashboard_shows_every_alarm() -> None:
     assert sorted(widget["properties"]["alarms"]) == sorted(of_type("AWS::CloudWatch::Alarm"))
 
 
+def test_the_guide_counts_the_alarms() -> None:
+    guide = (ROOT / "docs" / "guides" / "observe.md").read_text("utf-8")
+
+    assert f"{len(of_type('AWS::CloudWatch::Alarm'))} alarms" in guide
+
+
 def test_the_dashboards_widgets_do_not_overlap() -> None:
     cells = [
         (x, y)
