@@ -28,8 +28,7 @@ class Tally:
 
     def learn(self, completed_at: str) -> None:
         """It is at least as late as an answer says."""
-        moment = datetime.fromisoformat(completed_at)
-        self.until = max(self.until, moment) if self.until else moment
+        self._later(datetime.fromisoformat(completed_at))
 
     def add(self, other: Tally) -> None:
         """Add what a part of the batch took."""
@@ -37,4 +36,7 @@ class Tally:
         self.retries += other.retries
         self.bisects += other.bisects
         if other.until:
-            self.learn(other.until.isoformat())
+            self._later(other.until)
+
+    def _later(self, moment: datetime) -> None:
+        self.until = max(self.until, moment) if self.until else moment
