@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Answer:  # noqa: A
 def _whose(event: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "durable_execution_arn": event.get("durable_execution_arn"),
-        "message_ids": [event["message_id"]] if "message_id" in event else [],
+        "message_ids": event.get("message_id"),
         "object": event["object"],
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,9 +32,9 @@ def answer_stage(
     records: Sequence[StageRecord] = event["records"]
     whose: dict[str, Any] = {
         "durable_execution_arn": event.get("durable_execution_arn"),
-        "message_ids": [record["id"] for record in records],
+        "message_ids": listed(record["id"] for record in records),
     }
-    if ids := [record["execution_id"] for record in records if "execution_id" in record]:
+    if ids := listed(record["execution_id"] for record in records if "execution_id" in record):
         whose["execution_ids"] = ids
     with observed(logger, whose) as seen:
         results = work(records)
@@ -42,6 +42,11 @@ def answer_stage(
         seen["outcomes"] = Counter(result["outcome"] for result in results)
         seen["error_types"] = Counter(r["reason"]["type"] for r in results if "reason" in r)
     return respond(results)
+
+
+def listed(ids: Iterable[str]) -> str:
+    """``ids`` as one field of a line: Logs Insights finds 200 in one, and a chunk has 100 ids."""
+    return ", ".join(ids)
 
 
 @contextmanager

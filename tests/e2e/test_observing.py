@@ -29,7 +29,7 @@ def test_a_message_is_followed_by_its_id_through_all_functions(stack: Stack) -> 
     (arn,) = {line["durable_execution_arn"] for line in lines}
     assert [e["EventType"] for e in stack.history(arn)].count("ChainedInvokeSucceeded") == 3
     (stored,) = [line for line in lines if line["service"] == "store"]
-    assert stored["execution_ids"] == [f"test-{message_id}"]
+    assert stored["execution_ids"] == f"test-{message_id}"
 
 
 def test_metrics_of_a_batch_are_in_the_logs(stack: Stack) -> None:

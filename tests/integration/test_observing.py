@@ -212,7 +212,7 @@ def test_every_function_says_whose_record_it_has_and_in_which_execution(everythi
         assert line["message_ids"]
         assert line["duration_ms"] >= 0
     (stored, _) = (line for line in everything.lines if line["service"] == "store")
-    assert stored["execution_ids"] == ["test-m-0"]
+    assert stored["execution_ids"] == "test-m-0"
 
 
 def test_a_record_that_was_not_stored_is_logged_with_its_reason(everything: Seen) -> None:
@@ -234,7 +234,26 @@ def test_an_object_is_named_with_its_version(everything: Seen) -> None:
     assert record["object"]["key"] == "input/people.csv"
     assert record["object"]["version_id"]
     assert ranges[0]["object"]["version_id"] == record["object"]["version_id"]
-    assert ranges[0]["message_ids"] == ["m-file"]
+    assert ranges[0]["message_ids"] == "m-file"
+
+
+def test_no_line_has_more_fields_than_logs_insights_finds(pipeline: Pipeline, seen: Seen) -> None:
+    states = [pipeline.put(f"input/{n}.json", standard()) for n in range(100)]
+    bodies = [json.dumps(s3_event(state)) for state in states]
+
+    pipeline.process(sqs_event_of(bodies))
+
+    assert len(seen.with_message("batch received")) == 4
+    assert max(map(fields_in, seen.lines)) <= 200
+
+
+def fields_in(value: object) -> int:
+    """How many fields Logs Insights makes of a JSON value."""
+    if isinstance(value, dict):
+        return sum(map(fields_in, value.values()))
+    if isinstance(value, list):
+        return sum(map(fields_in, value))
+    return 1
 
 
 def test_nothing_that_a_record_says_is_in_a_log_or_a_metric(everything: Seen) -> None:

@@ -42,7 +42,7 @@ def test_a_line_says_whose_records_they_were_and_what_became_of_them(
     (line,) = lines(log)
     assert line["message"] == "answered"
     assert line["durable_execution_arn"] == "arn:1"
-    assert line["message_ids"] == ["m-1", "m-2"]
+    assert line["message_ids"] == "m-1, m-2"
     assert line["record_count"] == 2
     assert line["outcomes"] == {"ok": 1, "failed": 1}
     assert line["error_types"] == {"Busy": 1}
@@ -59,7 +59,7 @@ def test_an_invocation_that_fails_is_logged_by_the_type_of_its_error_and_fails(
 
     (line,) = lines(log)
     assert (line["level"], line["message"], line["error_type"]) == ("ERROR", "failed", "KeyError")
-    assert line["message_ids"] == ["m-1", "m-2"]
+    assert line["message_ids"] == "m-1, m-2"
     assert capsys.readouterr().out == ""
 
 
