@@ -22,6 +22,9 @@ class Metric(NamedTuple):
     name: str
     dimensions: frozenset[tuple[str, str]]
 
+    def __str__(self) -> str:
+        return " ".join([self.namespace, self.name, *(f"{n}={v}" for n, v in sorted(self[2]))])
+
 
 def of_type(kind: str) -> dict[str, Any]:
     """The properties of the template's resources of one type."""

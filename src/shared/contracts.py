@@ -60,7 +60,7 @@ class StageRecord(TypedDict):
 class StageRequest(TypedDict):
     """What a stage is invoked with. The execution's ARN is for the stage's logs."""
 
-    durable_execution_arn: str
+    durable_execution_arn: NotRequired[str]
     records: Sequence[StageRecord]
 
 

@@ -277,7 +277,7 @@ def matches(shown: Metric, emitted: Metric) -> bool:
     return shown.name == emitted.name and same_names and given <= emitted.dimensions
 
 
-@pytest.mark.parametrize("metric", sorted({*alarmed().values(), *shown("stack")}), ids=str)
+@pytest.mark.parametrize("metric", sorted({*alarmed().values(), *shown("stack")}, key=str), ids=str)
 def test_metrics_of_aws_exist_and_are_of_resources_here(metric: Metric) -> None:
     if metric.namespace == OURS:
         return
