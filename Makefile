@@ -59,7 +59,7 @@ test: setup ## Run the tests: unit, integration, end to end on a local cloud of 
 	@$(BIN)/python -m pytest tests/e2e
 
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES)
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: check

@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localcloud import processes, workers
 from localcloud.deploy import deploy
+from localcloud.processes import ProcessIdentity
 from tests.chaos import large_file
 from tests.chaos.memory import Peak
 from tests.e2e.conftest import ROOT, Stack
@@ -112,15 +112,19 @@ def kill_one_at_work(objects: Objects, key: str) -> int:
     return kills
 
 
-def busiest(objects: Objects) -> Any:
+def busiest(objects: Objects) -> ProcessIdentity:
     """The worker of the file function that uses most of a processor now."""
     found = [
         worker.identity
         for worker in workers.find_workers(objects.stack.cloud.settings)
         if worker.function_name == FUNCTION
     ]
-    running = {identity: identity.find() for identity in found}
-    before = {i: sum(p.cpu_times()[:2]) for i, p in running.items() if p}
+    before = {identity: processor_seconds(identity) for identity in found}
     time.sleep(0.3)
-    used = {i: sum(running[i].cpu_times()[:2]) - before[i] for i in before if i.find()}  # type: ignore[union-attr]
-    return max(used, key=lambda identity: used[identity])
+    return max(found, key=lambda identity: processor_seconds(identity) - before[identity])
+
+
+def processor_seconds(identity: ProcessIdentity) -> float:
+    """What a process has used so far; nothing if it has ended."""
+    process = identity.find()
+    return sum(process.cpu_times()[:2]) if process else 0.0
