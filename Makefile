@@ -55,7 +55,7 @@ down: setup ## Stop the local cloud
 
 .PHONY: test
 test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
-	@$(BIN)/python -m pytest -n 2 tests/unit tests/integration
+	@$(BIN)/python -m pytest -n 3 tests/unit tests/integration
 	@$(BIN)/python -m pytest tests/e2e
 
 .PHONY: chaos
