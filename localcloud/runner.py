@@ -58,8 +58,8 @@ from localcloud.functions import (
     parse_reference,
     unqualified_durable,
 )
+from localcloud.histories import TimedExecutor
 from localcloud.permissions import Permissions, denial
-from localcloud.recovery import RecoveringExecutor
 from localcloud.settings import HOST, Settings, from_process_environment
 
 if TYPE_CHECKING:
@@ -240,13 +240,13 @@ def serve(settings: Settings) -> None:
 
 def _executor(
     settings: Settings, store: SQLiteExecutionStore, scheduler: Scheduler
-) -> RecoveringExecutor:
+) -> TimedExecutor:
     clock = RealClock()
     functions = FunctionDirectory(aws.lambda_client(settings))
     permissions = Permissions(aws.iam_client(settings))
     invoker = TwinInvoker(settings, functions)
     processor = CheckpointProcessor(store, scheduler, clock=clock)
-    executor = RecoveringExecutor(
+    executor = TimedExecutor(
         store=store,
         scheduler=scheduler,
         invoker=invoker,
