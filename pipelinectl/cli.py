@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pipelinectl import failures
 from pipelinectl.commands import dlq, executions, local, objects
 from pipelinectl.commands.context import GlobalOptions
+from pipelinectl.commands.cost import cost
 from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
 from pipelinectl.commands.download import download
@@ -71,6 +72,7 @@ app.command()(items)
 app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)
+app.command()(cost)
 app.command()(demo)
 app.command()(doctor)
 

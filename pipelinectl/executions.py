@@ -104,7 +104,16 @@ class Executions:
             if not page.get("NextMarker"):
                 return
             marker = {"Marker": page["NextMarker"]}
-            self.pause(_PAUSE_SECONDS)
+            self.breathe()
+
+    def breathe(self) -> None:
+        """Wait between two pages of history, for the account's quota of them."""
+        self.pause(_PAUSE_SECONDS)
+
+    def ended(self, limit: int) -> list[str]:
+        """ARNs of the newest executions that have ended, at most `limit`."""
+        ended = (execution.arn for execution in self.newest() if execution.status in _ENDED)
+        return list(itertools.islice(ended, limit))
 
     def input_of(self, arn: str) -> ExecutionInput:
         """The input and the status of an execution."""

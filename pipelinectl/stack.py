@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelinectl.errors import StackMissingError
@@ -48,7 +49,7 @@ class Stack:
     """The resources of a deployed pipeline that the command line works on.
 
     `environment` is its parameter of that name, the prefix of the ids that it gives; None where
-    the stack has no such parameter.
+    the stack has no such parameter. `parameters` are all of them, as text.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Stack:
     operators_topic_arn: str
     processing_events_topic_arn: str
     environment: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def durable_function_name(self) -> str:
@@ -89,7 +91,8 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
     try:
         return Stack(
             name=name,
-            environment=_parameter(stack, "Environment"),
+            environment=_parameters(stack).get("Environment"),
+            parameters=_parameters(stack),
             **{field: outputs[output] for field, output in OUTPUTS.items()},
         )
     except KeyError as error:
@@ -102,11 +105,11 @@ def outputs_of(stack: StackTypeDef) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def _parameter(stack: StackTypeDef, name: str) -> str | None:
-    for parameter in stack.get("Parameters", []):
-        if parameter.get("ParameterKey") == name:
-            return parameter.get("ParameterValue")
-    return None
+def _parameters(stack: StackTypeDef) -> dict[str, str]:
+    return {
+        parameter["ParameterKey"]: parameter.get("ParameterValue", "")
+        for parameter in stack.get("Parameters", [])
+    }
 
 
 def describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef:

@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipelinectl.commands.executions import Status
 from pipelinectl.executions import Executions
-from tests.e2e.conftest import BIN, ROOT, STACK, Stack
+from tests.e2e.conftest import STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects, csv_of
+from tests.e2e.operator import Operator
 from tests.events import order, sqs_event, sqs_event_of, sqs_message, standard
 
 ALIAS = f"{STACK}-durable-pipeline:live"
-CODE = "from pipelinectl.cli import main; main()"
-
-
-@dataclass(frozen=True)
-class Operator:
-    """Runs pipelinectl against one local cloud."""
-
-    environment: dict[str, str]
-
-    def run(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command that must end with `exit_code`."""
-        installed = BIN / "pipelinectl"
-        command = [str(installed)] if installed.exists() else [sys.executable, "-c", CODE]
-        done = subprocess.run(
-            [*command, *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == exit_code, done.stderr
-        return done
-
-    def json(self, *arguments: str) -> Any:
-        """The document that a command prints with --json."""
-        return json.loads(self.run(*arguments, "--json").stdout)
 
 
 @pytest.fixture
-def operator(stack: Stack, tmp_path: Path) -> Operator:
+def operator(stack: Stack) -> Operator:
     stack.take_dead_letters()
-    return Operator(
-        {**os.environ, **stack.cloud.settings.client_environment(), "PYTHONPATH": str(ROOT)}
-    )
+    return Operator.of(stack)
 
 
 def test_a_mended_dead_letter_becomes_the_item_it_should_have_been(

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from pipelinectl import exact_json
+from pipelinectl.costing.charges import charges, consumption
+from pipelinectl.costing.forecast import Sample, Volume, forecast
+from pipelinectl.costing.patterns import patterns
+from pipelinectl.costing.prices import load
+from pipelinectl.costing.report import Measured, Report
+from pipelinectl.costing.usage import Usage
+from pipelinectl.rendering.cost import cost_document, render_cost
+from tests.unit.pipelinectl.costing.samples import DURABLE, SIZES, used
+
+
+def report(usage: Usage, *, left_out: tuple[str, ...] = (), month: int = 0) -> Report:
+    prices, consumed = load(), consumption(usage, SIZES, 7)
+    volume = Volume(month, 10)
+    return Report(
+        prices=prices,
+        retention_days=7,
+        measured=Measured((usage,), left_out),
+        usage=usage,
+        sizes=SIZES,
+        used=consumed,
+        charges=charges(consumed, prices),
+        patterns=patterns(usage, consumed, SIZES, DURABLE),
+        forecast=forecast(volume, Sample(usage, SIZES, DURABLE, 7)) if month else None,
+        warnings=["near a quota"],
+    )
+
+
+def rendered(found: Report) -> list[str]:
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    for part in render_cost(found):
+        console.print(part)
+    return [" ".join(line.split()) for line in output.getvalue().splitlines()]
+
+
+def test_what_was_used_is_said_first() -> None:
+    lines = rendered(report(used(10)))
+
+    assert lines[0] == "10 records in 1 execution"
+    assert lines[1] == "4 durable operations (3 chained invokes, 1 execution)"
+    assert lines[2] == "5.9 KiB written, 7 Lambda invocations"
+
+
+def test_operations_are_priced_for_a_million_records() -> None:
+    assert "durable operations 400,000 3.20" in rendered(report(used(10)))
+
+
+def test_what_is_estimated_has_its_sign() -> None:
+    lines = rendered(report(used(10)))
+
+    assert "SQS requests ~1,200,000 ~0.48" in lines
+    assert any(line.startswith("together ~") for line in lines)
+
+
+def test_the_other_patterns_stand_beside() -> None:
+    lines = rendered(report(used(10)))
+
+    assert any(line.startswith("one chain a record 31 61 ~") for line in lines)
+    assert any(line.startswith("Step Functions, chunks 3 3 ~") for line in lines)
+
+
+def test_region_and_date_of_the_prices_and_what_is_not_in_them_are_said() -> None:
+    text = " ".join(rendered(report(used(10))))
+
+    assert "Prices of us-east-1 as of 2026-09-20" in text
+    assert "Not included: free tiers and discounts, data transfer, S3, CloudWatch" in text
+
+
+def test_warnings_are_said() -> None:
+    usage = replace(used(10), truncated=True)
+    lines = rendered(report(usage, left_out=("arn/1",)))
+
+    assert "near a quota" in lines
+    assert "1 execution left out: no event of SQS or S3" in lines
+    assert "at least 5.9 KiB written, 7 Lambda invocations" in lines
+
+
+def test_a_forecast_is_of_a_month() -> None:
+    lines = rendered(report(used(10), month=1_000_000))
+
+    assert (
+        "Forecast: 1,000,000 records a month in 100,000 executions of 10, 4 operations each"
+        in lines
+    )
+    assert lines.count("durable operations 400,000 3.20") == 2
+
+
+def test_the_document_says_the_same_in_bytes_seconds_and_dollars() -> None:
+    found = report(used(10), month=1_000_000)
+
+    document = json.loads(exact_json.dumps(cost_document(found, ["arn/0"])))
+
+    assert document["operations"] == {
+        "total": 4,
+        "by_kind": {"execution": 1, "chained invoke": 3},
+    }
+    assert document["per_record"]["operations"] == 0.4
+    million = pytest.approx(document["dollars"] * 100_000, rel=1e-6)
+    assert document["dollars_per_million_records"] == million
+    assert document["functions"][DURABLE]["gb_seconds"] == 0.4
+    assert document["forecast"]["operations"] == 400_000
+    assert document["prices"]["as_of"] == "2026-09-20"
+    assert [pattern["operations"] for pattern in document["patterns"]] == [4, 31, 0, 0]
+
+
+def test_without_a_forecast_there_is_none() -> None:
+    assert cost_document(report(used(10)), [])["forecast"] is None
