@@ -8,7 +8,7 @@ import typer
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.costing import prices as price_tables
 from pipelinectl.costing.forecast import HOURS_A_DAY, MAX_BATCH_SIZE, Volume
-from pipelinectl.costing.report import measure, report
+from pipelinectl.costing.report import Deployment, measure, report
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.rendering.console import out, print_json
 from pipelinectl.rendering.progress import progress
@@ -77,14 +77,12 @@ def cost(
     arns = _arns(pipeline, executions or [], limit)
     with progress("reading histories", len(arns), quiet=as_json) as done:
         measured = measure(pipeline.executions, arns, done)
-    parameters = pipeline.stack.parameters
     volume = records and Volume(
         records,
-        batch_size or int(parameters.get("BatchSize", _DEFAULT_BATCH_SIZE)),
+        batch_size or int(pipeline.stack.parameters.get("BatchSize", _DEFAULT_BATCH_SIZE)),
         busy_hours or HOURS_A_DAY,
     )
-    retention_days = int(parameters.get("ExecutionRetentionInDays", _DEFAULT_RETENTION_DAYS))
-    found = report(pipeline.executions, measured, table, retention_days, volume or None)
+    found = report(pipeline.executions, measured, table, _deployment(pipeline), volume or None)
     from pipelinectl.rendering.cost import cost_document, render_cost
 
     if as_json:
@@ -93,6 +91,18 @@ def cost(
     console = out()
     for part in render_cost(found):
         console.print(part)
+
+
+def _deployment(pipeline: Pipeline) -> Deployment:
+    connection, stack = pipeline.connection, pipeline.stack
+    return Deployment(
+        stack_name=stack.name,
+        region=connection.lambda_.meta.region_name,
+        is_local=connection.endpoint_url is not None,
+        retention_days=int(
+            stack.parameters.get("ExecutionRetentionInDays", _DEFAULT_RETENTION_DAYS)
+        ),
+    )
 
 
 def _arns(pipeline: Pipeline, references: list[str], limit: int) -> list[str]:

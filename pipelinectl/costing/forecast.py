@@ -116,13 +116,13 @@ def forecast(volume: Volume, sample: Sample) -> Forecast:
 
 def _batch_size(wanted: int, usage: Usage) -> int:
     """Records in a batch: as many as wanted, or as fit into one event."""
-    fits = int(quotas.MAX_EVENT_BYTES // (usage.event_bytes / usage.records))
+    fits = int(quotas.MAX_EVENT_BYTES // (usage.event_bytes / usage.deliveries))
     return max(1, min(wanted, fits))
 
 
 def _records_a_chunk(usage: Usage) -> int:
     """Records in a chunk: as many as its rules allow at the mean size of a body."""
-    mean = max(1.0, usage.travelling_bytes / usage.records)
+    mean = max(1.0, usage.travelling_bytes / usage.deliveries)
     return max(1, min(MAX_CHUNK_RECORDS, int(MAX_CHUNK_BYTES // mean)))
 
 
@@ -150,7 +150,7 @@ def _calls(batches: list[_Batch], sample: Sample) -> dict[str, Calls]:
     for name, stage in usage.calls.items():
         if name != sample.durable_function:
             count = sum(batch.chunks * batch.times for batch in batches)
-            measured_size = usage.records / stage.count
+            measured_size = usage.deliveries / stage.count
             mean = stage.seconds / stage.count
             seconds = sum(
                 max(batch.chunks, batch.records / measured_size) * mean * batch.times
@@ -164,7 +164,7 @@ def _consumption(
     records: int, operations: int, calls: Mapping[str, Calls], sample: Sample
 ) -> Consumption:
     usage = sample.usage
-    share = records / usage.records
+    share = records / usage.deliveries
     written = usage.bytes_written * share
     return Consumption(
         records=records,
@@ -187,7 +187,7 @@ def _warnings(
     batch_size: int,
 ) -> tuple[str, ...]:
     seconds = DAYS_A_MONTH * volume.hours * _SECONDS_AN_HOUR
-    state = usage.bytes_written / usage.records * largest.records
+    state = usage.bytes_written / usage.deliveries * largest.records
     found = quotas.warnings(
         quotas.of_execution(largest.operations, state)
         + quotas.of_account(executions / seconds, operations / seconds)

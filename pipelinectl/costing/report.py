@@ -42,6 +42,19 @@ NOT_INCLUDED = (
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """The pipeline that ran the executions; `is_local` says that it was not at AWS.
+
+    `retention_days` is how long it keeps an execution that has ended.
+    """
+
+    stack_name: str
+    region: str
+    is_local: bool
+    retention_days: int
+
+
+@dataclass(frozen=True)
 class Measured:
     """What each execution used; `left_out` are ARNs of those whose input tells of no records."""
 
@@ -54,7 +67,7 @@ class Report:
     """What executions used and cost, other ways to do the same, and a month's forecast."""
 
     prices: Prices
-    retention_days: int
+    deployment: Deployment
     measured: Measured
     usage: Usage
     sizes: Mapping[str, Size]
@@ -84,7 +97,7 @@ def report(
     executions: Executions,
     measured: Measured,
     prices: Prices,
-    retention_days: int,
+    deployment: Deployment,
     volume: Volume | None,
 ) -> Report:
     """Put together what was measured.
@@ -97,13 +110,13 @@ def report(
         msg = "these executions took in no records: send some, or name others"
         raise NotFoundError(msg)
     found = sizes(executions.lambda_, usage.calls)
-    used = consumption(usage, found, retention_days)
+    used = consumption(usage, found, deployment.retention_days)
     month = None
     if volume is not None:
-        month = forecast(volume, _sample(executions, measured, found, retention_days))
+        month = forecast(volume, _sample(executions, measured, found, deployment.retention_days))
     return Report(
         prices=prices,
-        retention_days=retention_days,
+        deployment=deployment,
         measured=measured,
         usage=usage,
         sizes=found,

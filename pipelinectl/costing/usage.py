@@ -70,9 +70,9 @@ class Calls:
 class Usage:
     """What one execution used, or several together.
 
-    `record_ids` are of documents; one that was delivered twice is one record. `rows` are those of
-    files. `calls` is by function name. `byte_seconds` is data written times how long its execution
-    ran; `truncated` says that the history does not hold every payload whole.
+    `record_ids` are of documents; one that was delivered twice is one record and two `deliveries`.
+    `rows` are those of files. `calls` is by function name. `byte_seconds` is data written times how
+    long its execution ran; `truncated` says that the history does not hold every payload whole.
     """
 
     executions: int = 0
@@ -82,6 +82,7 @@ class Usage:
     truncated: bool = False
     calls: Mapping[str, Calls] = field(default_factory=dict)
     record_ids: frozenset[str] = frozenset()
+    deliveries: int = 0
     rows: int = 0
     event_bytes: int = 0
     travelling_bytes: int = 0
@@ -114,6 +115,7 @@ class Usage:
             truncated=self.truncated or other.truncated,
             calls={n: self.calls.get(n, none) + other.calls.get(n, none) for n in names},
             record_ids=self.record_ids | other.record_ids,
+            deliveries=self.deliveries + other.deliveries,
             rows=self.rows + other.rows,
             event_bytes=self.event_bytes + other.event_bytes,
             travelling_bytes=self.travelling_bytes + other.travelling_bytes,
@@ -142,6 +144,7 @@ def usage_of(events: Iterable[Mapping[str, Any]], durable_function: str) -> Usag
         truncated=any(payload.get("Truncated") for payload in payloads),
         calls={durable_function: _invocations(ordered), **_chained(ordered)},
         record_ids=taken.record_ids,
+        deliveries=len(taken.record_ids),
         rows=sum(_rows(event) for event in ordered),
         event_bytes=taken.event_bytes,
         travelling_bytes=taken.travelling_bytes,

@@ -62,14 +62,12 @@ def _heading(report: Report) -> Text:
 
 
 def _functions(report: Report) -> Table:
-    table = _table(
-        "function", "invocations", "a record", "took on average", "memory", "GB-s a record"
-    )
+    table = _table("function", "invocations", "a record", "mean", "memory", "GB-s a record")
     records = report.used.records
     for name, calls in report.usage.calls.items():
         memory = report.sizes[name]
         table.add_row(
-            name,
+            name.removeprefix(f"{report.deployment.stack_name}-"),
             f"{calls.count:,}",
             _amount(calls.count / records),
             duration(calls.seconds / max(1, calls.count - calls.untimed)),
@@ -120,14 +118,23 @@ def _notes(report: Report) -> Iterator[RenderableType]:
         yield _warning(f"{counted(len(left_out), 'execution')} left out: no event of SQS or S3")
     if untimed := sum(calls.untimed for calls in report.usage.calls.values()):
         yield _warning(f"{counted(untimed, 'invocation')} without times count as none of compute")
-    prices = report.prices
-    yield _note(f"Prices of {prices.region} as of {prices.as_of}. {_ESTIMATE} estimated:")
+    yield from _prices(report)
+    yield _note(f"{_ESTIMATE} estimated:")
     for estimate in ESTIMATES:
         yield Padding(_note(f"- {estimate}"), (0, 0, 0, 2))
     yield _note("The other patterns:")
     for pattern in report.patterns[1:]:
         yield Padding(_note(f"- {pattern.name}: {pattern.assumption}"), (0, 0, 0, 2))
     yield _note(f"Not included: {NOT_INCLUDED}.")
+
+
+def _prices(report: Report) -> Iterator[Text]:
+    prices, region = report.prices, report.deployment.region
+    yield _note(f"Prices of {prices.region} as of {prices.as_of}.")
+    if region != prices.region:
+        yield _warning(f"the pipeline is in {region}: give its prices with --prices FILE")
+    if report.deployment.is_local:
+        yield _warning("times are those of this machine, not of AWS")
 
 
 def _table(first: str, *columns: str) -> Table:
@@ -161,6 +168,8 @@ def cost_document(report: Report, arns: Sequence[str]) -> dict[str, Any]:
     """The report as JSON: bytes, seconds and dollars; `estimated` says what was not measured."""
     usage, prices = report.usage, report.prices
     return {
+        "region": report.deployment.region,
+        "is_local": report.deployment.is_local,
         "prices": {
             "region": prices.region,
             "as_of": prices.as_of.isoformat(),
@@ -172,13 +181,14 @@ def cost_document(report: Report, arns: Sequence[str]) -> dict[str, Any]:
             "left_out": list(report.measured.left_out),
         },
         "records": usage.records,
+        "deliveries": usage.deliveries,
         "rows_of_files": usage.rows,
         "operations": {"total": usage.operation_count, "by_kind": dict(usage.operations)},
         "bytes_written": usage.bytes_written,
         "bytes_written_are_at_least": usage.truncated,
         "functions": _functions_document(report),
         "per_record": _per_record(report),
-        "retention_days": report.retention_days,
+        "retention_days": report.deployment.retention_days,
         **_bill_document(report.charges),
         "dollars_per_million_records": _rounded(dollars_per_million_records(report.used, prices)),
         "patterns": [_pattern_document(pattern, report) for pattern in report.patterns],

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from pipelinectl.costing.forecast import Volume
 from pipelinectl.costing.prices import load
-from pipelinectl.costing.report import Report, measure, report
+from pipelinectl.costing.report import Deployment, Report, measure, report
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Executions
 from tests.events import standard
@@ -18,6 +18,7 @@ from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.pipelinectl.costing.samples import event, invocation, started, started_with
 
 FUNCTION = "pipe-durable"
+PLACE = Deployment("pipe", "us-east-1", is_local=False, retention_days=7)
 LIST, HISTORY = "list_durable_executions_by_function", "get_durable_execution_history"
 
 
@@ -56,7 +57,7 @@ def of(*histories: list[dict[str, Any]], volume: Volume | None = None) -> Report
     answers = [(HISTORY, {"Events": history}) for history in histories]
     with executions(*answers, size(1024), size(512, "x86_64")) as found:
         measured = measure(found, [f"arn/{n}" for n in range(len(histories))], lambda _: None)
-        return report(found, measured, load(), 7, volume)
+        return report(found, measured, load(), PLACE, volume)
 
 
 def test_several_executions_are_added_up() -> None:
@@ -86,7 +87,7 @@ def test_without_any_record_there_is_no_price_of_one() -> None:
         executions((HISTORY, {"Events": started_and_failed()})) as found,
         pytest.raises(NotFoundError, match="took in no records"),
     ):
-        report(found, measure(found, ["arn"], lambda _: None), load(), 7, None)
+        report(found, measure(found, ["arn"], lambda _: None), load(), PLACE, None)
 
 
 def test_a_forecast_needs_messages_that_went_through_the_stages() -> None:
@@ -96,7 +97,7 @@ def test_a_forecast_needs_messages_that_went_through_the_stages() -> None:
     with executions((HISTORY, {"Events": rejected}), size(1024)) as found:
         measured = measure(found, ["arn"], lambda _: None)
         with pytest.raises(NotFoundError, match="no forecast"):
-            report(found, measured, load(), 7, Volume(100, 10))
+            report(found, measured, load(), PLACE, Volume(100, 10))
 
 
 def test_a_forecast_is_made_from_what_was_measured() -> None:

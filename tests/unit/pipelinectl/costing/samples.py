@@ -57,6 +57,7 @@ def used(records: int = 10, *, body_bytes: int = 100, first: int = 0) -> Usage:
         byte_seconds=records * body_bytes * 6 * 2.0,
         calls={DURABLE: Calls(4, 0.8), **dict.fromkeys(STAGES, Calls(1, 0.2))},
         record_ids=frozenset(f"m-{n}" for n in range(first, first + records)),
+        deliveries=records,
         event_bytes=records * (body_bytes + 500),
         travelling_bytes=records * body_bytes,
         queue_requests=records + 2,

@@ -38,3 +38,13 @@ def test_all_are_of_the_same_records_and_chains_cost_more_than_chunks() -> None:
     )
     assert here < chains
     assert here < records
+
+
+def test_a_record_that_was_delivered_twice_takes_two_chains() -> None:
+    twice = used(10) + used(10)
+    measured = consumption(twice, SIZES, retention_days=7)
+
+    _, chains, _, records = (p.used for p in patterns(twice, measured, SIZES, DURABLE))
+
+    assert (chains.operations, records.transitions) == (62, 60)
+    assert chains.records == 10

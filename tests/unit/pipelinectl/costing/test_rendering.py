@@ -12,10 +12,12 @@ from pipelinectl.costing.charges import charges, consumption
 from pipelinectl.costing.forecast import Sample, Volume, forecast
 from pipelinectl.costing.patterns import patterns
 from pipelinectl.costing.prices import load
-from pipelinectl.costing.report import Measured, Report
+from pipelinectl.costing.report import Deployment, Measured, Report
 from pipelinectl.costing.usage import Usage
 from pipelinectl.rendering.cost import cost_document, render_cost
 from tests.unit.pipelinectl.costing.samples import DURABLE, SIZES, used
+
+PLACE = Deployment("pipe", "us-east-1", is_local=False, retention_days=7)
 
 
 def report(usage: Usage, *, left_out: tuple[str, ...] = (), month: int = 0) -> Report:
@@ -23,7 +25,7 @@ def report(usage: Usage, *, left_out: tuple[str, ...] = (), month: int = 0) -> R
     volume = Volume(month, 10)
     return Report(
         prices=prices,
-        retention_days=7,
+        deployment=PLACE,
         measured=Measured((usage,), left_out),
         usage=usage,
         sizes=SIZES,
@@ -74,6 +76,25 @@ def test_region_and_date_of_the_prices_and_what_is_not_in_them_are_said() -> Non
 
     assert "Prices of us-east-1 as of 2026-09-20" in text
     assert "Not included: free tiers and discounts, data transfer, S3, CloudWatch" in text
+
+
+def test_what_the_prices_do_not_fit_is_said() -> None:
+    elsewhere = Deployment("pipe", "eu-central-2", is_local=True, retention_days=7)
+    fits, differs = (
+        " ".join(rendered(replace(report(used(10)), deployment=place)))
+        for place in (PLACE, elsewhere)
+    )
+
+    assert "eu-central-2: give its prices with --prices FILE" in differs
+    assert "times are those of this machine" in differs
+    assert "--prices" not in fits
+    assert "this machine" not in fits
+
+
+def test_functions_are_called_by_their_names_in_the_stack() -> None:
+    (line,) = [line for line in rendered(report(used(10))) if line.startswith("store")]
+
+    assert line == "store 1 0.1 200 ms 256 MB arm64 ~0.005"
 
 
 def test_warnings_are_said() -> None:

@@ -178,6 +178,7 @@ def test_usage_adds_up_and_a_record_delivered_twice_is_one_record() -> None:
     together = used(10) + used(10, first=5)
 
     assert together.records == 15
+    assert together.deliveries == 20
     assert together.executions == 2
     assert together.operation_count == 8
     assert together.calls[DURABLE] == Calls(8, 1.6)
