@@ -131,10 +131,10 @@ def _notes(report: Report) -> Iterator[RenderableType]:
 def _prices(report: Report) -> Iterator[Text]:
     prices, region = report.prices, report.deployment.region
     yield _note(f"Prices of {prices.region} as of {prices.as_of}.")
-    if region != prices.region:
-        yield _warning(f"the pipeline is in {region}: give its prices with --prices FILE")
     if report.deployment.is_local:
         yield _warning("times are those of this machine, not of AWS")
+    elif region != prices.region:
+        yield _warning(f"the pipeline is in {region}: give its prices with --prices FILE")
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -79,16 +79,19 @@ def test_region_and_date_of_the_prices_and_what_is_not_in_them_are_said() -> Non
 
 
 def test_what_the_prices_do_not_fit_is_said() -> None:
-    elsewhere = Deployment("pipe", "eu-central-2", is_local=True, retention_days=7)
-    fits, differs = (
+    fits, elsewhere, local = (
         " ".join(rendered(replace(report(used(10)), deployment=place)))
-        for place in (PLACE, elsewhere)
+        for place in (
+            PLACE,
+            replace(PLACE, region="eu-central-2"),
+            replace(PLACE, region="eu-central-2", is_local=True),
+        )
     )
 
-    assert "eu-central-2: give its prices with --prices FILE" in differs
-    assert "times are those of this machine" in differs
-    assert "--prices" not in fits
-    assert "this machine" not in fits
+    assert "eu-central-2: give its prices with --prices FILE" in elsewhere
+    assert "times are those of this machine" in local
+    assert "--prices" not in fits + local
+    assert "this machine" not in fits + elsewhere
 
 
 def test_functions_are_called_by_their_names_in_the_stack() -> None:
