@@ -39,6 +39,8 @@ WALKTHROUGHS = [
             "pipelinectl dlq list": "ValidationError",
             "pipelinectl dlq redrive --id ID --edit": SENT,
             KILL: ANYTHING,
+            "pipelinectl doctor": r"checks, 0 problems",
+            "pipelinectl cost": "durable operations",
             "aws sqs send-message": '"MessageId"',
             "aws dynamodb scan": ITEM,
             "ARN=": ANYTHING,
