@@ -30,6 +30,10 @@ _LITERALS = {
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
+_encode_decimals = simplejson.JSONEncoder(
+    separators=(",", ":"), check_circular=False, use_decimal=True
+).encode
+
 
 def record_of(row: Row, file: File) -> Document:
     """The row's transformed document, its numbers int and Decimal.
@@ -56,7 +60,7 @@ def json_text(document: Document) -> str:
     try:
         return _encode(document)
     except TypeError:  # a Decimal, which only the slower encoder can write
-        return simplejson.dumps(document, separators=(",", ":"))
+        return _encode_decimals(document)
 
 
 def _from_cells(row: Row, file: File) -> Document:

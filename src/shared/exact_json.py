@@ -27,13 +27,7 @@ def loads(text: str) -> Any:
             a number with too many digits, or a lone surrogate (which UTF-8 cannot hold).
     """
     try:
-        value = json.loads(
-            text,
-            parse_float=_number(Decimal),
-            parse_int=_number(int),
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_unique_keys,
-        )
+        value = _decode(text)
     except json.JSONDecodeError as error:
         raise JsonError(
             f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -67,6 +61,15 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # set.add returns None, which is the point
         raise JsonError(f"the key {twice[:100]!r} stands twice in one object")
     return value
+
+
+# Once: `json.loads` would make a decoder at each call, which takes as long as a small document.
+_decode = json.JSONDecoder(
+    parse_float=_number(Decimal),
+    parse_int=_number(int),
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_unique_keys,
+).decode
 
 
 def _refuse_lone_surrogates(text: str, value: Any) -> None:
