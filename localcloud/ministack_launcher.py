@@ -1,4 +1,4 @@
-"""Runs ministack so that it also saves its state when asked to, and serves ranges of versions.
+"""Runs ministack so that it also saves when asked to, cuts ranges and forms large batches.
 
 ministack's own interpreter executes this file. Without the saving, a ministack that is killed
 comes back without the stack that was deployed to it. What reaches queues, buckets and tables
@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from ministack import app  # type: ignore[import-not-found]
-from ministack.services import s3  # type: ignore[import-not-found]
+from ministack.services import s3, sqs  # type: ignore[import-not-found]
 
 # At the end, where this package hides nothing of ministack's environment.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from localcloud.large_batches import receiving_large_batches
 from localcloud.version_ranges import serving_ranges
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
@@ -29,6 +30,9 @@ def main() -> None:
     request = Path(os.environ.pop(REQUEST_VARIABLE))
     request.unlink(missing_ok=True)
     s3._get_object = serving_ranges(s3._get_object, s3._parse_range)  # noqa: SLF001
+    sqs._receive_messages_for_esm = receiving_large_batches(  # noqa: SLF001
+        sqs._receive_messages_for_esm  # noqa: SLF001
+    )
     threading.Thread(target=_save_when_asked, args=(request,), daemon=True).start()
     app.main()
 
