@@ -16,6 +16,7 @@ from random import Random, SystemRandom
 import pytest
 
 from localcloud import supervisor
+from localcloud.free_ports import free_settings
 from localcloud.services import GATEWAY, MINISTACK
 from tests.chaos.cloud import PARAMETERS, STACK, ChaosCloud, canonical, deployed
 from tests.chaos.conservation import Doubles, Found, doubles, given_up_ids, unexplained, violations
@@ -23,7 +24,7 @@ from tests.chaos.killing import Killer
 from tests.chaos.messages import STAGES, messages
 from tests.chaos.report import Report
 from tests.chaos.sending import Book, Sender
-from tests.e2e.localcloud.support import free_settings, running
+from tests.e2e.localcloud.support import running
 
 MESSAGES_PER_SECOND = 10
 SETTLE_SECONDS = 1200.0

@@ -11,11 +11,12 @@ import pytest
 
 from localcloud import processes, workers
 from localcloud.deploy import deploy
+from localcloud.free_ports import free_settings
 from localcloud.processes import ProcessIdentity
 from tests.chaos import large_file
 from tests.chaos.memory import Peak
 from tests.e2e.conftest import ROOT, Stack
-from tests.e2e.localcloud.support import Cloud, free_settings, running, wait_for
+from tests.e2e.localcloud.support import Cloud, running, wait_for
 from tests.e2e.objects import Objects, executions_of, range_starts
 
 MEGABYTE = 1_000_000

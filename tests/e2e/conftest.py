@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from localcloud.deploy import deploy
+from localcloud.free_ports import free_settings
 from localcloud.settings import Settings
-from tests.e2e.localcloud.support import Cloud, free_settings, running, wait_for
+from tests.e2e.localcloud.support import Cloud, running, wait_for
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from localcloud.deploy import deploy
-from tests.e2e.localcloud.support import APP, STACK, Cloud, Marks, free_settings, running
+from localcloud.free_ports import free_settings
+from tests.e2e.localcloud.support import APP, STACK, Cloud, Marks, running
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -123,21 +122,6 @@ def wait_for(probe: Callable[[], T | None], seconds: float = 30.0) -> T:
     return found
 
 
-def free_settings(directory: Path) -> Settings:
-    """Return settings with three ports that are free now."""
-    with contextlib.ExitStack() as stack:
-        ports = [str(_reserve(stack)) for _ in range(3)]
-    return Settings.from_environment(
-        {
-            **os.environ,
-            "LOCALCLOUD_DIR": str(directory),
-            "LOCALCLOUD_AWS_PORT": ports[0],
-            "LOCALCLOUD_LAMBDA_PORT": ports[1],
-            "LOCALCLOUD_RUNNER_PORT": ports[2],
-        }
-    )
-
-
 def processes_of(settings: Settings) -> list[psutil.Process]:
     """Return every process that has this local cloud's directory in environment or folder."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _belongs(p, settings)]
@@ -166,12 +150,6 @@ def start_up_process(settings: Settings) -> subprocess.Popen[bytes]:
     )
     environment = {**os.environ, **settings.to_environment(), "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen([sys.executable, "-c", code], env=environment)
-
-
-def _reserve(stack: contextlib.ExitStack) -> int:
-    listener = stack.enter_context(socket.socket())
-    listener.bind(("127.0.0.1", 0))
-    return int(listener.getsockname()[1])
 
 
 def _belongs(process: psutil.Process, settings: Settings) -> bool:

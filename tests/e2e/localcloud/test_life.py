@@ -11,9 +11,9 @@ import pytest
 
 from localcloud import supervisor
 from localcloud.errors import LocalCloudError
+from localcloud.free_ports import free_settings
 from localcloud.settings import Settings
 from tests.e2e.localcloud.support import (
-    free_settings,
     processes_of,
     running,
     start_up_process,
