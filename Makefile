@@ -62,6 +62,10 @@ test: setup ## Run the tests: unit, integration, end to end on a local cloud of 
 chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)
 	@$(BIN)/python -m pytest -s tests/chaos
 
+.PHONY: bench
+bench: setup $(TOOLS)/bench/.ready ## Measure beside a per-record reference (BENCH_ARGS="--out docs/benchmarks --gigabyte")
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests
 
@@ -69,7 +73,7 @@ check: setup lint test ## All that CI checks: format, lint, types, template, tes
 lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
-	@$(BIN)/mypy src pipelinectl localcloud faults docs tests
+	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks docs tests
 	@$(BIN)/cfn-lint template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 
@@ -79,11 +83,11 @@ docs: setup ## Write docs/cli.md and docs/parameters.md anew, from the code and 
 
 .PHONY: lock
 lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirements.in allow
-	@for name in uv dev ministack sam; do \
+	@for name in uv dev ministack sam bench; do \
 		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-annotate requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
-	@for folder in src/*/; do [ ! -f $$folder/requirements.in ] || \
+	@for folder in src/*/ benchmarks/reference/src/; do [ ! -f $$folder/requirements.in ] || \
 		$(UV) pip compile --quiet --upgrade --python-version 3.14 --python-platform aarch64-manylinux2014 \
 			--constraint requirements/dev.txt --generate-hashes --no-header --no-annotate \
 			$$folder/requirements.in --output-file $$folder/requirements.txt; \
@@ -92,4 +96,4 @@ lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirem
 .PHONY: clean
 clean: ## Stop the local cloud and remove everything that was set up or built
 	@if [ -x $(BIN)/pipelinectl ]; then $(BIN)/pipelinectl local down; fi
-	@rm -rf $(VENV) $(TOOLS) .local .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(TOOLS) .local .bench .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

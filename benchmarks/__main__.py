@@ -1,0 +1,193 @@
+"""Runs all benchmarks: ``python -m benchmarks [--out FOLDER] [--gigabyte]``, or ``make bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cells import BenchmarkError, Figures, Load, exceeds_quota, measure
+from benchmarks.clouds import PIPELINE, REFERENCE, ROOT, cloud, deploy_pipeline, deploy_reference
+from benchmarks.csv_files import readings
+from benchmarks.goals import goals
+from benchmarks.report import document, goals_table
+from localcloud.errors import LocalCloudError
+
+WORK = ROOT / ".bench"
+PLOTTING = ROOT / ".tools" / "bench" / "bin" / "python"
+
+PIPELINE_LOADS = (
+    Load(1, 1, 5, warm_up=5),
+    Load(1, 5, 30, warm_up=10),
+    Load(10, 1, 50),
+    Load(10, 5, 300, warm_up=50),
+    Load(100, 1, 300),
+    Load(100, 5, 2000, warm_up=500),
+    Load(1000, 1, 2000, warm_up=1000),
+    Load(1000, 5, 5000, warm_up=5000),
+)
+REFERENCE_LOADS = (
+    Load(1, 1, 5, warm_up=5),
+    Load(1, 5, 30, warm_up=10),
+    Load(10, 1, 20),
+    Load(10, 5, 50),
+    Load(100, 1, 100),
+    Load(100, 5, 500, seconds=45),
+    Load(1000, 1, 1000),
+)
+PER_RECORD = 3
+
+IN_PROCESS_SECONDS = 150
+PLOT_SECONDS = 60
+SIZES = (1, 10, 100)
+GIGABYTE = 1000
+
+
+def main() -> int:
+    """Measure, write results.json, results.md and the plots; 1 if a counted promise was missed."""
+    options = _options()
+    # What ends a process by default would leave the local cloud behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        result = run(gigabyte=options.gigabyte)
+    except (BenchmarkError, LocalCloudError, subprocess.SubprocessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    write(result, options.out)
+    print(f"\n{goals_table(result['goals'])}\n\nresults: {options.out / 'results.md'}")
+    return int(any(goal["exact"] and not goal["met"] for goal in result["goals"]))
+
+
+def run(*, gigabyte: bool) -> dict[str, Any]:
+    """All that is measured, as a JSON document."""
+    started = time.monotonic()
+    machine = _machine()
+    _say("in process")
+    in_process = _in_process()
+    _say("CSV files")
+    sizes = (*SIZES, GIGABYTE) if gigabyte else SIZES
+    files = [asdict(r) | {"rows_per_second": r.rows_per_second} for r in _csv(sizes)]
+    figures = list(_cells())
+    found = [asdict(goal) | {"met": goal.met, "exact": goal.exact} for goal in goals(figures)]
+    return {
+        "machine": machine,
+        "seconds": time.monotonic() - started,
+        "goals": found,
+        "cells": [*(cell.as_json() for cell in figures), *_impossible()],
+        **in_process,
+        "csv": files,
+    }
+
+
+def write(result: dict[str, Any], out: Path) -> None:
+    """The result as JSON, as tables and as plots."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "results.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    (out / "results.md").write_text(document(result))
+    subprocess.run(  # noqa: S603 - our own module
+        [str(PLOTTING), "-m", "benchmarks.plots", str(path.resolve()), str(out.resolve())],
+        cwd=ROOT,
+        check=True,
+        timeout=PLOT_SECONDS,
+    )
+
+
+def _cells() -> Iterator[Figures]:
+    """Each load on the pipeline and then on the reference, so that both meet the same machine."""
+    _say("local cloud: starting")
+    with cloud(WORK / "cloud") as settings:
+        sides = {PIPELINE: deploy_pipeline(settings), REFERENCE: deploy_reference(settings)}
+        for name, load in _in_turn():
+            _say(f"local cloud: {name}, {load}")
+            figures = measure(sides[name], load)
+            _say(f"  {figures.messages_per_second:.1f} messages a second")
+            yield figures
+
+
+def _in_turn() -> Iterator[tuple[str, Load]]:
+    references = {(load.batch, load.concurrency): load for load in REFERENCE_LOADS}
+    for load in PIPELINE_LOADS:
+        yield PIPELINE, load
+        reference = references.get((load.batch, load.concurrency))
+        if reference and not exceeds_quota(reference.batch, PER_RECORD):
+            yield REFERENCE, reference
+
+
+def _impossible() -> Iterator[dict[str, Any]]:
+    """The cells that Lambda would not run."""
+    for load in REFERENCE_LOADS:
+        if exceeds_quota(load.batch, PER_RECORD):
+            yield {
+                "side": REFERENCE,
+                "batch": load.batch,
+                "concurrency": load.concurrency,
+                "messages": load.messages,
+                "stored": 0,
+                "exceeds_quota": True,
+            }
+
+
+def _in_process() -> dict[str, Any]:
+    WORK.mkdir(exist_ok=True)
+    path = WORK / "in-process.json"
+    with (WORK / "in-process.log").open("wb") as log:
+        subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", "benchmarks.in_process", str(path)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+            stdout=log,
+            stderr=log,
+            check=True,
+            timeout=IN_PROCESS_SECONDS,
+        )
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _csv(sizes: tuple[int, ...]) -> Iterator[Any]:
+    folder = WORK / "csv"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield from readings(folder, sizes)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--out", type=Path, default=WORK / "results", help="folder for the results")
+    parser.add_argument(
+        "--gigabyte", action="store_true", help="also read a CSV file of 1 GB, which takes minutes"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

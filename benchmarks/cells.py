@@ -1,0 +1,275 @@
+"""One cell of the table: so many messages, at a batch size and a concurrency, through one side."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from statistics import fmean, median
+from typing import Any
+
+from benchmarks.billing import gigabyte_seconds
+from benchmarks.clouds import Side
+from benchmarks.histories import Run, run_of
+
+MAX_OPERATIONS = 3000
+"""https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+POLL_SECONDS = 0.25
+STOP_SECONDS = 30
+NOTE = "A sentence or two, as orders, events and readings have them, with some length to it. " * 2
+
+_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+
+class BenchmarkError(Exception):
+    """A benchmark did not come to its end; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many messages in batches of ``batch``, ``concurrency`` of them at once.
+
+    After ``seconds`` the cell ends, with what was stored by then. First comes a warm-up of
+    ``warm_up`` messages that does not count.
+    """
+
+    batch: int
+    concurrency: int
+    messages: int
+    seconds: float = 60
+    warm_up: int = 0
+
+    @property
+    def rounds(self) -> list[int]:
+        """How many messages are put into the queue at a time.
+
+        A mapping takes two batches at once at least, so one at a time means one in the queue.
+        """
+        if self.concurrency > 1:
+            return [self.messages]
+        return [
+            min(self.batch, self.messages - first) for first in range(0, self.messages, self.batch)
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.batch:,}, concurrency {self.concurrency}"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one side did with a load.
+
+    Times are seconds. Latencies count from when the mapping took its first batch, all messages
+    being in the queue by then. ``batch_seconds`` is the median time that a batch took.
+    Operations, invocations, bytes and gigabyte-seconds are those of a message.
+    """
+
+    side: str
+    batch: int
+    concurrency: int
+    messages: int
+    stored: int
+    messages_per_second: float
+    p50: float
+    p95: float
+    p99: float
+    batch_seconds: float
+    operations: float
+    durable_invocations: float
+    stage_invocations: float
+    checkpoint_bytes: float
+    gigabyte_seconds: float
+    breakdown: Mapping[str, float]
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the time was over before all messages were stored."""
+        return self.stored < self.messages
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as a JSON document."""
+        return asdict(self) | {"cut_off": self.cut_off}
+
+
+def measure(side: Side, load: Load) -> Figures:
+    """Put ``load`` on ``side``, whose queue is empty, and leave it empty.
+
+    Raises:
+        BenchmarkError: messages were not stored although there was time, or do not come to rest.
+    """
+    _set_mapping(side, load)
+    if load.warm_up:
+        _run(side, load.warm_up, load.seconds)
+    begun = datetime.now(UTC)
+    deadline = time.monotonic() + load.seconds
+    rounds: list[list[Run]] = []
+    in_time = True
+    for messages in load.rounds:
+        runs, in_time = _run(side, messages, deadline - time.monotonic())
+        rounds.append(runs)
+        if not in_time:
+            break
+    figures = figures_of(side.name, load, rounds, gigabyte_seconds(side, begun))
+    if in_time and figures.cut_off:
+        raise BenchmarkError(
+            f"{side.name}, {load}: {figures.stored} of {load.messages} messages were stored; "
+            f"see the logs in {side.settings.directory / 'logs'}"
+        )
+    return figures
+
+
+def _run(side: Side, messages: int, seconds: float) -> tuple[list[Run], bool]:
+    """The executions of so many messages, and whether they ended within so many seconds."""
+    begun = datetime.now(UTC)
+    _send(side, messages)
+    _open(side, enabled=True)
+    in_time = _wait_until_empty(side, seconds)
+    _open(side, enabled=False)
+    if not in_time:
+        _abandon(side)
+    return [run_of(side.executions.history(arn)) for arn in _since(side, begun)], in_time
+
+
+def figures_of(side: str, load: Load, rounds: Sequence[Sequence[Run]], billed: float) -> Figures:
+    """Sum up the executions of one load, which were billed so many gigabyte-seconds.
+
+    Raises:
+        BenchmarkError: they stored nothing.
+    """
+    runs = [run for some in rounds for run in some]
+    latencies = sorted(seconds for some in rounds for seconds in _latencies(some))
+    if not latencies:
+        raise BenchmarkError(f"{side}, {load}: nothing was stored in {load.seconds:g} s")
+    count = len(latencies)
+    return Figures(
+        side=side,
+        batch=load.batch,
+        concurrency=load.concurrency,
+        messages=load.messages,
+        stored=count,
+        messages_per_second=count / sum(max(_latencies(some), default=0.0) for some in rounds),
+        p50=percentile(latencies, 50),
+        p95=percentile(latencies, 95),
+        p99=percentile(latencies, 99),
+        batch_seconds=median(run.ended_at - run.started_at for run in runs),
+        operations=sum(run.operations for run in runs) / count,
+        durable_invocations=sum(run.durable_invocations for run in runs) / count,
+        stage_invocations=sum(run.stage_invocations for run in runs) / count,
+        checkpoint_bytes=sum(run.bytes for run in runs) / count,
+        gigabyte_seconds=billed / count,
+        breakdown=breakdown(runs),
+    )
+
+
+def _latencies(runs: Sequence[Run]) -> list[float]:
+    """Seconds from when the first batch of a round was taken until each message was stored."""
+    begun = min((run.started_at for run in runs), default=0.0)
+    return [at - begun for run in runs for at in run.stored.values()]
+
+
+def percentile(ordered: Sequence[float], rank: float) -> float:
+    """The nearest-rank percentile of values in ascending order: one of them, never between."""
+    return ordered[max(0, math.ceil(len(ordered) * rank / 100) - 1)]
+
+
+def breakdown(runs: Sequence[Run]) -> dict[str, float]:
+    """Mean seconds of an execution in each of its phases."""
+    names = dict.fromkeys(name for run in runs for name in run.phases)
+    return {name: fmean(run.phases.get(name, 0.0) for run in runs) for name in names}
+
+
+def exceeds_quota(records: int, operations_per_record: int) -> bool:
+    """Whether one execution of so many records has more operations than Lambda allows."""
+    return records * operations_per_record + 1 > MAX_OPERATIONS
+
+
+def body(number: int) -> str:
+    """A message, about as long as they are."""
+    return json.dumps(
+        {
+            "data_source": "benchmark.csv",
+            "processing_type": "standard",
+            "number": number,
+            "amount": f"{number}.50",
+            "note": NOTE,
+        }
+    )
+
+
+def _set_mapping(side: Side, load: Load) -> None:
+    """Set batch size and concurrency."""
+    side.client("lambda").update_event_source_mapping(
+        UUID=_mapping(side),
+        Enabled=False,
+        BatchSize=load.batch,
+        MaximumBatchingWindowInSeconds=0 if load.batch <= 10 else 1,  # Lambda's rule
+        ScalingConfig={"MaximumConcurrency": max(load.concurrency, 2)},
+    )
+
+
+def _open(side: Side, *, enabled: bool) -> None:
+    side.client("lambda").update_event_source_mapping(UUID=_mapping(side), Enabled=enabled)
+
+
+def _mapping(side: Side) -> str:
+    queue = side.queue_url.rsplit("/", 1)[-1]
+    mappings = side.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    (uuid,) = [m["UUID"] for m in mappings if m["EventSourceArn"].rsplit(":", 1)[-1] == queue]
+    return str(uuid)
+
+
+def _send(side: Side, messages: int) -> None:
+    sqs = side.client("sqs")
+    for first in range(0, messages, 10):
+        numbers = range(first, min(first + 10, messages))
+        sqs.send_message_batch(
+            QueueUrl=side.queue_url,
+            Entries=[{"Id": str(number), "MessageBody": body(number)} for number in numbers],
+        )
+
+
+def _wait_until_empty(side: Side, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    sqs = side.client("sqs")
+    while _queued(sqs, side.queue_url):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _queued(sqs: Any, queue_url: str) -> int:
+    attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(_COUNTS))
+    return sum(int(attributes["Attributes"][name]) for name in _COUNTS)
+
+
+def _abandon(side: Side) -> None:
+    """Drop what is queued, and stop what runs."""
+    side.client("sqs").purge_queue(QueueUrl=side.queue_url)
+    deadline = time.monotonic() + STOP_SECONDS
+    while running := list(side.executions.newest(statuses=["RUNNING"])):
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{side.name}: {len(running)} executions do not stop")
+        for execution in running:
+            _stop(side, execution.arn)
+        time.sleep(POLL_SECONDS)
+
+
+def _stop(side: Side, arn: str) -> None:
+    client = side.client("lambda")
+    client.stop_durable_execution(
+        DurableExecutionArn=arn,
+        Error={"ErrorType": "TimeIsUp", "ErrorMessage": "the benchmark's time is up"},
+    )
+
+
+def _since(side: Side, moment: datetime) -> Iterator[str]:
+    """The executions begun since ``moment``."""
+    for execution in side.executions.newest():
+        if execution.started_at < moment:
+            return
+        yield execution.arn

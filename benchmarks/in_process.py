@@ -1,0 +1,194 @@
+"""What the orchestrators themselves cost: AWS's runner in one process, stages that do nothing.
+
+Beside them the floor: a durable function with as many chained invokes, and nothing else. Runs as
+a process of its own, because the handlers log to its output: writes JSON to the file it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aws_durable_execution_sdk_python import BatchResult, DurableContext, durable_execution
+from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
+
+from benchmarks.cells import body
+from benchmarks.sampling import Sampler
+from faults.harness import Harness
+
+PIPELINE = "pipeline"
+REFERENCE = "reference"
+FLOOR = "floor"
+
+BATCHES = (1, 10, 100, 1000)
+REFERENCE_BATCHES = (1, 10, 100)
+SECONDS = 120
+
+ENVIRONMENT = {
+    "ENVIRONMENT": "bench",
+    "VALIDATION_FUNCTION_ARN": "validate",
+    "TRANSFORMATION_FUNCTION_ARN": "transform",
+    "STORAGE_FUNCTION_ARN": "store",
+    "VALIDATE": "validate",
+    "TRANSFORM": "transform",
+    "STORE": "store",
+    "MAX_RECEIVE_COUNT": "5",
+    "EXECUTION_TIMEOUT": "900",
+    "STAGE_TIMEOUT": "60",
+    "FILES_TIMEOUT": "300",
+    "POWERTOOLS_LOG_LEVEL": "ERROR",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+} | dict.fromkeys(
+    (
+        *("PROCESSED_DATA_TABLE", "CSV_FILE_FUNCTION_ARN", "DATA_PROCESSING_QUEUE_URL"),
+        *("FILES_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PROCESSING_EVENTS_TOPIC_ARN"),
+        *("INPUT_BUCKET", "PAYLOAD_BUCKET", "RETRY_DELAY", "MAX_RETRY_DELAY"),
+        *("RANGE_SIZE", "RANGES_PER_EXECUTION", "RANGE_CONCURRENCY"),
+    ),
+    "1",
+)
+
+Stage = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one execution: real and processor seconds, chained invokes, invocations of its handler."""
+
+    orchestrator: str
+    batch: int
+    seconds: float
+    cpu_seconds: float
+    invokes: int
+    invocations: int
+
+
+def answer_all(event: Any, _context: object) -> dict[str, Any]:
+    """The least that the pipeline's contract asks of a stage."""
+    results = [
+        {"id": record["id"], "outcome": "ok", "data": record.get("body", "")}
+        for record in event["records"]
+    ]
+    return {"results": results, "completed_at": datetime.now(UTC).isoformat()}
+
+
+def pass_on(event: Any, _context: object) -> Any:
+    """The least that the reference asks of a stage: what it was given."""
+    return event
+
+
+@durable_execution
+def floor(event: dict[str, Any], context: DurableContext) -> int:
+    """Empty invokes: three after another in each chunk, ten chunks at once, as the pipeline's."""
+    chunks = event["chunks"]
+    if chunks == 1:
+        return _three_invokes(context)
+    config: MapConfig[int] = MapConfig(
+        max_concurrency=10,
+        completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+        nesting_type=NestingType.FLAT,
+    )
+    result: BatchResult[int] = context.map(
+        list(range(chunks)), lambda inner, *_: _three_invokes(inner), name="chunks", config=config
+    )
+    return len(result.get_results())
+
+
+def _three_invokes(context: DurableContext) -> int:
+    for stage in ("validate", "transform", "store"):
+        context.invoke(stage, None, name=stage)
+    return 3
+
+
+def sqs_event(messages: int) -> dict[str, Any]:
+    """A batch, as an event source mapping delivers it."""
+    return {
+        "Records": [
+            {
+                "messageId": f"00000000-0000-4000-8000-{number:012d}",
+                "receiptHandle": f"receipt-{number}",
+                "body": body(number),
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": "1772354400000",
+                    "ApproximateFirstReceiveTimestamp": "1772354400100",
+                },
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+                "awsRegion": "us-east-1",
+            }
+            for number in range(messages)
+        ]
+    }
+
+
+def measure(orchestrator: str, batch: int, repetitions: int) -> Cost:
+    """The median by time of so many executions."""
+    costs = sorted(
+        (_run(orchestrator, batch) for _ in range(repetitions)), key=lambda cost: cost.seconds
+    )
+    return costs[len(costs) // 2]
+
+
+def _run(orchestrator: str, batch: int) -> Cost:
+    harness = _harness(orchestrator)
+    event = {"chunks": max(1, batch // 100)} if orchestrator == FLOOR else sqs_event(batch)
+    started, cpu_started = time.perf_counter(), time.process_time()
+    result = harness.run(event)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    if result.status.value != "SUCCEEDED":
+        raise RuntimeError(f"{orchestrator}, batch {batch}: {result.status.value} {result.error}")
+    return Cost(orchestrator, batch, seconds, cpu_seconds, len(harness.calls), harness.invocations)
+
+
+def _harness(orchestrator: str) -> Harness:
+    # Imported when the environment is set.
+    import durable_pipeline.handler
+    from benchmarks.reference.src import orchestrator as reference
+
+    handlers: Mapping[str, tuple[Stage, Stage]] = {
+        PIPELINE: (durable_pipeline.handler.handler, answer_all),
+        REFERENCE: (reference.handler, pass_on),
+        FLOOR: (floor, pass_on),
+    }
+    handler, stage = handlers[orchestrator]
+    stages = dict.fromkeys(("validate", "transform", "store"), stage)
+    return Harness(handler, stages, seconds=SECONDS)
+
+
+def all_costs() -> list[Cost]:
+    """Of the pipeline and the floor at each batch, of the reference where it is not too slow."""
+    costs = [measure(name, batch, 3) for batch in BATCHES for name in (PIPELINE, FLOOR)]
+    return costs + [
+        measure(REFERENCE, batch, 1 if batch > 10 else 3) for batch in REFERENCE_BATCHES
+    ]
+
+
+def hot_spots(batch: int, executions: int) -> dict[str, float]:
+    """Shares of our own functions in the time that our code takes in so many executions."""
+    with Sampler() as sampler:
+        for _ in range(executions):
+            _run(PIPELINE, batch)
+    return sampler.shares()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, and write what was found to the file that is named."""
+    os.environ.update(ENVIRONMENT)
+    _run(PIPELINE, 1)  # what is imported and compiled once does not count
+    found = {"costs": [asdict(cost) for cost in all_costs()], "hot_spots": hot_spots(1000, 10)}
+    Path(arguments[0]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

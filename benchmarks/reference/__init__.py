@@ -1,0 +1,1 @@
+"""The published per-record pattern, to measure against: three chained invokes for each record."""
