@@ -41,8 +41,8 @@ REFERENCE_LOADS = (
     Load(1, 5, 30, warm_up=10),
     Load(10, 1, 20),
     Load(10, 5, 50),
-    Load(100, 1, 100),
-    Load(100, 5, 500, seconds=45),
+    Load(100, 1, 100, seconds=90),
+    Load(100, 5, 500, seconds=30),
     Load(1000, 1, 1000),
 )
 PER_RECORD = 3

@@ -151,7 +151,7 @@ def figures_of(side: str, load: Load, rounds: Sequence[Sequence[Run]], billed: f
         concurrency=load.concurrency,
         messages=load.messages,
         stored=count,
-        messages_per_second=count / sum(max(_latencies(some), default=0.0) for some in rounds),
+        messages_per_second=count / sum(_seconds(some) for some in rounds),
         p50=percentile(latencies, 50),
         p95=percentile(latencies, 95),
         p99=percentile(latencies, 99),
@@ -163,6 +163,18 @@ def figures_of(side: str, load: Load, rounds: Sequence[Sequence[Run]], billed: f
         gigabyte_seconds=billed / count,
         breakdown=breakdown(runs),
     )
+
+
+def _seconds(runs: Sequence[Run]) -> float:
+    """Seconds from the first batch of a round until the last one was done.
+
+    One that was stopped was done when its last message was stored.
+    """
+    ends = [
+        run.ended_at if run.succeeded else max(run.stored.values(), default=run.started_at)
+        for run in runs
+    ]
+    return max(ends, default=0.0) - min((run.started_at for run in runs), default=0.0)
 
 
 def _latencies(runs: Sequence[Run]) -> list[float]:

@@ -29,6 +29,7 @@ class Run:
 
     started_at: float
     ended_at: float
+    succeeded: bool
     operations: int
     durable_invocations: int
     stage_invocations: int
@@ -46,6 +47,7 @@ def run_of(events: Iterable[Event]) -> Run:
     return Run(
         started_at=timeline.started_at.timestamp(),
         ended_at=(timeline.ended_at or timeline.last_event_at).timestamp(),
+        succeeded=timeline.status == "SUCCEEDED",
         operations=len(operations) + 1,
         durable_invocations=timeline.invocations,
         stage_invocations=len(invokes),

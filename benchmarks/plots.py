@@ -81,7 +81,7 @@ def phases(cells: Sequence[Any]) -> Any:
         ]
         axes.bar(labels, shares, bottom=base, label=name)
         base = [low + share for low, share in zip(base, shares, strict=True)]
-    axes.set_ylabel("% of an execution's time")
+    axes.set_ylabel("% of an execution's time, one batch at a time")
     axes.tick_params(axis="x", labelsize=7)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -15,10 +15,12 @@ from benchmarks.cells import (
 from benchmarks.histories import Run
 
 
-def run(begun: float, stored: list[float], operations: int = 4) -> Run:
+def run(begun: float, stored: list[float], *, settled: float = 0.0, succeeded: bool = True) -> Run:
+    operations = 4
     return Run(
         started_at=begun,
-        ended_at=max(stored, default=begun),
+        ended_at=max(stored, default=begun) + settled,
+        succeeded=succeeded,
         operations=operations,
         durable_invocations=operations,
         stage_invocations=operations - 1,
@@ -56,6 +58,17 @@ def test_batches_one_at_a_time_are_timed_without_the_time_between_them() -> None
     figures = figures_of("side", Load(2, 1, 4), rounds, 8)
     assert figures.messages_per_second == 4 / (2 + 4)
     assert (figures.p50, figures.p99) == (2, 4)
+
+
+def test_a_batch_takes_until_its_execution_has_ended() -> None:
+    figures = figures_of("side", Load(2, 1, 2), [[run(10, [12, 12], settled=2)]], 8)
+    assert figures.messages_per_second == 2 / 4
+    assert figures.p99 == 2
+
+
+def test_a_batch_that_was_stopped_takes_until_its_last_message_was_stored() -> None:
+    stopped = run(10, [12, 12], settled=2, succeeded=False)
+    assert figures_of("side", Load(4, 1, 4), [[stopped]], 8).messages_per_second == 2 / 2
 
 
 def test_costs_are_those_of_a_message() -> None:

@@ -76,7 +76,7 @@ EVERY = [
 def test_a_command_in_the_docs_exists(words: list[str]) -> None:
     program, *arguments = words
     if program == "make":
-        assert set(arguments) <= TARGETS
+        assert {word for word in arguments if "=" not in word} <= TARGETS  # others are variables
     else:
         parse(arguments)
 
