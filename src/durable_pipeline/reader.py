@@ -80,8 +80,27 @@ def _is_from(source: str, entry: object) -> bool:
 
 
 def _of_message(message: Mapping[str, Any], settings: Settings) -> Reading:
+    try:
+        envelope = open_envelope(message["body"])
+    except ValueError as error:
+        return Reading(_record(message, settings), rejection("read", "InvalidEvent", str(error)))
+    match envelope:
+        case Inline(text):
+            return _inline(_record(message, settings, text), text)
+        case Silent():
+            return Reading(_record(message, settings), IGNORED)
+        case Pointed(pointer):
+            return _pointed(_record(message, settings), pointer, settings)
+        case Objects([event], _, start):
+            return _of_object(replace(_record(message, settings), start=start), event, settings)
+        case Objects(_, bodies):
+            return Reading(_record(message, settings), bodies=bodies)
+
+
+def _record(message: Mapping[str, Any], settings: Settings, content: str | None = None) -> Record:
+    """The record of a message; with the ``content`` of most at once, since a copy takes as long."""
     attributes = message.get("messageAttributes", {})
-    record = Record(
+    return Record(
         id=message["messageId"],
         execution_id=_attribute(attributes, "execution_id")
         or f"{settings.environment}-{message['messageId']}",
@@ -91,22 +110,8 @@ def _of_message(message: Mapping[str, Any], settings: Settings) -> Reading:
         receipt_handle=message["receiptHandle"],
         attributes=attributes,
         queue_url=_queue_url(message, settings),
+        content=content,
     )
-    try:
-        envelope = open_envelope(message["body"])
-    except ValueError as error:
-        return Reading(record, rejection("read", "InvalidEvent", str(error)))
-    match envelope:
-        case Silent():
-            return Reading(record, IGNORED)
-        case Pointed(pointer):
-            return _pointed(record, pointer, settings)
-        case Objects([event], _, start):
-            return _of_object(replace(record, start=start), event, settings)
-        case Objects(_, bodies):
-            return Reading(record, bodies=bodies)
-        case Inline(text):
-            return _inline(record, text)
 
 
 def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:
@@ -166,7 +171,6 @@ def _checked(record: Record, pointer: Pointer | ObjectState, settings: Settings)
 
 
 def _inline(record: Record, text: str) -> Reading:
-    record = replace(record, content=text)
     if (size := text_size(text)) > MAX_BODY_BYTES:
         message = (
             f"body has {size} bytes; inline it may have {MAX_BODY_BYTES}. "
