@@ -35,7 +35,7 @@ def document(result: Row) -> str:
         *(f"![{title}]({name})" for name, title in PLOTS.items() if name != "csv.png"),
         "## In process",
         costs_table(result["costs"]),
-        "Our own functions in it, batch 1,000:",
+        "Of the time in our own functions, batch 1,000, samples say:",
         table(
             ["function", "share of our time"],
             ([place, f"{share:.0%}"] for place, share in list(result["hot_spots"].items())[:8]),
