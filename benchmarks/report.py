@@ -67,7 +67,17 @@ def goals_table(goals: Iterable[Row]) -> str:
 
 def cells_table(cells: Iterable[Row]) -> str:
     """Each cell, pipeline and reference one below the other."""
-    header = ["batch", "concurrency", "", "messages", "messages/s", "p50 s", "p95 s", "p99 s"]
+    header = [
+        "batch",
+        "concurrency",
+        "",
+        "messages",
+        "messages/s",
+        "p50 s",
+        "p95 s",
+        "p99 s",
+        "batch s",
+    ]
     per_message = ["operations", "durable invocations", "stage invocations", "bytes", "GB-s"]
     return table(header + per_message, map(_cell, cells))
 
@@ -75,13 +85,13 @@ def cells_table(cells: Iterable[Row]) -> str:
 def _cell(cell: Row) -> list[str]:
     beginning = [f"{cell['batch']:,}", str(cell["concurrency"]), cell["side"]]
     if not cell["stored"]:
-        return [*beginning, TOO_MANY, *[""] * 9]
+        return [*beginning, TOO_MANY, *[""] * 10]
     cut = f" of {cell['messages']:,} in time" if cell["cut_off"] else ""
     return [
         *beginning,
         f"{cell['stored']:,}{cut}",
         f"{cell['messages_per_second']:.1f}",
-        *(f"{cell[name]:.2f}" for name in ("p50", "p95", "p99")),
+        *(f"{cell[name]:.2f}" for name in ("p50", "p95", "p99", "batch_seconds")),
         *(
             f"{cell[name]:.3f}"
             for name in ("operations", "durable_invocations", "stage_invocations")
