@@ -33,6 +33,7 @@ SECONDS = 120
 
 ENVIRONMENT = {
     "ENVIRONMENT": "bench",
+    "STACK_NAME": "bench",
     "VALIDATION_FUNCTION_ARN": "validate",
     "TRANSFORMATION_FUNCTION_ARN": "transform",
     "STORAGE_FUNCTION_ARN": "store",
