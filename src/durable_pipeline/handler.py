@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
@@ -11,6 +12,7 @@ from aws_lambda_powertools import Logger
 from durable_pipeline.already_stored import stored_before
 from durable_pipeline.announce import announce
 from durable_pipeline.chunks import process
+from durable_pipeline.execution_records import exporters
 from durable_pipeline.files import process_files
 from durable_pipeline.reader import read
 from durable_pipeline.report import report, report_received
@@ -21,7 +23,7 @@ from durable_pipeline.tally import Tally
 logger = Logger(service="durable-pipeline")
 
 
-@durable_execution
+@partial(durable_execution, plugins=exporters(os.environ))
 def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     """Process one batch of messages, or of S3 events without a queue between.
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
@@ -22,6 +23,7 @@ import durable_pipeline.handler
 import store.handler
 import transform.handler
 import validate.handler
+from durable_pipeline.execution_records import exporters
 from durable_pipeline.records import OutcomeName
 from durable_pipeline.report import COUNTERS
 from faults.durable import lose_answer
@@ -364,3 +366,30 @@ def test_tracing_costs_no_operation(traced: Pipeline, spans: InMemorySpanExporte
     kinds = [operation.operation_type.value for operation in result.get_all_operations()]
     assert kinds == ["CHAINED_INVOKE"] * 3
     assert traced.invocations == 4
+
+
+def test_a_record_of_each_execution_is_written_where_it_is_wanted(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = partial(durable_execution, plugins=exporters({"EXECUTION_RECORDS": "logs"}))
+    pipeline.inject_durable(lambda handler: wanted(handler.__wrapped__))  # type: ignore[attr-defined]
+    pipeline.inject("transform", Crash(), attempts={1})
+
+    result = pipeline.run(sqs_event_of([standard(note=PRIVATE), INVALID]))
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (record,) = [
+        json.loads(line["message"])
+        for line in lines
+        if "DurableExecutionTelemetry" in str(line.get("message"))
+    ]
+    assert record["status"] == "SUCCEEDED"
+    assert {"validate", "transform", "transform attempt 2", "store"} <= set(
+        record["operationsByName"]
+    )
+    assert PRIVATE not in json.dumps(record)
+    assert result.status.value == "SUCCEEDED"
+
+
+def test_no_record_is_written_as_a_rule() -> None:
+    assert exporters({"EXECUTION_RECORDS": "none"}) == exporters({}) == []

@@ -13,6 +13,7 @@ import pytest
 from catalog.settings import Settings as CatalogSettings
 from cleanup.settings import Settings as CleanupSettings
 from csv_file.settings import Settings as CsvFileSettings
+from durable_pipeline.execution_records import LOGS
 from durable_pipeline.settings import Settings as PipelineSettings
 from localcloud.cloudformation_yaml import load
 from notify.settings import Settings as NotifySettings
@@ -526,6 +527,13 @@ def test_tracing_is_off_unless_wanted() -> None:
     assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == when_otel("/opt/otel-instrument")
     plugins = FUNCTIONS["DurablePipelineFunction"]["Environment"]["Variables"]
     assert plugins["DURABLE_EXECUTION_PLUGINS"] == when_otel("otel-execution")
+
+
+def test_records_of_executions_are_off_unless_wanted() -> None:
+    assert PARAMETERS["ExecutionRecords"]["Default"] == "none"
+    assert LOGS in PARAMETERS["ExecutionRecords"]["AllowedValues"]
+    variables = FUNCTIONS["DurablePipelineFunction"]["Environment"]["Variables"]
+    assert variables["EXECUTION_RECORDS"] == {"Ref": "ExecutionRecords"}
 
 
 def when_otel(value: Any) -> dict[str, Any]:
