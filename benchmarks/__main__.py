@@ -44,7 +44,7 @@ PIPELINE_LOADS = (
 REFERENCE_LOADS = (
     Load(10, 1, 20, warm_up=2),
     Load(10, 5, 50, warm_up=10),
-    Load(100, 1, 100, seconds=90),
+    Load(100, 1, 100),
     Load(100, 5, 500, seconds=30),
     Load(1, 1, 5),
     Load(1, 5, 30),
