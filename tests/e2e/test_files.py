@@ -8,6 +8,7 @@ import io
 import pytest
 
 from localcloud import supervisor
+from tests.e2e.alarms import alarms_of
 from tests.e2e.conftest import STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects, csv_of, executions_of, range_starts
@@ -70,10 +71,9 @@ def test_f3_a_worker_killed_halfway_repeats_its_ranges_and_no_other(
 
 
 def test_f4_every_dead_letter_queue_and_every_function_has_an_alarm(stack: Stack) -> None:
-    alarms = stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
     watched = {
         (alarm["MetricName"], dimension["Value"])
-        for alarm in alarms
+        for alarm in alarms_of(stack)
         for dimension in alarm["Dimensions"]
     }
 

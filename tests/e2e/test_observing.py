@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from localcloud.cloudformation_yaml import load
+from tests.e2e.alarms import alarms_of
 from tests.e2e.conftest import ROOT, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.events import standard
@@ -52,8 +53,7 @@ def test_metrics_of_a_batch_are_in_the_logs(stack: Stack) -> None:
 
 def test_the_dashboard_and_every_alarm_are_deployed(stack: Stack) -> None:
     cloudwatch = stack.client("cloudwatch")
-    pages = cloudwatch.get_paginator("describe_alarms").paginate()
-    alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+    alarms = alarms_of(stack)
 
     body = json.loads(cloudwatch.get_dashboard(DashboardName=STACK)["DashboardBody"])
 
