@@ -50,7 +50,7 @@ def test_f2_completion_is_announced_and_updates_catalog_and_tells_operators(
     message = wait_for(lambda: next((text for text in told() if "f2.csv" in text), None))
 
     assert "10" in message
-    assert (objects.entry("input/f2.csv") or {})["state"] == "done"
+    objects.wait_for_state("input/f2.csv", "done")
 
 
 def test_f3_a_worker_killed_halfway_repeats_its_ranges_and_no_other(
