@@ -143,9 +143,13 @@ def running(settings: Settings) -> Iterator[None]:
 
 
 def start_up_process(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start a process that calls `up` and nothing else."""
+    """Start a process that calls `up` and nothing else, and can be interrupted.
+
+    A shell that runs these tests in the background has its children ignore SIGINT.
+    """
     code = (
-        "import os; from localcloud import supervisor; from localcloud.settings import Settings; "
+        "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from localcloud import supervisor; from localcloud.settings import Settings; "
         "supervisor.up(Settings.from_environment(os.environ))"
     )
     environment = {**os.environ, **settings.to_environment(), "PYTHONPATH": str(REPOSITORY)}

@@ -1,7 +1,6 @@
 """Starting and stopping: nothing twice, nothing left over, nothing of others touched."""
 
 import dataclasses
-import shlex
 import signal
 import socket
 import subprocess
@@ -58,23 +57,11 @@ def test_everything_listens_on_loopback_only(settings: Settings) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_up_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
-    starter = start_up_process(slow_to_start(settings))
+    starter = start_up_process(settings)
     wait_for(lambda: (settings.directory / "state.json").exists())
     starter.send_signal(number)
     assert starter.wait(30) != 0
     wait_for(lambda: processes_of(settings) == [])
-
-
-def slow_to_start(settings: Settings) -> Settings:
-    """The same with a ministack that takes its time, so that a signal comes while it is awaited."""
-    interpreter = settings.directory.parent / "slow" / "python"
-    interpreter.parent.mkdir()
-    real = settings.ministack_command.resolve().with_name("python")
-    interpreter.write_text(f'#!/bin/sh\nsleep 3\nexec {shlex.quote(str(real))} "$@"\n')
-    interpreter.chmod(0o755)
-    command = interpreter.with_name("ministack")
-    command.touch()
-    return dataclasses.replace(settings, ministack_command=command)
 
 
 def test_a_killed_supervisor_leaves_nothing_that_the_next_up_trips_over(
