@@ -11,8 +11,8 @@ import threading
 import time
 from pathlib import Path
 
-from ministack import app  # type: ignore[import-not-found]
-from ministack.services import s3, sqs  # type: ignore[import-not-found]
+from ministack import app  # type: ignore[import-not-found]  # of its own environment
+from ministack.services import s3, sqs  # type: ignore[import-not-found]  # likewise
 
 # At the end, where this package hides nothing of ministack's environment.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -29,9 +29,9 @@ def main() -> None:
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
     request.unlink(missing_ok=True)
-    s3._get_object = serving_ranges(s3._get_object, s3._parse_range)  # noqa: SLF001
-    sqs._receive_messages_for_esm = receiving_large_batches(  # noqa: SLF001
-        sqs._receive_messages_for_esm  # noqa: SLF001
+    s3._get_object = serving_ranges(s3._get_object, s3._parse_range)  # noqa: SLF001 - no hook for it
+    sqs._receive_messages_for_esm = receiving_large_batches(  # noqa: SLF001 - no hook for it
+        sqs._receive_messages_for_esm  # noqa: SLF001 - as above
     )
     threading.Thread(target=_save_when_asked, args=(request,), daemon=True).start()
     app.main()

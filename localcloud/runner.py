@@ -103,8 +103,8 @@ class TwinInvoker(LambdaInvoker):
         input: DurableExecutionInvocationInput,  # noqa: A002 - the SDK's name
         endpoint_url: str | None = None,  # noqa: ARG002 - the SDK's signature
         tenant_id: str | None = None,
-        account_id: str | None = None,  # noqa: ARG002
-        region_name: str | None = None,  # noqa: ARG002
+        account_id: str | None = None,  # noqa: ARG002 - likewise
+        region_name: str | None = None,  # noqa: ARG002 - likewise
     ) -> InvokeResponse:
         """Run one invocation of the handler; wait for ministack if it is being restarted."""
         return _when_available(lambda: self._invoke_once(function_name, input, tenant_id))
@@ -225,7 +225,7 @@ def serve(settings: Settings) -> None:
     with contextlib.closing(_keep_open(settings)):
         scheduler = Scheduler()
         executor = _executor(settings, store, scheduler)
-        scheduler.start()  # type: ignore[no-untyped-call]
+        scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
         config = WebServiceConfig(
             host=HOST,
             port=settings.runner_port,

@@ -66,7 +66,7 @@ def remove(settings: Settings) -> None:
 def _service(entry: dict[str, object]) -> ServiceState:
     process = entry.pop("process")
     identity = ProcessIdentity(**process) if isinstance(process, dict) else None
-    return ServiceState(**entry, process=identity)  # type: ignore[arg-type]
+    return ServiceState(**entry, process=identity)  # type: ignore[arg-type]  # read() catches what does not fit
 
 
 def _path(settings: Settings) -> Path:

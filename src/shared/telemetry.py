@@ -63,9 +63,9 @@ def observed(
     seen: Answer = {}
     try:
         yield seen
-    except Exception as error:
+    except Exception as error:  # whatever it is, it is told of and goes on its way
         # Without the traceback, whose last line may quote a record; Lambda has it in its own.
-        logger.error("failed", extra={"error_type": type(error).__name__})  # noqa: TRY400
+        logger.error("failed", extra={"error_type": type(error).__name__})  # noqa: TRY400 - as above
         raise
     milliseconds = round((time.perf_counter() - began) * 1000, 1)
     logger.info("answered", extra={**seen, "duration_ms": milliseconds})

@@ -95,7 +95,7 @@ def send_and_kill(cloud: ChaosCloud, options: Options) -> Run:
     """Send all messages under kills; then wait until nothing is under way any more."""
     sender = Sender(cloud.client("sqs"), cloud.outputs["DataProcessingQueueUrl"])
     # Two, because how often something is killed depends on more than the seed.
-    for_messages, for_kills = (Random(options.seed) for _ in range(2))  # noqa: S311 - repeatable
+    for_messages, for_kills = (Random(options.seed) for _ in range(2))
     killer = Killer(cloud.settings, for_kills)
     started = time.monotonic()
     with killing(killer):

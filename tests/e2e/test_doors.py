@@ -122,7 +122,7 @@ def listener(stack: Stack) -> Any:
 
 
 def test_s7_created_removed_and_created_again_ends_as_the_bucket_is(objects: Objects) -> None:
-    chance = random.Random(7)  # noqa: S311 - the same at every run
+    chance = random.Random(7)
     keys = [f"input/s7-{n}.json" for n in range(4)]
     content: dict[str, int] = {}
     touched: set[str] = set()

@@ -334,7 +334,7 @@ def traced(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     variables = of_type("AWS::Serverless::Function")["DurablePipelineFunction"]["Environment"]
     plugin = variables["Variables"]["DURABLE_EXECUTION_PLUGINS"]["Fn::If"][1]
     monkeypatch.setenv("DURABLE_EXECUTION_PLUGINS", plugin)
-    pipeline.inject_durable(lambda handler: durable_execution(handler.__wrapped__))  # type: ignore[attr-defined]
+    pipeline.inject_durable(lambda handler: durable_execution(handler.__wrapped__))  # type: ignore[attr-defined]  # functools.wraps sets it
     return pipeline
 
 
@@ -372,7 +372,7 @@ def test_a_record_of_each_execution_is_written_where_it_is_wanted(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = partial(durable_execution, plugins=exporters({"EXECUTION_RECORDS": "logs"}))
-    pipeline.inject_durable(lambda handler: wanted(handler.__wrapped__))  # type: ignore[attr-defined]
+    pipeline.inject_durable(lambda handler: wanted(handler.__wrapped__))  # type: ignore[attr-defined]  # functools.wraps sets it
     pipeline.inject("transform", Crash(), attempts={1})
 
     result = pipeline.run(sqs_event_of([standard(note=PRIVATE), INVALID]))

@@ -60,7 +60,7 @@ def test_only_a_later_state_or_the_same_further_on_is_written(catalog: Catalog) 
         catalog.write(known)  # type: ignore[arg-type]  # an entry still
 
         expected = sequencer == "C" or (sequencer == "B" and STATES.index(new) > STATES.index(old))
-        assert supersedes(late, known) is expected  # type: ignore[arg-type]
+        assert supersedes(late, known) is expected  # type: ignore[arg-type]  # a fake of what it uses
         assert catalog.write(late) is expected
 
 

@@ -63,7 +63,7 @@ def test_a_burial_leaves_what_is_later(
     items: Items,
     known: tuple[str, str] | None,
     item: dict[str, str] | None,
-    buried: bool,  # noqa: FBT001
+    buried: bool,
     left: dict[str, str] | None,
 ) -> None:
     if known is not None:

@@ -102,7 +102,7 @@ def test_an_object_whose_delete_marker_is_removed_is_processed_again(function: C
     assert event.is_creation
     sent = dict(event.state)
     assert sent.pop("sequencer") == f"{101:016X}{'0' * 15}1"
-    assert sent == {name: state[name] for name in state if name != "sequencer"}  # type: ignore[literal-required]
+    assert sent == {name: state[name] for name in state if name != "sequencer"}  # type: ignore[literal-required]  # its own keys
     assert function.entry["state"] == "received"
 
 
@@ -191,7 +191,7 @@ def test_only_an_object_in_a_versioned_bucket_has_a_version(function: Cleanup) -
     current = objects.current(OBJECT)
     without = objects.current(ObjectId("payloads", "messages/a.json"))
 
-    assert current == {name: state[name] for name in state if name != "sequencer"}  # type: ignore[literal-required]
+    assert current == {name: state[name] for name in state if name != "sequencer"}  # type: ignore[literal-required]  # its own keys
     assert without is not None
     assert "version_id" not in without
     assert objects.current(ObjectId("input", "input/none")) is None

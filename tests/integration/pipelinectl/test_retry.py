@@ -28,7 +28,7 @@ class Lambda:
     def list_durable_executions_by_function(self, **_: Any) -> Any:
         return {"DurableExecutions": [self._execution]}
 
-    def get_durable_execution(self, *, DurableExecutionArn: str, **_: Any) -> Any:  # noqa: N803
+    def get_durable_execution(self, *, DurableExecutionArn: str, **_: Any) -> Any:
         assert DurableExecutionArn == ARN
         return self._execution
 

@@ -66,15 +66,15 @@ class FakeDynamoDB:
         self.tables: dict[str, dict[str, Item]] = {"catalog": {}, "items": {}}
         self.before_transaction: Callable[[], None] = lambda: None
 
-    def get_item(self, *, TableName: str, Key: Item, **_: Any) -> Item:  # noqa: N803
+    def get_item(self, *, TableName: str, Key: Item, **_: Any) -> Item:
         item = self.tables[TableName].get(_key(TableName, Key))
         return {"Item": dict(item)} if item else {}
 
-    def put_item(self, *, Item: Item, **request: Any) -> None:  # noqa: N803
+    def put_item(self, *, Item: Item, **request: Any) -> None:
         self._check(request, Item)
         self.tables[request["TableName"]][_key(request["TableName"], Item)] = Item
 
-    def update_item(self, *, Key: Item, UpdateExpression: str, **request: Any) -> None:  # noqa: N803
+    def update_item(self, *, Key: Item, UpdateExpression: str, **request: Any) -> None:
         self._check(request, Key)
         item = self.tables[request["TableName"]][_key(request["TableName"], Key)]
         _, _, removed = UpdateExpression.partition(" REMOVE ")
@@ -83,7 +83,7 @@ class FakeDynamoDB:
         values = request["ExpressionAttributeValues"].items()
         item |= {name.removeprefix(":"): value for name, value in values}
 
-    def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> None:  # noqa: N803
+    def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> None:
         self.before_transaction()
         parts = [next(iter(part.items())) for part in TransactItems]
         failed = [not self._holds(p, p.get("Item") or p["Key"]) for _, p in parts]
@@ -167,11 +167,11 @@ class FakeS3:
     def get_paginator(self, _: str) -> FakeS3:
         return self
 
-    def paginate(self, *, Prefix: str, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
+    def paginate(self, *, Prefix: str, **_: Any) -> Iterator[dict[str, Any]]:
         keys = sorted(key for key in self.output if key.startswith(Prefix))
         yield {"Contents": [{"Key": key} for key in keys]}
 
-    def delete_objects(self, *, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+    def delete_objects(self, *, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         for found in Delete["Objects"]:
             del self.output[found["Key"]]
         return {}

@@ -24,7 +24,7 @@ class Read(NamedTuple):
     fields: list[str]
 
 
-def a_file(content: bytes, delimiter: str = ",", format: Format = "csv") -> File:  # noqa: A002
+def a_file(content: bytes, delimiter: str = ",", format: Format = "csv") -> File:  # noqa: A002 - as in File
     return {
         "bucket": "input",
         "key": f"input/rows.{format}",

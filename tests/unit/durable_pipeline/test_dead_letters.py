@@ -23,7 +23,7 @@ def letter(
     name: str = "m", body: str = "{}", message: str = "wrong", errors: list[str] | None = None
 ) -> DeadLetter:
     reason = {"type": "T", "message": message, "errors": errors or [message]}
-    outcome: Outcome = {"outcome": "rejected", "stage": "validate", "reason": reason}  # type: ignore[typeddict-item]
+    outcome: Outcome = {"outcome": "rejected", "stage": "validate", "reason": reason}  # type: ignore[typeddict-item]  # as far as it is read
     sent = {"color": {"stringValue": "red", "dataType": "String"}}
     return DeadLetter(Record(name, f"x-{name}", body, 1772354400000, 2, "r", sent), outcome)
 
@@ -35,7 +35,7 @@ class FakeQueue:
         self.down = down
         self.requests: list[list[dict[str, Any]]] = []
 
-    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:  # noqa: N803
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:
         self.requests.append(Entries)
         if self.down:
             raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "SendMessageBatch")
@@ -45,7 +45,7 @@ class FakeQueue:
 
 
 def sent(queue: FakeQueue, *letters: DeadLetter) -> list[str]:
-    return send(queue, "url", letters, execution_arn="arn", failed_at="now")  # type: ignore[arg-type]
+    return send(queue, "url", letters, execution_arn="arn", failed_at="now")  # type: ignore[arg-type]  # a fake of what it uses
 
 
 def test_a_dead_letter_says_why_where_when_and_whose() -> None:

@@ -59,7 +59,7 @@ def test_a_body_that_cannot_become_an_item_is_rejected_here() -> None:
 
     assert [record.id for record in batch.records] == ["fits"]
     assert batch.unreadable["large"]["outcome"] == "rejected"
-    assert "819200 bytes" in batch.unreadable["large"]["reason"]["message"]  # type: ignore[index]
+    assert "819200 bytes" in batch.unreadable["large"]["reason"]["message"]  # type: ignore[index]  # it has a reason
 
 
 @pytest.mark.parametrize(

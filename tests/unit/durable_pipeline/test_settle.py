@@ -15,7 +15,7 @@ class FakeQueue:
     def __init__(self, *failing: int) -> None:
         self.failing, self.requests = failing, list[Any]()
 
-    def change_message_visibility_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803
+    def change_message_visibility_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
         self.requests.append(Entries)
         if len(self.requests) in self.failing:
             raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "Change")
@@ -35,7 +35,7 @@ def test_the_delay_grows_with_the_receive_count_up_to_a_bound() -> None:
 def test_each_record_gets_its_delay_with_jitter() -> None:
     queue = FakeQueue()
 
-    assert change_visibility(queue, SETTINGS, records(3)) == 3  # type: ignore[arg-type]
+    assert change_visibility(queue, SETTINGS, records(3)) == 3  # type: ignore[arg-type]  # a fake of what it uses
 
     for entry, longest in zip(queue.requests[0], (5, 10, 20), strict=True):
         assert longest / 2 <= entry["VisibilityTimeout"] <= longest
@@ -44,4 +44,4 @@ def test_each_record_gets_its_delay_with_jitter() -> None:
 def test_a_request_that_fails_does_not_stop_the_next() -> None:
     queue = FakeQueue(1)
 
-    assert change_visibility(queue, SETTINGS, records(12)) == 2  # type: ignore[arg-type]
+    assert change_visibility(queue, SETTINGS, records(12)) == 2  # type: ignore[arg-type]  # a fake of what it uses

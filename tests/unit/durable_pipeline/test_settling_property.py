@@ -69,7 +69,7 @@ class Stages:
         fate = self.fates[key]["fate"] if self.fates[key]["stage"] == stage else "fine"
         match fate:
             case "rejected" | "unaccepted":
-                return [rejected(key, REASON)]  # type: ignore[arg-type]
+                return [rejected(key, REASON)]  # type: ignore[arg-type]  # a fake of what it uses
             case "failed":
                 return [failed(key, "T", "m")]
             case "poison":
@@ -91,14 +91,14 @@ class FakeSqs:
         self.letters: list[str] = []
         self.delayed: list[str] = []
 
-    def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803
+    def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
         names = {e["Id"]: e["MessageAttributes"]["original_message_id"] for e in Entries}
         keys = {entry_id: name["StringValue"] for entry_id, name in names.items()}
         taken = {i: k for i, k in keys.items() if self.stages.fates[k]["fate"] != "unaccepted"}
         self.letters += taken.values()
         return {"Successful": [{"Id": entry_id} for entry_id in taken]}
 
-    def change_message_visibility_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803
+    def change_message_visibility_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
         self.delayed += [entry["ReceiptHandle"].removeprefix("receipt-") for entry in Entries]
         return {"Successful": Entries}
 
@@ -109,7 +109,7 @@ class FakeDynamoDB:
     def __init__(self, stages: Stages) -> None:
         self.stored = {f"dev-{key}": key for key in stages.stored}
 
-    def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803
+    def batch_get_item(self, RequestItems: Any) -> Any:
         ((name, request),) = RequestItems.items()
         keys = [key["execution_id"]["S"] for key in request["Keys"]]
         items = [

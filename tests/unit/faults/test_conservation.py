@@ -107,10 +107,10 @@ def test_a_double_must_have_a_cause() -> None:
 
 
 def test_the_same_seed_sends_the_same_messages_in_the_announced_mix() -> None:
-    mix = messages(Random(7), 1000)  # noqa: S311 - to be repeatable
+    mix = messages(Random(7), 1000)
 
     kinds = Counter(message.kind for message in set(mix))
-    assert mix == messages(Random(7), 1000)  # noqa: S311 - to be repeatable
+    assert mix == messages(Random(7), 1000)
     assert len(mix) == 1000
     assert len(mix) - len(set(mix)) == 20
     assert kinds[Kind.INVALID] == 20

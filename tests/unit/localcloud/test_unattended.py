@@ -187,7 +187,7 @@ def test_a_role_that_may_not_send_loses_the_event_and_the_log_says_so(
         ([], False),
     ],
 )
-def test_s3_and_sns_do_not_wait_for_the_function(event: Any, expected: bool) -> None:  # noqa: FBT001
+def test_s3_and_sns_do_not_wait_for_the_function(event: Any, expected: bool) -> None:
     assert is_asynchronous(json.dumps(event)) is expected
 
 

@@ -41,7 +41,7 @@ class FakeExecutions:
 def kills(executions: FakeExecutions, pids: dict[str, list[int]]) -> list[Kill]:
     seconds = iter(range(1000))
     chaos = Chaos(
-        executions,  # type: ignore[arg-type]
+        executions,  # type: ignore[arg-type]  # a fake of what it uses
         lambda stage: pids.get(stage, []),
         sleep=lambda _: None,
         clock=lambda: next(seconds),

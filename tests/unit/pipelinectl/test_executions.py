@@ -34,8 +34,8 @@ def _summary(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_the_newest_come_first_whichever_way_the_service_turns(newest_first: bool) -> None:  # noqa: FBT001
-    executions = Executions(FakeLambda(3, newest_first), "pipeline")  # type: ignore[arg-type]
+def test_the_newest_come_first_whichever_way_the_service_turns(newest_first: bool) -> None:
+    executions = Executions(FakeLambda(3, newest_first), "pipeline")  # type: ignore[arg-type]  # a fake of what it uses
 
     assert [execution.name for execution in executions.newest()] == ["run-2", "run-1", "run-0"]
     assert executions.resolve("last") == "arn/2"
@@ -43,6 +43,6 @@ def test_the_newest_come_first_whichever_way_the_service_turns(newest_first: boo
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_executions_have_no_order(count: int) -> None:
-    executions = Executions(FakeLambda(count, newest_first=False), "pipeline")  # type: ignore[arg-type]
+    executions = Executions(FakeLambda(count, newest_first=False), "pipeline")  # type: ignore[arg-type]  # a fake of what it uses
 
     assert len(list(executions.newest())) == count

@@ -16,14 +16,14 @@ class FakeLogs:
         self._reads = iter(reads)
         self.starts: list[int] = []
 
-    def describe_log_groups(self, *, logGroupNamePrefix: str) -> dict[str, Any]:  # noqa: N803
+    def describe_log_groups(self, *, logGroupNamePrefix: str) -> dict[str, Any]:
         names = [name for name in ("/here", "/here-too") if name.startswith(logGroupNamePrefix)]
         return {"logGroups": [{"logGroupName": name} for name in names]}
 
     def get_paginator(self, _: str) -> "FakeLogs":
         return self
 
-    def paginate(self, *, logGroupName: str, startTime: int) -> Iterator[Any]:  # noqa: N803
+    def paginate(self, *, logGroupName: str, startTime: int) -> Iterator[Any]:
         assert logGroupName == "/here"
         self.starts.append(startTime)
         yield {"events": next(self._reads)}
@@ -34,7 +34,7 @@ def entry(number: int) -> dict[str, Any]:
 
 
 def log(fake: FakeLogs, *groups: str) -> FunctionLog:
-    return FunctionLog(fake, groups, pause=lambda _: None)  # type: ignore[arg-type]
+    return FunctionLog(fake, groups, pause=lambda _: None)  # type: ignore[arg-type]  # a fake of what it uses
 
 
 def test_the_last_lines_come_oldest_first() -> None:

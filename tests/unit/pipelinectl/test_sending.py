@@ -17,7 +17,7 @@ class FakeQueue:
         self.requests: list[list[str]] = []
         self._refusals = {body: (times, fault) for body, times, fault in refusals}
 
-    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> Any:  # noqa: N803
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> Any:
         assert QueueUrl == QUEUE
         self.requests.append([entry["MessageBody"] for entry in Entries])
         answer: dict[str, list[Any]] = {"Successful": [], "Failed": []}
@@ -37,7 +37,7 @@ class FakeQueue:
 
 def send(queue: FakeQueue, *texts: str) -> tuple[BatchOutcome[Body], list[float]]:
     slept: list[float] = []
-    sender = Sender(queue, QUEUE, slept.append)  # type: ignore[arg-type]
+    sender = Sender(queue, QUEUE, slept.append)  # type: ignore[arg-type]  # a fake of what it uses
     outcomes = list(sender.send(Body(text, "test") for text in texts))
     return (
         BatchOutcome(
@@ -101,7 +101,7 @@ def test_what_is_never_taken_is_refused_after_the_last_attempt() -> None:
 def test_what_is_too_large_is_refused_and_the_others_are_sent() -> None:
     queue = FakeQueue()
 
-    outcome = Sender(queue, QUEUE).send_batch(  # type: ignore[arg-type]
+    outcome = Sender(queue, QUEUE).send_batch(  # type: ignore[arg-type]  # a fake of what it uses
         [Body("x" * (MAX_BYTES + 1), "test"), Body("a", "test")]
     )
 
@@ -111,7 +111,7 @@ def test_what_is_too_large_is_refused_and_the_others_are_sent() -> None:
 
 
 def test_an_error_of_the_whole_request_is_raised() -> None:
-    session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x")  # noqa: S106
+    session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x")
     sqs = session.client("sqs", region_name="us-east-1")
     with Stubber(sqs) as stub:
         stub.add_client_error("send_message_batch", "QueueDoesNotExist")

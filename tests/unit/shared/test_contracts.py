@@ -26,7 +26,7 @@ def answer(*results: Any) -> dict[str, Any]:
 
 def test_a_right_answer_is_results_by_record_id() -> None:
     results = check_response(
-        answer(ok("a", "{}"), rejected("b", REASON), failed("c", "T", "m")),  # type: ignore[arg-type]
+        answer(ok("a", "{}"), rejected("b", REASON), failed("c", "T", "m")),  # type: ignore[arg-type]  # a fake of what it uses
         ["a", "b", "c"],
     )
 

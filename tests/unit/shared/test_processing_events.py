@@ -133,5 +133,5 @@ def test_subscriptions_can_filter_by_event_and_door() -> None:
 
 
 @pytest.mark.parametrize(("document", "is_one"), [({"event": 1}, True), ({}, False), ([], False)])
-def test_an_event_is_told_from_other_messages(document: object, is_one: bool) -> None:  # noqa: FBT001
+def test_an_event_is_told_from_other_messages(document: object, is_one: bool) -> None:
     assert is_processing_event(document) is is_one

@@ -38,7 +38,7 @@ class FakeDynamoDB:
         self.items: dict[str, Any] = {}
         self.requests = 0
 
-    def put_item(self, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803
+    def put_item(self, Item: dict[str, Any], **_: Any) -> None:
         """Put one item, on the condition that IS_NEWEST says."""
         self.requests += 1
         if self.errors:
@@ -48,7 +48,7 @@ class FakeDynamoDB:
             raise client_error("ConditionalCheckFailedException")
         self.items[key] = Item
 
-    def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+    def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         self.requests += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -85,7 +85,7 @@ class Clock:
 
 def outcomes(client: FakeDynamoDB, *records: StageRecord, seconds: float = 10) -> dict[str, str]:
     clock = Clock()
-    table = Table(client, SETTINGS, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
+    table = Table(client, SETTINGS, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]  # a fake of what it uses
     results = table.store(records, stored_at=NOW, seconds=seconds)
     return {result["id"]: result["outcome"] for result in results}
 
