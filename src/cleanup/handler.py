@@ -8,15 +8,8 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from cleanup.cleaner import Cleaner
 from cleanup.input import Objects, Queue
@@ -26,10 +19,9 @@ from cleanup.settings import Settings
 from shared import exact_json, processing_events, s3_events
 from shared.contracts import utc_now
 from shared.object_catalog import Catalog
+from shared.sqs_consumer import RETRIES, consume
 
 logger = Logger()
-
-RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 
 @cache
@@ -50,17 +42,11 @@ def cleaner() -> Cleaner:
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Clean up after a batch of removals and of processed states; answers what failed."""
-    processor = BatchProcessor(
-        EventType.SQS,
-        raise_on_entire_batch_failure=False,
-        logger=logger,  # type: ignore[arg-type]  # it has the methods of the standard one
-    )
-    return process_partial_response(event, _take, processor, context)
+    return consume(event, context, _take, logger)
 
 
-def _take(record: SQSRecord) -> None:
-    logger.append_keys(message_id=record.message_id)
-    clean_up(record.body, cleaner(), utc_now())
+def _take(body: str) -> None:
+    clean_up(body, cleaner(), utc_now())
 
 
 def clean_up(body: str, cleaner: Cleaner, now: str) -> None:

@@ -8,25 +8,17 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from notify.news import take
 from notify.operators import Operators
 from notify.settings import Settings
 from shared import processing_events
 from shared.object_catalog import Catalog
+from shared.sqs_consumer import RETRIES, consume
 
 logger = Logger()
-
-RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 
 @cache
@@ -51,16 +43,10 @@ def operators() -> Operators:
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of processing events; answers the messages that failed."""
-    processor = BatchProcessor(
-        EventType.SQS,
-        raise_on_entire_batch_failure=False,
-        logger=logger,  # type: ignore[arg-type]  # it has the methods of the standard one
-    )
-    return process_partial_response(event, _take, processor, context)
+    return consume(event, context, _take, logger)
 
 
-def _take(record: SQSRecord) -> None:
-    logger.append_keys(message_id=record.message_id)
-    event = processing_events.parse(record.body)
+def _take(body: str) -> None:
+    event = processing_events.parse(body)
     news = take(event, object_catalog(), operators())
     logger.info("taken", extra={**processing_events.identity(event), "news": news})
