@@ -1,7 +1,8 @@
 """AWS's telemetry exporter for durable executions, where it is wanted.
 
 It writes one record of each execution to the function's log: its operations by name, how often each
-ran and how long it took. Neither what came in nor an error's message: both may quote a record.
+ran and how long it took. Neither what came in nor an operation's error: both may quote a record. Of
+an execution that fails as a whole it has the error, which Lambda logs anyway.
 """
 
 from __future__ import annotations
