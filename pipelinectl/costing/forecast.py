@@ -91,11 +91,6 @@ class _Batch:
         return 1 + self.chained
 
 
-def operations_of(records: int, records_a_chunk: int = MAX_CHUNK_RECORDS) -> int:
-    """Operations of one healthy batch of so many records."""
-    return _batch(records, records_a_chunk, 1).operations
-
-
 def forecast(volume: Volume, sample: Sample) -> Forecast:
     """The month that `volume` describes."""
     batch_size = _batch_size(volume.batch_size, sample.usage)

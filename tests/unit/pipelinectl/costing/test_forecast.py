@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from durable_pipeline import chunks
 from pipelinectl.costing import forecast as forecasts
 from pipelinectl.costing.charges import charges, dollars
-from pipelinectl.costing.forecast import Forecast, Sample, Volume, forecast, operations_of
+from pipelinectl.costing.forecast import (
+    MAX_CHUNK_RECORDS,
+    Forecast,
+    Sample,
+    Volume,
+    _batch,
+    forecast,
+)
 from pipelinectl.costing.prices import load
 from pipelinectl.costing.usage import Usage
 from tests.unit.pipelinectl.costing.samples import DURABLE, SIZES, used
@@ -34,7 +41,7 @@ def test_the_rules_are_those_of_the_pipeline() -> None:
     [(1, 4), (100, 4), (101, 8), (1_000, 32), (1_100, 36), (10_000, 392)],
 )
 def test_operations_of_a_healthy_batch(records: int, operations: int) -> None:
-    assert operations_of(records) == operations
+    assert _batch(records, MAX_CHUNK_RECORDS, 1).operations == operations
 
 
 def test_the_rest_of_the_records_is_a_batch_of_its_own() -> None:
