@@ -78,7 +78,7 @@ lint: setup
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 
 .PHONY: docs
-docs: setup ## Write docs/cli.md and docs/parameters.md anew, from the code and the template
+docs: setup ## Write the references and the table of the doctor anew, from the code and the template
 	@$(BIN)/python -m docs.generate
 
 .PHONY: lock

@@ -16,9 +16,14 @@ from typer.main import get_command
 
 from localcloud.cloudformation_yaml import load
 from pipelinectl.cli import app
+from pipelinectl.diagnosis.rules import RULES
 
 PROGRAM = "pipelinectl"
-TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+FOLDER = Path(__file__).parent
+TEMPLATE = FOLDER.parent / "template.yaml"
+DOCTOR = "guides/doctor.md"
+CHECKS_BEGIN = "<!-- checks: written by `make docs` -->\n"
+CHECKS_END = "<!-- end of checks -->"
 
 
 def cli() -> str:
@@ -47,8 +52,28 @@ def parameters() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-REFERENCES: Mapping[str, Callable[[], str]] = {"cli.md": cli, "parameters.md": parameters}
-"""What makes each file of this folder that nobody writes by hand."""
+def doctor() -> str:
+    """The guide to the doctor, whose table of checks is of the rules."""
+    before, rest = (FOLDER / DOCTOR).read_text("utf-8").split(CHECKS_BEGIN)
+    after = rest.split(CHECKS_END)[1]
+    rows = [(f"`{rule.name}`", rule.says, _source(rule.source)) for rule in RULES]
+    table = _table(("check", "rule", "from"), rows)
+    return f"{before}{CHECKS_BEGIN}{table}\n{CHECKS_END}{after}"
+
+
+REFERENCES: Mapping[str, Callable[[], str]] = {
+    "cli.md": cli,
+    "parameters.md": parameters,
+    DOCTOR: doctor,
+}
+"""What makes each file below this folder that nobody writes by hand, all of it or its table."""
+
+
+def _source(source: str) -> str:
+    """A link to AWS's documentation or to a file of this project."""
+    if "://" in source:
+        return f"[AWS]({source})"
+    return f"[{Path(source).name}](../../{source})"
 
 
 def _below(group: Any) -> Iterator[Any]:
@@ -82,4 +107,4 @@ def _table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 if __name__ == "__main__":
     for name, reference in REFERENCES.items():
-        Path(__file__).with_name(name).write_text(reference(), "utf-8")
+        (FOLDER / name).write_text(reference(), "utf-8")

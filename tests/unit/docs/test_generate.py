@@ -6,6 +6,7 @@ import pytest
 
 from docs.generate import REFERENCES, TEMPLATE
 from localcloud.cloudformation_yaml import load
+from pipelinectl.diagnosis.rules import RULES
 from tests.documents import ROOT, Document
 
 
@@ -13,6 +14,12 @@ from tests.documents import ROOT, Document
 def test_a_reference_is_what_its_source_says(name: str) -> None:
     written = (ROOT / "docs" / name).read_text("utf-8")
     assert written == REFERENCES[name](), f"docs/{name} is out of date: run 'make docs'"
+
+
+def test_what_a_rule_of_the_doctor_refers_to_in_this_project_is_there() -> None:
+    files = [rule.source for rule in RULES if "://" not in rule.source]
+
+    assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
 def test_every_parameter_and_output_is_in_the_reference() -> None:
