@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
-
 ATTRIBUTE = "durable_pipeline.record"
 """The name of the message attribute, of type String; its value is a `Carried` as JSON."""
 
