@@ -39,8 +39,9 @@ def sqs_message(
     *,
     receive_count: int = 1,
     attributes: Mapping[str, Any] | None = None,
+    queue: str = "queue",
 ) -> dict[str, Any]:
-    """A message, as an event source mapping delivers it."""
+    """A message, as the event source mapping of ``queue`` delivers it."""
     return {
         "messageId": message_id,
         "receiptHandle": f"receipt-{message_id}",
@@ -54,7 +55,7 @@ def sqs_message(
         "messageAttributes": dict(attributes or {}),
         "md5OfBody": "",
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{queue}",
         "awsRegion": "us-east-1",
     }
 

@@ -7,6 +7,7 @@ something that is in the table. So before a failed record is given up, the table
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,21 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline.clients import ONE_ATTEMPT, dynamodb
-from durable_pipeline.records import STORED, Batch, Outcomes, Record, given_up
+from durable_pipeline.records import STORED, Batch, Outcomes, Record, given_up, text_size
 from durable_pipeline.settings import Settings
+from shared.batching import batches
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
 
 logger = Logger(child=True)
 
+PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0)
+"""Seconds before each time that what DynamoDB left unprocessed is asked for."""
+
 MAX_KEYS = 100
+MAX_KEYS_BYTES = 1024 * 1024
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 
 
@@ -39,47 +46,54 @@ def stored_before(
     if not doubtful:
         return {}
 
-    def look(_: StepContext) -> list[str]:
-        return already_stored(dynamodb(), settings.table_name, doubtful)
+    def look(_: StepContext) -> list[int]:
+        stored = already_stored(dynamodb(), settings.table_name, doubtful)
+        return [index for index, record in enumerate(doubtful) if record.id in stored]
 
     try:
-        stored: list[str] = context.step(look, name="already-stored", config=ONE_ATTEMPT)
+        stored: list[int] = context.step(look, name="already-stored", config=ONE_ATTEMPT)
     except StepError:
         return {}
-    return dict.fromkeys(stored, STORED)
+    return {doubtful[index].id: STORED for index in stored}
 
 
-def already_stored(client: DynamoDBClient, table_name: str, records: Sequence[Record]) -> list[str]:
+def already_stored(client: DynamoDBClient, table_name: str, records: Sequence[Record]) -> set[str]:
     """Ids of the ``records`` whose item is in the table.
 
-    Where the table does not answer none is said to be stored: a dead letter too many does no harm.
+    Of those for which the table does not answer none is said to be stored: a dead letter too many
+    does no harm.
     """
-    return [
-        record.id
-        for start in range(0, len(records), MAX_KEYS)
-        for record in _stored(client, table_name, records[start : start + MAX_KEYS])
-    ]
-
-
-def _stored(client: DynamoDBClient, table_name: str, records: Sequence[Record]) -> Iterator[Record]:
-    try:
-        response = client.batch_get_item(
-            RequestItems={
-                table_name: {
-                    "Keys": [{"execution_id": {"S": key}} for key in _keys(records)],
-                    "ProjectionExpression": "execution_id, message_id",
-                    "ConsistentRead": True,
-                }
-            }
-        )
-    except (ClientError, BotoCoreError) as error:
-        logger.warning("cannot tell which records are stored: %s", error)
-        return
-    items = response.get("Responses", {}).get(table_name, [])
-    stored = {(item["execution_id"]["S"], item["message_id"]["S"]) for item in items}
+    # DynamoDB takes no key twice.
+    keys = list(dict.fromkeys(record.execution_id for record in records))
+    found = {
+        item
+        for batch in batches(keys, text_size, max_bytes=MAX_KEYS_BYTES, max_entries=MAX_KEYS)
+        for item in _items(client, table_name, batch)
+    }
     # Another message's item of the same execution_id is not this record's.
-    yield from (record for record in records if (record.execution_id, record.id) in stored)
+    return {record.id for record in records if (record.execution_id, record.id) in found}
 
 
-def _keys(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(record.execution_id for record in records))
+def _items(
+    client: DynamoDBClient, table_name: str, keys: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Key and message id of the items that there are; what DynamoDB leaves is asked for again."""
+    wanted: KeysAndAttributesTypeDef = {
+        "Keys": [{"execution_id": {"S": key}} for key in keys],
+        "ProjectionExpression": "execution_id, message_id",
+        "ConsistentRead": True,
+    }
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            response = client.batch_get_item(RequestItems={table_name: wanted})
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("cannot tell which records are stored: %s", error)
+            return
+        for item in response.get("Responses", {}).get(table_name, []):
+            yield item["execution_id"]["S"], item["message_id"]["S"]
+        left = response.get("UnprocessedKeys", {}).get(table_name)
+        if not left:
+            return
+        wanted = {**wanted, "Keys": left["Keys"]}
+    logger.warning("cannot tell of %d keys whether they are stored", len(wanted["Keys"]))

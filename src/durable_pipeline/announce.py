@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline.clients import ONE_ATTEMPT, sns
-from durable_pipeline.records import Batch, Outcome, Outcomes, Record, failure, given_up
+from durable_pipeline.records import Batch, Outcome, Outcomes, Record, given_up
 from durable_pipeline.settings import Settings
+from shared.batching import batches
 from shared.contracts import utc_now
 from shared.processing_events import EventName, ProcessingEvent, dump, message_attributes
 
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
 logger = Logger(child=True)
 
 MAX_ENTRIES = 10
+MAX_BYTES = 256 * 1024
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html
-
-NOT_ANNOUNCED = failure("announce", "TopicUnavailable", "the topic of events took no announcement")
 
 
 def announce(
     context: DurableContext, batch: Batch, outcomes: Outcomes, settings: Settings
 ) -> Outcomes:
-    """New outcomes for the records that could not be announced: they are to come back.
+    """The outcomes of those records that could not be announced: as they are, and untold.
 
-    Before they are settled, so that none is acknowledged of which nobody was told.
+    When it is known what became of each, and before any is settled, so that none is acknowledged of
+    which nobody was told.
     """
     final = [
         (record, name)
@@ -43,7 +44,7 @@ def announce(
     events = [_event(context, record, name, outcomes[record.id]) for record, name in final]
     announced = _publish(context, events, settings)
     return {
-        record.id: NOT_ANNOUNCED
+        record.id: {**outcomes[record.id], "untold": True}
         for (record, _), done in zip(final, announced, strict=True)
         if not done
     }
@@ -103,13 +104,11 @@ def _publish(
 
     def publish(_: StepContext) -> list[bool]:
         now = utc_now()
-        dated: list[ProcessingEvent] = [{**event, "at": now} for event in events]
+        entries = [_entry({**event, "at": now}) for event in events]
         return [
             done
-            for start in range(0, len(dated), MAX_ENTRIES)
-            for done in _publish_batch(
-                sns(), settings.events_topic_arn, dated[start : start + MAX_ENTRIES]
-            )
+            for batch in batches(entries, _size, max_bytes=MAX_BYTES, max_entries=MAX_ENTRIES)
+            for done in _publish_batch(sns(), settings.events_topic_arn, batch)
         ]
 
     try:
@@ -119,25 +118,33 @@ def _publish(
     return published
 
 
+def _entry(event: ProcessingEvent) -> dict[str, Any]:
+    return {"Message": dump(event), "MessageAttributes": message_attributes(event)}
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    """Bytes of a message as SNS counts them, with its attributes."""
+    return len(entry["Message"].encode()) + sum(
+        len(name) + sum(len(text.encode()) for text in value.values())
+        for name, value in entry["MessageAttributes"].items()
+    )
+
+
 def _publish_batch(
-    client: SNSClient, topic_arn: str, events: Sequence[ProcessingEvent]
+    client: SNSClient, topic_arn: str, entries: Sequence[Mapping[str, Any]]
 ) -> list[bool]:
     try:
         response = client.publish_batch(
             TopicArn=topic_arn,
             PublishBatchRequestEntries=[
-                {
-                    "Id": str(index),
-                    "Message": dump(event),
-                    "MessageAttributes": message_attributes(event),  # type: ignore[typeddict-item]  # the same by another name
-                }
-                for index, event in enumerate(events)
+                {"Id": str(index), **entry}  # type: ignore[typeddict-item]  # as boto3 has them
+                for index, entry in enumerate(entries)
             ],
         )
     except (ClientError, BotoCoreError) as error:
         logger.warning("not announced: %s", error)
-        return [False] * len(events)
+        return [False] * len(entries)
     if refused := response.get("Failed"):
         logger.warning("not announced: %s", refused)
     accepted = {entry["Id"] for entry in response.get("Successful", [])}
-    return [str(index) in accepted for index in range(len(events))]
+    return [str(index) in accepted for index in range(len(entries))]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from aws_durable_execution_sdk_python import DurableContext, WithRetryConfig, with_retry
-from aws_durable_execution_sdk_python.config import Duration, JitterStrategy
+from aws_durable_execution_sdk_python.config import Duration, InvokeConfig, JitterStrategy
 from aws_durable_execution_sdk_python.retries import (
     RetryDecision,
     RetryStrategyConfig,
     create_retry_strategy,
 )
+from aws_durable_execution_sdk_python.serdes import SerDes, SerDesContext
 
+from durable_pipeline.budget import CLOCK, INVOKE, WAIT, Budget
 from durable_pipeline.deadline import Deadline
 from durable_pipeline.problems import Problem, Remedy
 from durable_pipeline.tally import Tally
+from shared.contracts import wire_json, wire_size
 
 T = TypeVar("T")
 
@@ -30,12 +34,26 @@ _back_off = create_retry_strategy(
 )
 
 
+class _Wire(SerDes[Any]):
+    """Payloads are sent as they are measured."""
+
+    def serialize(self, value: Any, _: SerDesContext) -> str:
+        return wire_json(value)
+
+    def deserialize(self, data: str, _: SerDesContext) -> Any:
+        return json.loads(data)
+
+
+_AS_MEASURED: InvokeConfig[Any, Any] = InvokeConfig(serdes_payload=_Wire())
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """A chained invoke of the function ``arn``.
 
     ``check`` makes the answer of the response, or raises `ContractViolation`. A function that
-    crashes is tried ``tries`` times; one for which Lambda has no room more often, with backoff.
+    crashes is tried ``tries`` times; one for which Lambda has no room more often, with backoff;
+    and either only as long as ``budget`` allows.
     """
 
     arn: str
@@ -43,6 +61,7 @@ class Call(Generic[T]):
     name: str
     check: Callable[[Any], T]
     tries: int
+    budget: Budget
 
     def make(self, context: DurableContext, deadline: Deadline, tally: Tally) -> T:
         """The checked answer. Each attempt is counted in ``tally``.
@@ -54,7 +73,8 @@ class Call(Generic[T]):
         def attempt(_: object, number: int) -> T:
             tally.invoked(number)
             retry = f" attempt {number}" if number > 1 else ""
-            return self.check(context.invoke(self.arn, self.payload, name=self.name + retry))
+            name = self.name + retry
+            return self.check(context.invoke(self.arn, self.payload, name, _AS_MEASURED))
 
         config: WithRetryConfig[T] = WithRetryConfig(
             retry_strategy=self._strategy(context, deadline),
@@ -74,11 +94,19 @@ class Call(Generic[T]):
             deadline.ask(context)
             if deadline.passed():
                 return RetryDecision.no_retry()
-            remedy = problem.remedy
-            if remedy is Remedy.BACK_OFF:
-                return _back_off(error, attempts)
-            if remedy is Remedy.TRY_ONCE_MORE and attempts < self.tries:
-                return RetryDecision.retry(Duration.from_seconds(1))
-            return RetryDecision.no_retry()
+            decision = self._decision(problem, error, attempts)
+            if decision.should_retry and not self._affordable():
+                return RetryDecision.no_retry()
+            return decision
 
         return decide
+
+    def _affordable(self) -> bool:
+        return self.budget.take(WAIT + INVOKE + CLOCK, wire_size(self.payload))
+
+    def _decision(self, problem: Problem, error: Exception, attempts: int) -> RetryDecision:
+        if problem.remedy is Remedy.BACK_OFF:
+            return _back_off(error, attempts)
+        if problem.remedy is Remedy.TRY_ONCE_MORE and attempts < self.tries:
+            return RetryDecision.retry(Duration.from_seconds(1))
+        return RetryDecision.no_retry()

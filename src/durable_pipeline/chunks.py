@@ -3,36 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
+from durable_pipeline.budget import CLOCK, INVOKE, Budget
 from durable_pipeline.chain import process_chunk
 from durable_pipeline.deadline import Deadline
-from durable_pipeline.records import STORED, Outcomes, Record, travelling_size
+from durable_pipeline.offload import offloaded
+from durable_pipeline.records import STORED, Outcome, Outcomes, Record, failure
 from durable_pipeline.settings import Settings
 from durable_pipeline.tally import Tally
+from shared.batching import batches
 
 MAX_CHUNK_RECORDS = 100
 MAX_CHUNK_BYTES = 400 * 1024
-"""Of text. The store stage is sent each record twice, as it was and transformed, in an invoke
-that takes 1 MiB; a chunk that grows beyond that on its way is cut again where it does."""
+"""As they are on the wire. The store stage is sent each record twice, as it was and transformed, in
+an invoke that takes 1 MiB; a chunk that grows beyond that on its way is cut again where it does."""
 
 MAX_CONCURRENT_CHUNKS = 10
+
+MAX_ALONE = 100
+"""So many records that have failed before go through the stages alone: whatever one of them does to
+a stage, it does to itself."""
+
+CHUNK_OPERATIONS = 3 * (INVOKE + CLOCK) + CLOCK
+"""What a chunk may need whatever happens: its chain, and the time where it waited for its turn."""
+
+MAX_CHUNKS = 200
+"""In one execution: at `CHUNK_OPERATIONS` each, half of the operations that it may have. What an
+invocation brings, 6 MB of messages, is fewer."""
+
+STATES_PER_RECORD = 5
+"""How often its bytes are checkpointed: sent to three stages, to the last one twice, and answered
+by transform."""
+
+NO_ROOM: Outcome = {
+    **failure("read", "QuotaReached", "the execution had as many chunks as it may have"),
+    "in_company": True,
+}
 
 
 def process(
     context: DurableContext, records: Sequence[Record], settings: Settings, tally: Tally
 ) -> Outcomes:
     """The outcome of each of ``records``. One chunk costs its three invokes and nothing else."""
+    records, outcomes = offloaded(context, records, settings)
     chunks = list(chunked(records))
+    for chunk in chunks[MAX_CHUNKS:]:
+        outcomes |= {record.id: NO_ROOM for record in chunk}
+    return outcomes | _process(context, chunks[:MAX_CHUNKS], settings, tally)
+
+
+def _process(
+    context: DurableContext,
+    chunks: Sequence[Sequence[Record]],
+    settings: Settings,
+    tally: Tally,
+) -> Outcomes:
     if not chunks:
         return {}
     if len(chunks) == 1:
-        return process_chunk(context, chunks[0], settings, _deadline(context, settings), tally)
+        deadline, budget = _deadline(context, settings), _share(chunks)
+        return process_chunk(context, chunks[0], settings, deadline, tally, budget)
     return _process_in_parallel(context, chunks, settings, tally)
+
+
+def _share(chunks: Sequence[Sequence[Record]]) -> Budget:
+    size = sum(record.travelling_size for chunk in chunks for record in chunk)
+    return Budget.share(
+        len(chunks), needed_operations=CHUNK_OPERATIONS, needed_bytes=STATES_PER_RECORD * size
+    )
 
 
 def _process_in_parallel(
@@ -41,6 +85,8 @@ def _process_in_parallel(
     settings: Settings,
     tally: Tally,
 ) -> Outcomes:
+    share = _share(chunks)
+
     def branch(
         branch_context: DurableContext, chunk: Sequence[Record], index: int, _all: object
     ) -> ChunkResult:
@@ -49,7 +95,8 @@ def _process_in_parallel(
             deadline.ask(branch_context)  # it has waited for its turn, nobody knows how long
         prefix = f"chunk-{index + 1} "
         took = Tally()
-        outcomes = process_chunk(branch_context, chunk, settings, deadline, took, prefix)
+        budget = replace(share)
+        outcomes = process_chunk(branch_context, chunk, settings, deadline, took, budget, prefix)
         return _result(outcomes, took)
 
     config: MapConfig[Sequence[Record]] = MapConfig(
@@ -108,15 +155,21 @@ def _deadline(context: DurableContext, settings: Settings) -> Deadline:
 
 
 def chunked(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """``records`` in order, cut so that no chunk has too many or too many bytes of body text."""
-    chunk: list[Record] = []
-    size = 0
-    for record in records:
-        too_large = size + travelling_size(record) > MAX_CHUNK_BYTES
-        if chunk and (len(chunk) == MAX_CHUNK_RECORDS or too_large):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(record)
-        size += travelling_size(record)
-    if chunk:
-        yield chunk
+    """``records``, cut so that no chunk has too many or too many bytes.
+
+    Those that have failed before come first and alone, the oldest of them first. Of very many the
+    rest share chunks, as all others do.
+    """
+    suspects = sorted(
+        (record for record in records if record.is_suspect),
+        key=lambda record: (record.handed_over, record.receive_count),
+        reverse=True,
+    )
+    alone = {record.id for record in suspects[:MAX_ALONE]} if len(records) > 1 else set()
+    yield from ([record] for record in suspects[: len(alone)])
+    yield from batches(
+        [record for record in records if record.id not in alone],
+        lambda record: record.travelling_size,
+        max_bytes=MAX_CHUNK_BYTES,
+        max_entries=MAX_CHUNK_RECORDS,
+    )

@@ -12,6 +12,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
@@ -25,6 +26,12 @@ RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 def dynamodb() -> DynamoDBClient:
     """DynamoDB."""
     return boto3.client("dynamodb", config=RETRIES)
+
+
+@cache
+def s3() -> S3Client:
+    """S3."""
+    return boto3.client("s3", config=RETRIES)
 
 
 @cache

@@ -6,36 +6,39 @@ until the one at fault stands alone and its neighbours have passed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aws_durable_execution_sdk_python import DurableContext, InvokeError
 
+from durable_pipeline.budget import CLOCK, INVOKE, Budget
 from durable_pipeline.calls import Call
 from durable_pipeline.deadline import Deadline
 from durable_pipeline.problems import Problem, Remedy
 from durable_pipeline.tally import Tally
+from shared.batching import batches
 from shared.contracts import (
     ContractViolation,
+    Reason,
     Result,
     StageRecord,
     StageRequest,
     check_response,
     failed,
+    rejected,
+    wire_size,
 )
 from shared.timestamps import is_timestamp
 
 MAX_PAYLOAD_BYTES = 1_000_000
-"""Of one invoke's payload. Lambda takes 1 MiB; the rest is room for the envelope."""
-
-MAX_BISECT_INVOKES = 64
-"""Extra invokes that one chunk may spend on one stage to find its poison records. Enough for four
-poison records in a chunk of 100; beyond, the stage is broken rather than a record poisonous, and
-what is not yet isolated comes back with the next delivery."""
+"""Of the records in one invoke's payload. Lambda takes 1 MiB; the rest is room for the envelope."""
 
 DEADLINE_PASSED = Problem("DeadlineExceeded", "the execution's time was used up", Remedy.NONE)
+
+NOTHING_LEFT = Problem(
+    "QuotaReached", "the execution had no operations or bytes of state left for it", Remedy.NONE
+)
 
 
 @dataclass(frozen=True)
@@ -49,72 +52,83 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageAnswer:
-    """One result per record, by record id, and when the stage had finished the last of them."""
+    """One result per record, by record id, and when the stage had finished the last of them.
+
+    ``in_company`` are ids of records that failed for what may be a neighbour's fault.
+    """
 
     results: dict[str, Result]
     completed_at: str = ""
+    in_company: frozenset[str] = frozenset()
 
     def __or__(self, other: StageAnswer) -> StageAnswer:
-        return StageAnswer(self.results | other.results, max(self.completed_at, other.completed_at))
-
-
-class Budget:
-    """Counts the extra invokes of a bisection. A replay counts the same."""
-
-    def __init__(self, invokes: int) -> None:
-        self._left = invokes
-
-    def take(self, invokes: int) -> bool:
-        """Whether ``invokes`` more are allowed; if so they are taken."""
-        if self._left < invokes:
-            return False
-        self._left -= invokes
-        return True
+        return StageAnswer(
+            self.results | other.results,
+            max(self.completed_at, other.completed_at),
+            self.in_company | other.in_company,
+        )
 
 
 class Containment:
     """Runs stages over the records of one chunk."""
 
     def __init__(
-        self, context: DurableContext, deadline: Deadline, tally: Tally, prefix: str = ""
+        self,
+        context: DurableContext,
+        deadline: Deadline,
+        tally: Tally,
+        budget: Budget,
+        prefix: str = "",
     ) -> None:
         self._context = context
         self._deadline = deadline
         self._tally = tally
+        self._budget = budget
         self._prefix = prefix
 
     def run(self, stage: Stage, records: Sequence[StageRecord]) -> StageAnswer:
-        """One result for each of ``records``, whatever happens to the stage."""
-        answer = StageAnswer({})
-        budget = Budget(MAX_BISECT_INVOKES)
-        for start, part in parts(records):
-            whole = len(part) == len(records)
-            answer |= self._contain(stage, part, start, budget, whole=whole)
+        """One result for each of ``records``, whatever happens to the stage.
+
+        They go in as many invokes as their sizes ask for, most often one. One that no invoke takes
+        is rejected, and never sent: the service would end the execution for it.
+        """
+        sizes = {record["id"]: wire_size(record) + 1 for record in records}
+        large = [record for record in records if sizes[record["id"]] > MAX_PAYLOAD_BYTES]
+        answer = StageAnswer({r["id"]: _too_large(stage, r["id"], sizes[r["id"]]) for r in large})
+        fitting = [record for record in records if record["id"] not in answer.results]
+        parts = batches(fitting, lambda r: sizes[r["id"]], max_bytes=MAX_PAYLOAD_BYTES)
+        start = 0
+        for part in parts:
+            answer |= self._part(stage, part, start, whole=len(part) == len(records))
+            start += len(part)
         return answer
 
+    def _part(
+        self, stage: Stage, records: Sequence[StageRecord], start: int, *, whole: bool
+    ) -> StageAnswer:
+        if start and not self._budget.take(INVOKE + CLOCK, _bytes(records)):
+            return _all_failed(records, NOTHING_LEFT, in_company=True)
+        return self._contain(stage, records, start, whole=whole)
+
     def _contain(
-        self,
-        stage: Stage,
-        records: Sequence[StageRecord],
-        start: int,
-        budget: Budget,
-        *,
-        whole: bool,
+        self, stage: Stage, records: Sequence[StageRecord], start: int, *, whole: bool
     ) -> StageAnswer:
         if self._deadline.passed():
-            return _all_failed(records, DEADLINE_PASSED)
+            return _all_failed(records, DEADLINE_PASSED, in_company=True)
         part = "" if whole else f" {start + 1}-{start + len(records)}"
         name = f"{self._prefix}{stage.name}{part}"
         try:
             return self._with_retries(stage, records, name, first_time=whole)
         except (InvokeError, ContractViolation) as error:
             problem = Problem.of(error)
-        if not (problem.is_of_a_record and len(records) > 1 and budget.take(2)):
+        if not problem.is_of_a_record or len(records) == 1:
             return _all_failed(records, problem)
+        if not self._budget.take(2 * (INVOKE + CLOCK), _bytes(records)):
+            return _all_failed(records, problem, in_company=True)
         self._bisecting(stage, records, problem)
         middle = len(records) // 2
-        left = self._contain(stage, records[:middle], start, budget, whole=False)
-        right = self._contain(stage, records[middle:], start + middle, budget, whole=False)
+        left = self._contain(stage, records[:middle], start, whole=False)
+        right = self._contain(stage, records[middle:], start + middle, whole=False)
         return left | right
 
     def _with_retries(
@@ -125,7 +139,8 @@ class Containment:
 
         # Within a bisection the other half is the second attempt.
         tries = 2 if first_time else 1
-        call = Call(stage.function_arn, self._request(records), name, check, tries)
+        request = self._request(records)
+        call = Call(stage.function_arn, request, name, check, tries, self._budget)
         answer = call.make(self._context, self._deadline, self._tally)
         self._deadline.learn(answer.completed_at)
         self._tally.learn(answer.completed_at)
@@ -143,18 +158,19 @@ class Containment:
         )
 
 
-def parts(records: Sequence[StageRecord]) -> Iterator[tuple[int, list[StageRecord]]]:
-    """``records`` in runs whose payload one invoke takes, each with the index of its first."""
-    start, part, size = 0, list[StageRecord](), 0
-    for index, record in enumerate(records):
-        record_size = len(json.dumps(record)) + 2
-        if part and size + record_size > MAX_PAYLOAD_BYTES:
-            yield start, part
-            start, part, size = index, [], 0
-        part.append(record)
-        size += record_size
-    if part:
-        yield start, part
+def _bytes(records: Sequence[StageRecord]) -> int:
+    """State that one more invoke for ``records`` takes: what it sends, and as much in answer."""
+    return 2 * wire_size(records)
+
+
+def _too_large(stage: Stage, record_id: str, size: int) -> Result:
+    message = (
+        f"it comes to {size} bytes on its way to {stage.name}, as it was and as it became; "
+        f"together they may have {MAX_PAYLOAD_BYTES}. Have the stage before it put what it makes "
+        "into S3 and answer with a pointer"
+    )
+    reason: Reason = {"type": "RecordTooLarge", "message": message, "errors": [message]}
+    return rejected(record_id, reason)
 
 
 def _checked(stage: Stage, records: Sequence[StageRecord], response: Any) -> StageAnswer:
@@ -168,7 +184,9 @@ def _checked(stage: Stage, records: Sequence[StageRecord], response: Any) -> Sta
     return StageAnswer(results, response["completed_at"])
 
 
-def _all_failed(records: Sequence[StageRecord], problem: Problem) -> StageAnswer:
-    return StageAnswer(
-        {record["id"]: failed(record["id"], problem.type, problem.message) for record in records}
-    )
+def _all_failed(
+    records: Sequence[StageRecord], problem: Problem, *, in_company: bool = False
+) -> StageAnswer:
+    ids = [record["id"] for record in records]
+    results = {id_: failed(id_, problem.type, problem.message) for id_ in ids}
+    return StageAnswer(results, in_company=frozenset(ids if in_company else ()))

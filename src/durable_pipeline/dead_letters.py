@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from durable_pipeline.records import Outcome, Record
+from durable_pipeline.clients import s3
+from durable_pipeline.offload import in_place_of
+from durable_pipeline.records import Outcome, Record, shortened
+from durable_pipeline.requests import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
+from durable_pipeline.settings import Settings
 from shared.contracts import Reason
 
 if TYPE_CHECKING:
@@ -19,17 +22,14 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
-MAX_MESSAGE_BYTES = 1024 * 1024
-MAX_BATCH_ENTRIES = 10
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-
-MAX_TEXT = 1024
 MAX_ERRORS_TEXT = 8 * 1024
 
 ESSENTIAL_ATTRIBUTES = ("stage", "error_type", "execution_id", "original_message_id")
 
-NOT_ALLOWED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What SQS refuses in a message: https://www.w3.org/TR/REC-xml/#charsets"""
+UNTOLD: Reason = {
+    "type": "TopicUnavailable",
+    "message": "the topic of events took no announcement of what became of it; it is stored",
+}
 
 
 @dataclass(frozen=True)
@@ -42,35 +42,49 @@ class DeadLetter:
 
 def send(
     client: SQSClient,
-    queue_url: str,
+    settings: Settings,
     letters: Sequence[DeadLetter],
     *,
     execution_arn: str,
     failed_at: str,
-) -> list[str]:
-    """Send ``letters``; the ids of the records whose dead letter the queue has accepted."""
+) -> list[int]:
+    """Send ``letters``; which of them, by number, the queue did not accept."""
     entries = [
-        _entry(index, letter, execution_arn, failed_at) for index, letter in enumerate(letters)
+        _entry(index, letter, settings, execution_arn, failed_at)
+        for index, letter in enumerate(letters)
     ]
     fitting = [entry for entry in entries if message_size(entry) <= MAX_MESSAGE_BYTES]
     if len(fitting) < len(entries):
         logger.warning("%d dead letters too large; SQS moves them", len(entries) - len(fitting))
-    return [
-        letters[int(entry_id)].record.id
-        for batch in batches(fitting)
-        for entry_id in _send_batch(client, queue_url, batch)
-    ]
+    accepted = {
+        int(entry_id)
+        for batch in requests(fitting)
+        for entry_id in _send_batch(client, settings.dead_letter_queue_url, batch)
+    }
+    return [index for index in range(len(letters)) if index not in accepted]
 
 
-def _entry(index: int, letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[str, Any]:
-    """A message for SendMessageBatch; where it would be too large, with fewer attributes.
+def _entry(
+    index: int, letter: DeadLetter, settings: Settings, execution_arn: str, failed_at: str
+) -> dict[str, Any]:
+    """A message for SendMessageBatch; where it would be too large, with its body in S3.
 
-    One that is too large even so stays in its queue, whose own redrive policy moves it in the end:
-    without a reason, but with every byte of its body.
+    If S3 does not take that, it has fewer attributes. One that is too large even so stays in its
+    queue, whose own redrive policy moves it in the end: without a reason, but with every byte.
     """
-    values = attributes(letter, execution_arn, failed_at)
-    entry = {"Id": str(index), "MessageBody": letter.record.body, "MessageAttributes": values}
+    entry: dict[str, Any] = {
+        "Id": str(index),
+        "MessageBody": letter.record.body,
+        "MessageAttributes": attributes(letter, execution_arn, failed_at),
+    }
+    if message_size(entry) <= MAX_MESSAGE_BYTES:
+        return entry
+    pointer = in_place_of(s3(), settings.payload_bucket, letter.record)
+    if pointer is not None:
+        values = attributes(letter, execution_arn, failed_at, offloaded=True)
+        entry |= {"MessageBody": pointer, "MessageAttributes": values}
     if message_size(entry) > MAX_MESSAGE_BYTES:
+        values = entry["MessageAttributes"]
         entry["MessageAttributes"] = {name: values[name] for name in ESSENTIAL_ATTRIBUTES}
     return entry
 
@@ -86,37 +100,16 @@ def _send_batch(client: SQSClient, queue_url: str, entries: Sequence[Any]) -> li
     return [entry["Id"] for entry in response.get("Successful", [])]
 
 
-def batches(entries: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """``entries`` in requests that SQS takes: 10 entries, and 1 MiB with their attributes."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for entry in entries:
-        entry_size = message_size(entry)
-        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + entry_size > MAX_MESSAGE_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry_size
-    if batch:
-        yield batch
-
-
-def message_size(entry: dict[str, Any]) -> int:
-    """Bytes of a message as SQS counts them: body, and attributes' names, types and values."""
-    return len(entry["MessageBody"].encode("utf-8", "surrogatepass")) + sum(
-        len(name.encode()) + len(value["DataType"]) + len(value["StringValue"].encode())
-        for name, value in entry["MessageAttributes"].items()
-    )
-
-
-def attributes(letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[str, Any]:
+def attributes(
+    letter: DeadLetter, execution_arn: str, failed_at: str, *, offloaded: bool = False
+) -> dict[str, Any]:
     """The ten message attributes that SQS allows, all text: why, where, when, and whose."""
     record, outcome = letter.record, letter.outcome
-    reason: Reason = outcome["reason"] or {"type": "Unknown", "message": "no reason was recorded"}
+    reason = _reason(outcome)
     values = {
-        "stage": outcome["stage"],
-        "error_type": reason["type"],
-        "error_message": _shortened(reason["message"], MAX_TEXT),
+        "stage": outcome["stage"] if outcome["reason"] else "announce",
+        "error_type": shortened(reason["type"]),
+        "error_message": shortened(reason["message"]),
         "errors": _errors(reason),
         "durable_execution_arn": execution_arn,
         "original_message_id": record.id,
@@ -124,7 +117,7 @@ def attributes(letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[s
         "execution_id": record.execution_id,
         "failed_at": failed_at,
         "original": json.dumps(
-            {"sent_timestamp": record.sent_timestamp, "message_attributes": record.attributes},
+            _original(record, offloaded=offloaded or record.offloaded),
             ensure_ascii=False,  # escaped, attributes near their limit would no longer fit
         ),
     }
@@ -134,13 +127,29 @@ def attributes(letter: DeadLetter, execution_arn: str, failed_at: str) -> dict[s
     }
 
 
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+def _reason(outcome: Outcome) -> Reason:
+    """Why; of what is only untold, that it is."""
+    if (reason := outcome["reason"]) is None:
+        return UNTOLD
+    if "untold" not in outcome:
+        return reason
+    errors = [*reason.get("errors", [reason["message"]]), "and the topic of events was not told"]
+    return {**reason, "errors": errors}
+
+
+def _original(record: Record, *, offloaded: bool) -> dict[str, Any]:
+    """What a redrive needs of the message that the record was."""
+    carried = record.carried(sent_timestamp=record.sent_timestamp)
+    carried.pop("execution_id")  # it has an attribute of its own
+    carried.setdefault("message_attributes", {})
+    if offloaded:
+        carried["offloaded"] = True
+    return dict(carried)
 
 
 def _errors(reason: Reason) -> str:
     """Every error as a JSON array; of very many the first, and how many more there are."""
-    errors = [_shortened(error, MAX_TEXT) for error in reason.get("errors", [reason["message"]])]
+    errors = [shortened(error) for error in reason.get("errors", [reason["message"]])]
     kept = errors
     while len(json.dumps(kept)) > MAX_ERRORS_TEXT:
         kept = kept[: len(kept) // 2]

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NotRequired, TypedDict, cast
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext, InvokeError
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
 from durable_pipeline.announce import announce_start
+from durable_pipeline.budget import CLOCK, INVOKE, MAX_STATE_BYTES, Budget
 from durable_pipeline.calls import Call
 from durable_pipeline.chain import outcome_of
 from durable_pipeline.containment import DEADLINE_PASSED, Containment, Stage
 from durable_pipeline.deadline import Deadline
-from durable_pipeline.envelopes import CONTINUE_FROM
 from durable_pipeline.hand_over import Letters, hand_over
 from durable_pipeline.problems import Problem
 from durable_pipeline.records import (
     STORED,
     SUPERSEDED,
     Batch,
-    Cursor,
     FileSummary,
     Outcome,
     Outcomes,
@@ -35,6 +35,7 @@ from durable_pipeline.records import (
 )
 from durable_pipeline.settings import Settings
 from durable_pipeline.tally import Tally
+from shared.carried import Cursor
 from shared.contracts import ContractViolation, Reason, StageRecord
 from shared.s3_events import created_event
 from shared.timestamps import is_timestamp
@@ -42,6 +43,15 @@ from shared.timestamps import is_timestamp
 STAGE = "csv_file"
 
 TRIES = 3
+
+SINGLE_CALLS_OPERATIONS = 40
+"""For repeating plan, finish and store; they are set aside with what every execution needs."""
+
+RANGE_OPERATIONS = INVOKE + 2 * CLOCK
+
+MAX_RANGES = 490
+"""In one execution: so many that each may be tried again once within the operations that there are.
+The rest of a larger file is left to the next execution."""
 
 
 class Range(TypedDict):
@@ -97,9 +107,13 @@ def process_files(
     """
     if batch.files and len(batch.all_records) == 1:
         return {file.id: process_file(context, file, settings, tally) for file in batch.files}
-    files = {file.id: Letters(settings.files_queue_url, (file.body,)) for file in batch.files}
-    crowds = {id_: Letters(settings.queue_url, bodies) for id_, bodies in batch.crowds.items()}
-    return hand_over(context, files | crowds)
+    files = [Letters.of(file) for file in batch.files]
+    crowds = [
+        Letters(record, batch.crowds[record.id], record.carried(execution_id=None))
+        for record in batch.all_records
+        if record.id in batch.crowds
+    ]
+    return hand_over(context, [*files, *crowds], settings)
 
 
 def process_file(
@@ -124,6 +138,7 @@ class FileExecution:
         self._record = record
         self._settings = settings
         self._tally = tally
+        self._budget = Budget(SINGLE_CALLS_OPERATIONS, MAX_STATE_BYTES // 4)
         self._deadline = self._new_deadline(context)
         if record.state is None:
             raise ValueError(f"record {record.id} is no file")
@@ -165,7 +180,7 @@ class FileExecution:
             "plan",
             {
                 "from": self._record.start,
-                "max_ranges": self._settings.ranges_per_execution,
+                "max_ranges": min(self._settings.ranges_per_execution, MAX_RANGES),
                 "range_bytes": self._settings.range_size,
             },
         )
@@ -176,22 +191,24 @@ class FileExecution:
 
     def _ranges(self, plan: Plan) -> list[RangeResult]:
         """The results of the plan's ranges, in order; a range is not begun near the deadline."""
+        share = _share(len(plan["ranges"]))
 
-        def branch(context: DurableContext, work: Range, index: int, _all: object) -> RangeResult:
+        def branch(context: DurableContext, work: Range, _index: int, _all: object) -> RangeResult:
             deadline = self._new_deadline(context)
-            if index >= self._settings.range_concurrency:
-                deadline.ask(context)  # it has waited for its turn, nobody knows how long
+            deadline.learn(plan["completed_at"])
+            # It may have waited for its turn, or for this invocation: nobody knows how long.
+            deadline.ask(context)
             if deadline.passed():
                 return {}
-            return self._range(context, deadline, plan, work)
+            return self._range(context, deadline, plan, work, replace(share))
 
+        if not plan["ranges"]:
+            return []
         config: MapConfig[Range] = MapConfig(
             max_concurrency=self._settings.range_concurrency,
             completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
             nesting_type=NestingType.FLAT,
         )
-        if not plan["ranges"]:
-            return []
         result: BatchResult[RangeResult] = self._context.map(
             plan["ranges"], branch, name="ranges", config=config
         )
@@ -206,24 +223,27 @@ class FileExecution:
             self._tally.add(Tally(invokes=1 + retries, retries=retries))
 
     def _range(
-        self, context: DurableContext, deadline: Deadline, plan: Plan, work: Range
+        self,
+        context: DurableContext,
+        deadline: Deadline,
+        plan: Plan,
+        work: Range,
+        budget: Budget,
     ) -> RangeResult:
         took = Tally()
-        result = self._range_result(context, deadline, plan, work, took)
+        payload = self._payload("process", {"file": plan["file"], "range": work})
+        arn, name = self._settings.csv_file_arn, f"range {work['start']}"
+        call = Call(arn, payload, name, _answered, TRIES, budget)
+        result = self._range_result(context, deadline, call, took)
         return result | {"retries": took.retries} if took.retries else result
 
     def _range_result(
         self,
         context: DurableContext,
         deadline: Deadline,
-        plan: Plan,
-        work: Range,
+        call: Call[Mapping[str, Any]],
         tally: Tally,
     ) -> RangeResult:
-        payload = self._payload("process", {"file": plan["file"], "range": work})
-        call = Call(
-            self._settings.csv_file_arn, payload, f"range {work['start']}", _answered, TRIES
-        )
         try:
             response = call.make(context, deadline, tally)
         except (InvokeError, ContractViolation) as error:
@@ -251,9 +271,9 @@ class FileExecution:
 
     def _continue(self, rest: Cursor) -> Outcome:
         """Hand the rest of the file over to a follow-up execution."""
-        body = json.dumps(created_event(self._state) | {CONTINUE_FROM: rest})
-        letters = {self._record.id: Letters(self._settings.files_queue_url, (body,))}
-        return hand_over(self._context, letters)[self._record.id]
+        body = json.dumps(created_event(self._state))
+        letters = Letters(self._record, (body,), self._record.carried(continue_from=rest))
+        return hand_over(self._context, [letters], self._settings)[self._record.id]
 
     def _store(self, plan: Plan, summary: FileSummary) -> Outcome:
         """Store the file's item: what it came to."""
@@ -274,7 +294,7 @@ class FileExecution:
             "processed_at": plan["completed_at"],
         }
         stage = Stage("store", self._settings.store_arn)
-        alone = Containment(self._context, self._deadline, self._tally)
+        alone = Containment(self._context, self._deadline, self._tally, self._budget)
         result = alone.run(stage, [record]).results[self._record.id]
         if result["outcome"] != "ok":
             return outcome_of(result, "store")
@@ -287,6 +307,7 @@ class FileExecution:
             f"{action} {self._record.start['offset']}" if self._record.start else action,
             _answered,
             TRIES,
+            self._budget,
         )
         answer = call.make(self._context, self._deadline, self._tally)
         self._deadline.learn(answer["completed_at"])
@@ -310,6 +331,10 @@ class FileExecution:
                 reason = cast("Reason", response["reason"])
                 return Ended({"outcome": "rejected", "stage": STAGE, "reason": reason})
         return ContractViolation(f"malformed answer: {str(response)[:200]}")
+
+
+def _share(ranges: int) -> Budget:
+    return Budget.share(ranges, needed_operations=RANGE_OPERATIONS, needed_bytes=0)
 
 
 def _rest(plan: Plan, done: int) -> Cursor | None:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from durable_pipeline.clients import ONE_ATTEMPT, sqs
-from durable_pipeline.dead_letters import batches
-from durable_pipeline.records import HANDED_OVER, Outcomes, failure
+from durable_pipeline.clients import ONE_ATTEMPT, s3, sqs
+from durable_pipeline.offload import in_place_of
+from durable_pipeline.records import HANDED_OVER, Outcomes, Record, failure
+from durable_pipeline.requests import MAX_MESSAGE_BYTES, message_size, requests
+from durable_pipeline.settings import Settings
+from shared.carried import Carried, attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -24,46 +27,79 @@ logger = Logger(child=True)
 
 REFUSED = failure("read", "QueueUnavailable", "no queue accepted the message that carries it on")
 
+MAX_DELAY = 900
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+
 
 @dataclass(frozen=True)
 class Letters:
-    """Bodies of messages to one queue, which deliver them after ``delay`` seconds."""
+    """Messages with which ``record`` goes on: its ``bodies``, and what each carries along.
 
-    queue_url: str
+    The queue delivers them after ``delay`` seconds.
+    """
+
+    record: Record
     bodies: Sequence[str]
+    carried: Carried
     delay: int = 0
 
+    @classmethod
+    def of(cls, record: Record, delay: int = 0, **more: Any) -> Letters:
+        """The record itself, as it is; ``more`` of what it carries along."""
+        return cls(record, (record.body,), record.carried(**more), delay)
 
-def hand_over(context: DurableContext, letters: Mapping[str, Letters]) -> Outcomes:
-    """Send ``letters``, by record id; a record is handed over when all of its own were accepted."""
+
+def queue_of(record: Record, settings: Settings) -> str:
+    """The queue for ``record``: that of files, which brings them one by one, or that of others."""
+    return settings.files_queue_url if record.is_file else settings.internal_queue_url
+
+
+def hand_over(
+    context: DurableContext,
+    letters: Sequence[Letters],
+    settings: Settings,
+    name: str = "hand-over",
+) -> Outcomes:
+    """Send ``letters``; a record is handed over when all of its own were accepted."""
     if not letters:
         return {}
 
-    def send(_: StepContext) -> list[str]:
-        return [id_ for id_, of_record in letters.items() if _send(sqs(), of_record)]
+    def send(_: StepContext) -> list[int]:
+        return [n for n, one in enumerate(letters) if not _send(sqs(), one, settings)]
 
     try:
-        accepted: list[str] = context.step(send, name="hand-over", config=ONE_ATTEMPT)
+        refused: list[int] = context.step(send, name=name, config=ONE_ATTEMPT)
     except StepError:
-        accepted = []
-    return {id_: HANDED_OVER if id_ in accepted else REFUSED for id_ in letters}
+        refused = list(range(len(letters)))
+    lost = {letters[index].record.id for index in refused}
+    ids = [one.record.id for one in letters]
+    return {id_: REFUSED if id_ in lost else HANDED_OVER for id_ in ids}
 
 
-def _send(client: SQSClient, letters: Letters) -> bool:
+def _send(client: SQSClient, letters: Letters, settings: Settings) -> bool:
     """Whether the queue accepted all of ``letters``."""
-    entries = [
-        {
-            "Id": str(index),
-            "MessageBody": body,
-            "MessageAttributes": {},
-            "DelaySeconds": min(letters.delay, 900),
-        }
-        for index, body in enumerate(letters.bodies)
-    ]
-    return all(_accepts(client, letters.queue_url, batch) for batch in batches(entries))
+    entries = [_entry(index, body, letters, settings) for index, body in enumerate(letters.bodies)]
+    url = queue_of(letters.record, settings)
+    return all(_accepts(client, url, batch) for batch in requests(entries))
 
 
-def _accepts(client: SQSClient, queue_url: str, entries: Sequence[dict[str, object]]) -> bool:
+def _entry(index: int, body: str, letters: Letters, settings: Settings) -> dict[str, Any]:
+    """A message; where it would be too large, with its body in S3."""
+    entry = {
+        "Id": str(index),
+        "MessageBody": body,
+        "MessageAttributes": attributes(letters.carried),
+        "DelaySeconds": min(letters.delay, MAX_DELAY),
+    }
+    if message_size(entry) <= MAX_MESSAGE_BYTES:
+        return entry
+    pointer = in_place_of(s3(), settings.payload_bucket, letters.record)
+    carried: Carried = {**letters.carried, "offloaded": True}
+    more = {"MessageBody": pointer, "MessageAttributes": attributes(carried)}
+    return entry if pointer is None else entry | more
+
+
+def _accepts(client: SQSClient, queue_url: str, entries: Sequence[dict[str, Any]]) -> bool:
     try:
         response = client.send_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]  # as boto3 has them
     except (ClientError, BotoCoreError) as error:
@@ -72,3 +108,8 @@ def _accepts(client: SQSClient, queue_url: str, entries: Sequence[dict[str, obje
     if refused := response.get("Failed"):
         logger.warning("not handed over: %s", refused)
     return not refused
+
+
+def handed_over_from(outcomes: Mapping[str, Any]) -> set[str]:
+    """Ids of the records that a queue accepted."""
+    return {key for key, outcome in outcomes.items() if outcome["outcome"] == "handed_over"}

@@ -40,8 +40,8 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     report_received(context, batch)
     outcomes = batch.unreadable | process(context, batch.records, settings, tally)
     outcomes |= process_files(context, batch, settings, tally)
-    outcomes |= announce(context, batch, outcomes, settings)
     outcomes |= stored_before(context, batch, outcomes, settings)
+    outcomes |= announce(context, batch, outcomes, settings)
     response = settle(context, batch, outcomes, settings)
     report(context, batch, outcomes, tally, settings)
     return response

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from shared.contracts import Reason
+from shared.carried import Carried, Cursor, Door
+from shared.contracts import Reason, wire_size
 from shared.objects import ObjectState, Pointer
 from shared.processing_events import Counts
-
-
-class Cursor(TypedDict):
-    """Where the next row of a file starts: its byte, its number, and its physical line."""
-
-    offset: int
-    row: int
-    line: int
 
 
 @dataclass(frozen=True)
@@ -25,8 +19,11 @@ class Record:
 
     ``id`` is its SQS message id, ``body`` the message's text, untouched, ``sent_timestamp`` when
     its producer sent it, in milliseconds since 1970. ``by_producer`` says that the producer chose
-    its ``execution_id``, so that another message may have the same. ``queue_url`` is the queue it
-    came from; an event that S3 sent without a queue between has none.
+    its ``execution_id``, so that another message may have the same, ``identified`` that it came
+    along with the message and stays. ``queue_url`` is the queue it came from; an event that S3 sent
+    without a queue between has none. ``door`` is where it first came in, ``handed_over`` how often
+    the pipeline has sent it on because of its neighbours, ``attributes`` are its producer's.
+    ``offloaded`` says that the body was too large to be sent on, and is a pointer to what it was.
 
     ``content`` is the document's JSON text, or ``pointer`` says where it lies. ``start`` is where a
     follow-up execution goes on in a file.
@@ -40,7 +37,11 @@ class Record:
     receipt_handle: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     by_producer: bool = False
+    identified: bool = False
     queue_url: str = ""
+    door: Door | None = None
+    handed_over: int = 0
+    offloaded: bool = False
     content: str | None = None
     pointer: Pointer | ObjectState | None = None
     start: Cursor | None = None
@@ -57,16 +58,55 @@ class Record:
         """Whether it has many rows, and so an execution of its own."""
         return self.state is not None and self.state["key"].lower().endswith(FILE_SUFFIXES)
 
+    @cached_property
+    def travelling_size(self) -> int:
+        """Bytes that it brings into a payload, at most, as they are on the wire."""
+        return POINTED_BYTES if self.content is None else wire_size(self.content)
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it has failed before, or was delivered to an execution that did."""
+        return self.receive_count > 1 or self.handed_over > 0
+
+    def carried(self, **more: Any) -> Carried:
+        """What a message that sends the record on carries along.
+
+        ``more`` goes before; what is None in it is left out.
+        """
+        carried: Carried = {"execution_id": self.execution_id}
+        if self.sent_timestamp:
+            carried["sent_timestamp"] = self.sent_timestamp
+        if self.door:
+            carried["door"] = self.door
+        if self.handed_over:
+            carried["handed_over"] = self.handed_over
+        if self.offloaded:
+            carried["offloaded"] = True
+        if self.start:
+            carried["continue_from"] = self.start
+        if self.attributes:
+            carried["message_attributes"] = self.attributes
+        carried = cast("Carried", carried | more)
+        return cast(
+            "Carried", {name: value for name, value in carried.items() if value is not None}
+        )
+
 
 FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
 POINTED_BYTES = 32 * 1024
 """What a document that lies in S3 counts for in a chunk: at most so much of it travels."""
 
+MAX_INLINE_BYTES = 256 * 1024
+"""Of a document that travels along, as JSON text in JSON. The store stage is sent it twice, as it
+was and transformed, in an invoke that takes 1 MiB. A larger one travels as a pointer."""
 
-def travelling_size(record: Record) -> int:
-    """Bytes that the record brings into a payload, at most."""
-    return POINTED_BYTES if record.content is None else text_size(record.content)
+OFFLOADED = "offloaded/"
+"""Below it lie, in the bucket of payloads, bodies that the pipeline itself has put there."""
+
+MAX_HANDED_OVER = 3
+"""How often a record may be sent on that its neighbours kept from an answer of its own. Each time
+it has all of its deliveries again, and is among the first to be alone."""
 
 
 def text_size(text: str) -> int:
@@ -83,12 +123,18 @@ class Outcome(TypedDict):
     ``stored``: it has an item. ``rejected``: it is wrong and stays wrong. ``failed``: another
     attempt may succeed. ``handed_over``: a queue accepted a message that carries it on.
     ``superseded``: its object was replaced or removed since. ``ignored``: it says nothing.
+
+    ``in_company`` is there where a neighbour may be at fault: the record failed together with
+    others, or waited for them until there was no time left. ``untold`` is there where the topic of
+    events took no announcement of it. An outcome is never replaced by what went wrong later.
     """
 
     outcome: OutcomeName
     stage: str
     reason: Reason | None
     summary: NotRequired[FileSummary]
+    in_company: NotRequired[Literal[True]]
+    untold: NotRequired[Literal[True]]
 
 
 class FileSummary(TypedDict):
@@ -116,6 +162,27 @@ def rejection(stage: str, reason_type: str, message: str) -> Outcome:
 def failure(stage: str, error_type: str, message: str) -> Outcome:
     """The outcome of a record for which another attempt may succeed."""
     return {"outcome": "failed", "stage": stage, "reason": {"type": error_type, "message": message}}
+
+
+MAX_ERRORS = 50
+MAX_CHARACTERS = 1024
+"""Of a reason: a stage may find ten thousand things wrong, and an outcome travels on."""
+
+
+def bounded(reason: Reason) -> Reason:
+    """``reason`` with texts and a number of errors that no stage can blow up."""
+    short: Reason = {"type": shortened(reason["type"]), "message": shortened(reason["message"])}
+    if "errors" in reason:
+        errors = reason["errors"]
+        more = len(errors) - MAX_ERRORS
+        short["errors"] = [shortened(error) for error in errors[:MAX_ERRORS]]
+        short["errors"] += [f"and {more} more"] if more > 0 else []
+    return short
+
+
+def shortened(text: str) -> str:
+    """At most so many characters of ``text``."""
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}..."
 
 
 @dataclass(frozen=True)
@@ -148,6 +215,33 @@ class Batch:
         ]
 
 
+Fate = Literal["acknowledge", "dead letter", "back", "onwards"]
+"""What is to be done about a record: nothing more; a dead letter with its reason; leave it in its
+queue, which delivers it again; or, on its last delivery, send it on in a message of its own."""
+
+
+def fate(record: Record, outcome: Outcome, max_receive_count: int) -> Fate:
+    """What is to be done about ``record``.
+
+    It is given up for what it is, and for what failed of it alone on its last delivery, and never
+    because of its neighbours as long as it may still be sent on.
+    """
+    last = record.receive_count >= max_receive_count
+    onwards = record.handed_over < MAX_HANDED_OVER
+    match outcome["outcome"]:
+        case "rejected":
+            return "dead letter" if last or "untold" not in outcome else "back"
+        case "failed" if last:
+            return "onwards" if onwards and "in_company" in outcome else "dead letter"
+        case "failed":
+            return "back"
+    if "untold" not in outcome:
+        return "acknowledge"
+    return "back" if not last else "onwards" if onwards else "dead letter"
+
+
 def given_up(record: Record, outcome: Outcome, max_receive_count: int) -> bool:
-    """Whether ``record`` failed on its last delivery."""
-    return outcome["outcome"] == "failed" and record.receive_count >= max_receive_count
+    """Whether ``record`` failed for good."""
+    return (
+        outcome["outcome"] == "failed" and fate(record, outcome, max_receive_count) == "dead letter"
+    )

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 class Settings:
     """Functions to chain, queues to settle with, and what there is of attempts and of time.
 
-    Timeouts and delays are in seconds, ``range_size`` is in bytes. ``buckets`` are those that a
-    record may point into.
+    Timeouts and delays are in seconds, ``range_size`` is in bytes.
     """
 
     environment: str
@@ -22,6 +21,8 @@ class Settings:
     store_arn: str
     csv_file_arn: str
     queue_url: str
+    objects_queue_url: str
+    internal_queue_url: str
     files_queue_url: str
     dead_letter_queue_url: str
     max_receive_count: int
@@ -30,7 +31,8 @@ class Settings:
     retry_delay: int
     max_retry_delay: int
     events_topic_arn: str
-    buckets: frozenset[str]
+    input_bucket: str
+    payload_bucket: str
     files_timeout: int
     range_size: int
     ranges_per_execution: int
@@ -52,6 +54,8 @@ class Settings:
             store_arn=environment["STORAGE_FUNCTION_ARN"],
             csv_file_arn=environment["CSV_FILE_FUNCTION_ARN"],
             queue_url=environment["DATA_PROCESSING_QUEUE_URL"],
+            objects_queue_url=environment["OBJECTS_QUEUE_URL"],
+            internal_queue_url=environment["INTERNAL_QUEUE_URL"],
             files_queue_url=environment["FILES_QUEUE_URL"],
             dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
             max_receive_count=int(environment["MAX_RECEIVE_COUNT"]),
@@ -60,7 +64,8 @@ class Settings:
             retry_delay=int(environment["RETRY_DELAY"]),
             max_retry_delay=int(environment["MAX_RETRY_DELAY"]),
             events_topic_arn=environment["PROCESSING_EVENTS_TOPIC_ARN"],
-            buckets=frozenset({environment["INPUT_BUCKET"], environment["PAYLOAD_BUCKET"]}),
+            input_bucket=environment["INPUT_BUCKET"],
+            payload_bucket=environment["PAYLOAD_BUCKET"],
             files_timeout=int(environment["FILES_TIMEOUT"]),
             range_size=int(environment["RANGE_SIZE"]),
             ranges_per_execution=int(environment["RANGES_PER_EXECUTION"]),

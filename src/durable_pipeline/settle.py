@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, StepError
 from aws_lambda_powertools import Logger
@@ -18,8 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from durable_pipeline import dead_letters
 from durable_pipeline.clients import ONE_ATTEMPT, sqs
 from durable_pipeline.dead_letters import DeadLetter
-from durable_pipeline.hand_over import Letters, hand_over
-from durable_pipeline.records import Batch, Outcomes, Record, given_up
+from durable_pipeline.hand_over import Letters, hand_over, handed_over_from
+from durable_pipeline.records import Batch, Fate, OutcomeName, Outcomes, Record, fate
+from durable_pipeline.requests import MAX_ENTRIES
 from durable_pipeline.settings import Settings
 from shared.contracts import utc_now
 
@@ -43,78 +44,75 @@ class NotSettled(Exception):  # noqa: N818 - reads as what it is, in logs and de
 def settle(
     context: DurableContext, batch: Batch, outcomes: Outcomes, settings: Settings
 ) -> dict[str, Any]:
-    """Settle the records that were not stored; answers the partial batch response.
+    """Settle the records that are not simply done; answers the partial batch response.
 
     Raises:
         NotSettled: Lambda is to invoke again, and in the end to send the event to the dead-letter
             queue: there is no message that would come back.
     """
-    letters, again = _sort(batch, outcomes, settings.max_receive_count)
-    accepted = _send_dead_letters(context, letters, settings) if letters else []
-    back = [*again, *(letter.record for letter in letters if letter.record.id not in accepted)]
+    fates = _fates(batch, outcomes, settings)
+    onwards = fates["onwards"]
+    handed = _send_onwards(context, onwards, settings)
+    # Better a dead letter with a reason than one that SQS itself moves there without.
+    unwilling = [record for record in onwards if record.id not in handed]
+    letters = [DeadLetter(r, outcomes[r.id]) for r in [*fates["dead letter"], *unwilling]]
+    refused = _send_dead_letters(context, letters, settings) if letters else []
+    back = [*fates["back"], *refused]
     _queue(context, [record for record in back if not record.queue_url], settings)
     failures = [record for record in back if record.queue_url]
-    if delayed := [record for record in again if record.queue_url]:
+    if delayed := [record for record in fates["back"] if record.queue_url]:
         _delay(context, delayed, settings)
-    return _response(outcomes, accepted, failures)
+    done = Counter(outcomes[record.id]["outcome"] for record in fates["acknowledge"])
+    done["handed_over"] += len(handed)
+    return {
+        "batchItemFailures": [{"itemIdentifier": record.id} for record in failures],
+        "summary": _summary(done, len(letters) - len(refused), len(failures)),
+    }
+
+
+def _fates(batch: Batch, outcomes: Outcomes, settings: Settings) -> dict[Fate, list[Record]]:
+    """The records by what is to be done about them."""
+    fates: dict[Fate, list[Record]] = {name: [] for name in get_args(Fate)}
+    for record in batch.all_records:
+        fates[fate(record, outcomes[record.id], settings.max_receive_count)].append(record)
+    return fates
+
+
+def _send_onwards(
+    context: DurableContext, records: Sequence[Record], settings: Settings
+) -> set[str]:
+    """Ids of the records that go on in a message of their own, with all of its deliveries."""
+    delay = _jittered(settings.retry_delay) if records else 0
+    letters = [Letters.of(record, delay, handed_over=record.handed_over + 1) for record in records]
+    return handed_over_from(hand_over(context, letters, settings, "onwards"))
 
 
 def _queue(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:
     """Give failed records that no queue holds to one, which delivers them again."""
-    outcomes = hand_over(
-        context,
-        {
-            record.id: Letters(
-                settings.files_queue_url if record.is_file else settings.queue_url,
-                (record.body,),
-                _jittered(settings.retry_delay),
-            )
-            for record in records
-        },
-    )
-    if lost := [key for key, outcome in outcomes.items() if outcome["outcome"] != "handed_over"]:
-        raise NotSettled(f"no queue accepted {', '.join(lost)}")
-
-
-def _sort(
-    batch: Batch, outcomes: Outcomes, max_receive_count: int
-) -> tuple[list[DeadLetter], list[Record]]:
-    """Dead letters: rejected records, and failed ones on their last delivery. And the rest."""
-    letters: list[DeadLetter] = []
-    again: list[Record] = []
-    for record in batch.all_records:
-        outcome = outcomes[record.id]
-        if outcome["outcome"] == "rejected" or given_up(record, outcome, max_receive_count):
-            letters.append(DeadLetter(record, outcome))
-        elif outcome["outcome"] == "failed":
-            again.append(record)
-    return letters, again
+    letters = [Letters.of(record, _jittered(settings.retry_delay)) for record in records]
+    outcomes = hand_over(context, letters, settings, "queue")
+    if lost := outcomes.keys() - handed_over_from(outcomes):
+        raise NotSettled(f"no queue accepted {', '.join(sorted(lost))}")
 
 
 def _send_dead_letters(
     context: DurableContext, letters: Sequence[DeadLetter], settings: Settings
-) -> list[str]:
-    """Ids of the records whose dead letter the queue has accepted.
+) -> list[Record]:
+    """The records whose dead letter the queue has not accepted.
 
     A crash between the queue's acceptance and the checkpoint sends a letter twice, never not at
     all; both carry the same execution_id and original_message_id.
     """
     arn = context.execution_context.durable_execution_arn
 
-    def send(_: StepContext) -> list[str]:
-        return dead_letters.send(
-            sqs(),
-            settings.dead_letter_queue_url,
-            letters,
-            execution_arn=arn,
-            failed_at=utc_now(),
-        )
+    def send(_: StepContext) -> list[int]:
+        return dead_letters.send(sqs(), settings, letters, execution_arn=arn, failed_at=utc_now())
 
     try:
-        accepted: list[str] = context.step(send, name="dead-letters", config=ONE_ATTEMPT)
+        refused: list[int] = context.step(send, name="dead-letters", config=ONE_ATTEMPT)
     except StepError:
-        return []
-    return accepted
+        refused = list(range(len(letters)))
+    return [letters[index].record for index in refused]
 
 
 def _delay(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:
@@ -146,7 +144,7 @@ def _visibility_entries(
     records: Sequence[Record], settings: Settings
 ) -> Iterator[tuple[str, list[ChangeMessageVisibilityBatchRequestEntryTypeDef]]]:
     """Requests of ten, each with its queue: a batch comes from one."""
-    for start in range(0, len(records), 10):
+    for start in range(0, len(records), MAX_ENTRIES):
         yield (
             records[start].queue_url,
             [
@@ -155,7 +153,7 @@ def _visibility_entries(
                     "ReceiptHandle": record.receipt_handle,
                     "VisibilityTimeout": _jittered(delay_seconds(record.receive_count, settings)),
                 }
-                for index, record in enumerate(records[start : start + 10])
+                for index, record in enumerate(records[start : start + MAX_ENTRIES])
             ],
         )
 
@@ -169,16 +167,6 @@ def _jittered(seconds: int) -> int:
     return random.randint((seconds + 1) // 2, seconds)  # noqa: S311 - jitter, not a secret
 
 
-def _response(
-    outcomes: Outcomes, accepted: Sequence[str], failures: Sequence[Record]
-) -> dict[str, Any]:
-    return {
-        "batchItemFailures": [{"itemIdentifier": record.id} for record in failures],
-        "summary": _summary(outcomes, len(accepted), len(failures)),
-    }
-
-
-def _summary(outcomes: Outcomes, dead: int, back: int) -> Mapping[str, int]:
-    counts = Counter(outcome["outcome"] for outcome in outcomes.values())
-    others = {name: counts[name] for name in ACKNOWLEDGED if counts[name]}
-    return {"stored": counts["stored"], "dead_letters": dead, "back_to_queue": back} | others
+def _summary(done: Counter[OutcomeName], dead: int, back: int) -> Mapping[str, int]:
+    others = {name: done[name] for name in ACKNOWLEDGED if done[name]}
+    return {"stored": done["stored"], "dead_letters": dead, "back_to_queue": back} | others

@@ -33,6 +33,7 @@ class Carried(TypedDict):
     milliseconds since 1970. ``door`` is where it came in: its body is read by that door's rules, so
     that nothing is believed of it now that was not then; without one by those of either.
     ``handed_over`` counts how often the pipeline itself has sent it on because of its neighbours.
+    ``offloaded`` says that the body is a pointer that the pipeline has put in the body's place.
     ``continue_from`` is where a follow-up execution goes on in a file. ``message_attributes`` are
     the producer's, as Lambda has them in an event.
     """
@@ -41,6 +42,7 @@ class Carried(TypedDict):
     sent_timestamp: NotRequired[int]
     door: NotRequired[Door]
     handed_over: NotRequired[int]
+    offloaded: NotRequired[Literal[True]]
     continue_from: NotRequired[Cursor]
     message_attributes: NotRequired[Mapping[str, Any]]
 

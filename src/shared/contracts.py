@@ -8,6 +8,7 @@ answers with data only where a later stage needs it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired, TypedDict, get_args
@@ -111,6 +112,28 @@ class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is no
 
 class Superseded(Exception):  # noqa: N818 - no error at all
     """The object of the record was replaced or removed since; its newer event says what is now."""
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def wire_json(value: Any) -> str:
+    """``value`` as it is sent: JSON without blanks, every character as itself.
+
+    Escaped, a letter of most scripts would take six bytes, and seven where JSON is text in JSON. A
+    lone surrogate, which UTF-8 cannot hold, is escaped all the same.
+    """
+    text = _encode(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def wire_size(value: Any) -> int:
+    """Bytes of ``value`` as it is sent."""
+    return len(_encode(value).encode("utf-8", "surrogatepass"))
 
 
 def ok(record_id: str, data: str | None = None, pointer: Pointer | None = None) -> Result:

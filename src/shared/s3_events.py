@@ -60,7 +60,7 @@ def read(document: object) -> list[S3Event]:
         ValueError: names what is wrong.
     """
     document = _unwrapped(document)
-    if _is_test(document):
+    if is_test(document):
         return []
     records = value_at(document, "Records", list)
     if not records:
@@ -77,7 +77,7 @@ def is_s3_event(document: object) -> bool:
     match document:
         case {"Records": [{"eventSource": "aws:s3"}, *_]}:
             return True
-    return _is_test(document)
+    return isinstance(document, Mapping) and document.get("Event") == TEST_EVENT
 
 
 def created_event(state: ObjectState, time: str | None = None) -> dict[str, Any]:
@@ -103,14 +103,28 @@ def created_event(state: ObjectState, time: str | None = None) -> dict[str, Any]
 
 def _unwrapped(document: object) -> object:
     """What SNS has put into its envelope, or the document itself if there is none."""
-    match document:
-        case {"Type": "Notification", "TopicArn": str(), "Message": str(message)}:
-            return exact_json.loads(message)
+    while (message := sent_through_sns(document)) is not None:
+        document = exact_json.loads(message)
     return document
 
 
-def _is_test(document: object) -> bool:
-    return isinstance(document, Mapping) and document.get("Event") == TEST_EVENT
+def sent_through_sns(document: object) -> str | None:
+    """The message in the envelope that SNS puts around it; None if there is no envelope."""
+    match document:
+        case {"Type": "Notification", "TopicArn": str(), "Message": str(message)}:
+            return message
+    return None
+
+
+def is_test(document: object) -> bool:
+    """Whether ``document`` is what S3 sends when notifications are set up: that whole, no more.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+    """
+    match document:
+        case {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": str(), **rest}:
+            return rest.keys() <= {"Time", "RequestId", "HostId"}
+    return False
 
 
 def _numbered(index: int, record: object) -> S3Event:
