@@ -28,7 +28,7 @@ settling with all its steps."""
 SET_ASIDE_BYTES = 20 * 1000 * 1000
 """The event, at most 6 MB and perhaps escaped, and the results of steps."""
 
-LARGEST_SHARE = 130
+LARGEST_SHARE = 140
 """Operations that one part may spend beyond what it needs, however few parts there are. Enough for
 four poison records in a chunk of 100; beyond, the stage is broken rather than a record poisonous,
 and what is not yet isolated comes back with the next delivery."""

@@ -191,6 +191,8 @@ class FileExecution:
 
     def _ranges(self, plan: Plan) -> list[RangeResult]:
         """The results of the plan's ranges, in order; a range is not begun near the deadline."""
+        if not plan["ranges"]:
+            return []
         share = _share(len(plan["ranges"]))
 
         def branch(context: DurableContext, work: Range, _index: int, _all: object) -> RangeResult:
@@ -202,8 +204,6 @@ class FileExecution:
                 return {}
             return self._range(context, deadline, plan, work, replace(share))
 
-        if not plan["ranges"]:
-            return []
         config: MapConfig[Range] = MapConfig(
             max_concurrency=self._settings.range_concurrency,
             completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated

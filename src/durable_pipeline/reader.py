@@ -14,7 +14,6 @@ identity it has at every delivery, is decided here, by the door that it came thr
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +44,7 @@ from durable_pipeline.records import (
 from durable_pipeline.settings import Settings
 from shared import exact_json, s3_events
 from shared.carried import ATTRIBUTE, Carried
+from shared.contracts import wire_json
 from shared.objects import ObjectId, ObjectState, Pointer
 from shared.s3_events import S3Event
 
@@ -115,8 +115,7 @@ def _of_message(message: Mapping[str, Any], settings: Settings) -> Reading:
     except Unreadable as error:
         return Reading(record, rejection("read", error.type, str(error)))
     except Exception as error:  # whatever reading one record raises belongs to that record
-        why = f"it cannot be read: {type(error).__name__}; mend it and send it again"
-        return Reading(record, rejection("read", "InvalidEvent", why))
+        return Reading(record, rejection("read", "InvalidEvent", _why(error)))
 
 
 def _record(message: Mapping[str, Any], settings: Settings) -> Record:
@@ -256,21 +255,27 @@ def _producers(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:
-    body = json.dumps({"Records": [entry]}, ensure_ascii=False)
     try:
         (event,) = s3_events.read({"Records": [entry]})
-    except ValueError as error:
-        digest = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        state = event.state
+        record = Record(
+            id=f"{state['sequencer']}-{ObjectId.of(state).name}",
+            execution_id=ObjectId.of(state).execution_id(settings.environment),
+            body=wire_json({"Records": [entry]}),
+            door="objects",
+        )
+        return _of_object(record, event, settings)
+    except Exception as error:  # whatever reading one entry raises belongs to that entry
+        body = wire_json({"Records": [entry]})
+        digest = hashlib.sha256(body.encode()).hexdigest()[:32]
         record = Record(id=digest, execution_id=f"{settings.environment}-{digest}", body=body)
-        return Reading(record, rejection("read", "InvalidEvent", str(error)))
-    state = event.state
-    record = Record(
-        id=f"{state['sequencer']}-{ObjectId.of(state).name}",
-        execution_id=ObjectId.of(state).execution_id(settings.environment),
-        body=body,
-        door="objects",
-    )
-    return _of_object(record, event, settings)
+        return Reading(record, rejection("read", "InvalidEvent", _why(error)))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"it cannot be read: {type(error).__name__}; mend it and send it again"
 
 
 def _of_object(record: Record, event: S3Event, settings: Settings) -> Reading:

@@ -17,6 +17,8 @@ def value_at(document: object, path: str, kind: type[Value]) -> Value:
         ValueError: names the path, and what ought to be there.
     """
     value = _value(document, path)
+    if isinstance(value, str) and kind is str and not _is_unicode(value):
+        raise ValueError(f"{path} has a lone surrogate, which is no Unicode character")
     if isinstance(value, kind) and not isinstance(value, bool) and value != "":
         return value
     found = "missing" if value is None else "empty" if value == "" else "not of that type"
@@ -32,6 +34,14 @@ def optional_at(document: object, path: str, kind: type[Value]) -> Value | None:
     if _value(document, path) in (None, ""):
         return None
     return value_at(document, path, kind)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _value(document: object, path: str) -> object:

@@ -23,6 +23,7 @@ import transform.handler
 import validate.handler
 from faults.harness import Harness
 from shared.objects import ObjectState, normalized_sequencer
+from tests.events import sqs_message
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
@@ -78,6 +79,21 @@ class Pipeline(Harness):
                 values = message.get("MessageAttributes", {}).items()
                 attributes = {name: value["StringValue"] for name, value in values}
                 drained.append({"body": message["Body"], **attributes})
+
+    def redeliver(self, queue_url: str) -> list[dict[str, Any]]:
+        """The messages in a queue of the pipeline's own, as its mapping delivers them."""
+        return [
+            sqs_message(
+                message.pop("body"),
+                f"again-{index}",
+                queue=queue_url.rsplit("/", 1)[-1],
+                attributes={
+                    name: {"stringValue": value, "dataType": "String"}
+                    for name, value in message.items()
+                },
+            )
+            for index, message in enumerate(self.drain(queue_url))
+        ]
 
     def put(self, key: str, body: str | bytes, bucket: str = "input", **more: Any) -> ObjectState:
         """Put an object; the state of it, as S3's event would tell of it."""

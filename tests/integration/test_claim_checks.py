@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.objects import ObjectId
+from shared.carried import ATTRIBUTE
 from tests.events import extended_client_pointer, sns_envelope, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
 
+UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
 LARGE = "x" * 5_000_000
 
 
@@ -29,9 +30,9 @@ def read_json(pipeline: Pipeline, pointer: dict[str, Any]) -> Any:
 def test_a_large_document_is_stored_as_pointers_to_what_it_was_and_became(
     pipeline: Pipeline,
 ) -> None:
-    pipeline.put("uuid", standard(text=LARGE), bucket="payloads")
+    pipeline.put(UUID, standard(text=LARGE), bucket="payloads")
 
-    response = pipeline.process(pointer_event("payloads", "uuid"))
+    response = pipeline.process(pointer_event("payloads", UUID))
 
     item = pipeline.items["test-m-1"]
     assert response["summary"]["stored"] == 1
@@ -44,9 +45,9 @@ def test_a_large_document_is_stored_as_pointers_to_what_it_was_and_became(
 
 
 def test_the_payload_may_expire_once_its_item_is_stored(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(text=LARGE), bucket="payloads")
+    pipeline.put(UUID, standard(text=LARGE), bucket="payloads")
 
-    pipeline.process(pointer_event("payloads", "uuid"))
+    pipeline.process(pointer_event("payloads", UUID))
 
     item = pipeline.items["test-m-1"]
     assert item["original_data_pointer"]["bucket"] == "output"
@@ -54,40 +55,44 @@ def test_the_payload_may_expire_once_its_item_is_stored(pipeline: Pipeline) -> N
 
 
 def test_the_content_is_in_no_checkpoint(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(text=LARGE), bucket="payloads")
+    pipeline.put(UUID, standard(text=LARGE), bucket="payloads")
 
-    result = pipeline.run(pointer_event("payloads", "uuid"))
+    result = pipeline.run(pointer_event("payloads", UUID))
 
     assert len(repr(result.get_all_operations())) < 20_000
 
 
 def test_what_is_small_comes_into_the_item_as_ever(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(amount=5), bucket="payloads")
+    pipeline.put(UUID, standard(amount=5), bucket="payloads")
 
-    pipeline.process(pointer_event("payloads", "uuid"))
+    pipeline.process(pointer_event("payloads", UUID))
 
     assert pipeline.items["test-m-1"]["transformed_data"]["amount"] == 5
 
 
 def test_the_producers_record_id_in_the_content_is_the_identity(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(record_id="mine"), bucket="payloads")
+    pipeline.put(UUID, standard(record_id="mine"), bucket="payloads")
 
-    pipeline.process(pointer_event("payloads", "uuid"))
+    pipeline.process(pointer_event("payloads", UUID))
 
     assert list(pipeline.items) == ["mine"]
 
 
 def test_a_redriven_pointer_keeps_its_identity(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(record_id="mine"), bucket="payloads")
+    pipeline.put(UUID, standard(record_id="mine"), bucket="payloads")
+    (message,) = pointer_event("payloads", UUID)["Records"]
+    carried = {"stringValue": json.dumps({"execution_id": "kept"}), "dataType": "String"}
+    message["messageAttributes"] = {ATTRIBUTE: carried}
+    message["eventSourceARN"] = message["eventSourceARN"].replace(":queue", ":internal")
 
-    pipeline.process(pointer_event("payloads", "uuid", execution_id="kept"))
+    pipeline.process(sqs_event(message))
 
     assert list(pipeline.items) == ["kept"]
 
 
 def test_pointers_and_documents_share_a_chunk(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(), bucket="payloads")
-    (pointed,) = pointer_event("payloads", "uuid")["Records"]
+    pipeline.put(UUID, standard(), bucket="payloads")
+    (pointed,) = pointer_event("payloads", UUID)["Records"]
 
     pipeline.process(sqs_event(pointed, sqs_message(standard(), "m-2")))
 
@@ -96,8 +101,8 @@ def test_pointers_and_documents_share_a_chunk(pipeline: Pipeline) -> None:
 
 
 def test_a_document_or_a_pointer_may_come_through_a_topic(pipeline: Pipeline) -> None:
-    pipeline.put("uuid", standard(), bucket="payloads")
-    pointer = extended_client_pointer("payloads", "uuid")
+    pipeline.put(UUID, standard(), bucket="payloads")
+    pointer = extended_client_pointer("payloads", UUID)
 
     pipeline.process(
         sqs_event(
@@ -111,13 +116,15 @@ def test_a_document_or_a_pointer_may_come_through_a_topic(pipeline: Pipeline) ->
 
 
 REJECTED = {
-    "another bucket": ("foreign", "uuid", "ForeignBucket", "'foreign'"),
-    "a missing object": ("payloads", "nowhere", "PayloadMissing", "does not exist"),
-    "too large": ("payloads", "large", "PayloadTooLarge", "a document may have 10000000"),
-    "not UTF-8": ("payloads", "latin-1", "NotUtf8", "at byte 1"),
-    "no key": ("payloads", "", "InvalidPointer", "0 bytes"),
+    "a bucket of others' objects": ("input", UUID, "ForeignBucket", "allowed are: payloads"),
+    "a key of others": ("payloads", "offloaded/x.json", "InvalidPointer", "with messages/"),
+    "another bucket": ("foreign", UUID, "ForeignBucket", "'foreign'"),
+    "a missing object": ("payloads", "messages/nowhere", "PayloadMissing", "does not exist"),
+    "too large": ("payloads", "messages/large", "PayloadTooLarge", "a document may have 10000000"),
+    "not UTF-8": ("payloads", "messages/latin-1", "NotUtf8", "at byte 1"),
+    "no key": ("payloads", "", "InvalidPointer", "without s3BucketName or s3Key"),
     "a long key": ("payloads", "k" * 1025, "InvalidPointer", "1025 bytes"),
-    "content that is not JSON": ("payloads", "text", "InvalidJson", "not JSON"),
+    "content that is not JSON": ("payloads", "messages/text", "InvalidJson", "not JSON"),
 }
 
 
@@ -126,9 +133,9 @@ def test_a_pointer_that_leads_nowhere_good_is_rejected_with_the_reason(
     pipeline: Pipeline, case: str
 ) -> None:
     bucket, key, error_type, says = REJECTED[case]
-    pipeline.put("large", "x" * 10_000_001, bucket="payloads")
-    pipeline.put("latin-1", "aä".encode("latin-1"), bucket="payloads")
-    pipeline.put("text", "hello", bucket="payloads")
+    pipeline.put("messages/large", "x" * 10_000_001, bucket="payloads")
+    pipeline.put("messages/latin-1", "aä".encode("latin-1"), bucket="payloads")
+    pipeline.put("messages/text", "hello", bucket="payloads")
 
     response = pipeline.process(pointer_event(bucket, key))
 
@@ -142,18 +149,7 @@ def test_a_pointer_that_leads_nowhere_good_is_rejected_with_the_reason(
 def test_a_bucket_that_does_not_answer_is_a_failure_not_a_rejection(pipeline: Pipeline) -> None:
     pipeline.s3.delete_bucket(Bucket="payloads")
 
-    response = pipeline.process(pointer_event("payloads", "uuid"))
+    response = pipeline.process(pointer_event("payloads", UUID))
 
     assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
     assert not pipeline.dead_letters
-
-
-def test_what_a_message_pointed_to_does_not_go_with_an_object(pipeline: Pipeline) -> None:
-    """Another object's results lie elsewhere, so that removing them leaves these."""
-    pipeline.put("input/a.json", standard(text=LARGE))
-
-    pipeline.process(pointer_event("input", "input/a.json"))
-
-    prefix = ObjectId("input", "input/a.json").results_prefix
-    pointer = pipeline.items["test-m-1"]["transformed_data_pointer"]
-    assert not pointer["key"].startswith(prefix)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from faults.stages import Crash, StageInvocation
+from shared.carried import attributes
 from shared.objects import ObjectId, ObjectState
 from tests.events import s3_event, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
@@ -27,7 +28,7 @@ def people(rows: int = ROWS) -> str:
 
 def in_queue(state: ObjectState, *, receive_count: int = 1) -> dict[str, Any]:
     body = json.dumps(s3_event(state))
-    return sqs_event(sqs_message(body, "m-1", receive_count=receive_count))
+    return sqs_event(sqs_message(body, "m-1", receive_count=receive_count, queue="objects"))
 
 
 def manifest(pipeline: Pipeline, execution_id: str = ID) -> dict[str, Any]:
@@ -130,8 +131,8 @@ def test_a_file_with_company_is_handed_over_and_its_neighbours_are_not_kept(
         "back_to_queue": 0,
         "handed_over": 1,
     }
-    (handed_over,) = pipeline.drain(pipeline.files_queue_url)
-    pipeline.process(sqs_event(sqs_message(handed_over["body"], "m-3")))
+    (handed_over,) = pipeline.redeliver(pipeline.files_queue_url)
+    pipeline.process(sqs_event(handed_over))
     assert ID in pipeline.items
 
 
@@ -192,14 +193,14 @@ def test_a_file_too_long_for_one_execution_goes_on_in_the_next(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANGES_PER_EXECUTION", "3")
-    bodies = [json.dumps(s3_event(pipeline.put(KEY, people())))]
+    messages = in_queue(pipeline.put(KEY, people()))["Records"]
 
     executions = 0
-    while bodies:
+    while messages:
         executions += 1
-        response = pipeline.process(sqs_event(sqs_message(bodies.pop(), f"m-{executions}")))
+        response = pipeline.process(sqs_event(messages.pop()))
         assert response["batchItemFailures"] == []
-        bodies += [message["body"] for message in pipeline.drain(pipeline.files_queue_url)]
+        messages += pipeline.redeliver(pipeline.files_queue_url)
 
     assert executions > 2
     assert manifest(pipeline)["counts"] == {"rows": 40, "results": 36, "rejects": 4}
@@ -216,10 +217,10 @@ def test_the_parts_of_a_continued_file_are_those_of_one_in_one_piece(
     pipeline.table.delete_item(Key={"execution_id": ID})
     monkeypatch.setenv("RANGES_PER_EXECUTION", "2")
 
-    bodies = [json.dumps(s3_event(state))]
-    while bodies:
-        pipeline.process(sqs_event(sqs_message(bodies.pop(), "m-1")))
-        bodies += [message["body"] for message in pipeline.drain(pipeline.files_queue_url)]
+    messages = in_queue(state)["Records"]
+    while messages:
+        pipeline.process(sqs_event(messages.pop()))
+        messages += pipeline.redeliver(pipeline.files_queue_url)
 
     assert [(part["start"], part["rows"]) for part in manifest(pipeline)["parts"]] == whole
 
@@ -241,8 +242,7 @@ def test_the_operations_of_a_file_are_its_ranges_and_a_few_more(pipeline: Pipeli
 
     ranges = len(manifest(pipeline)["parts"])
     assert ranges >= 5
-    # announce start, plan, ranges and their map, a clock for each that waited, finish, store,
-    # announce
+    # announce start, plan, ranges and their map, a clock for each, finish, store, announce
     assert len(result.get_all_operations()) <= 2 * ranges + 6
 
 
@@ -252,15 +252,15 @@ def test_near_the_deadline_no_range_is_begun_and_the_rest_goes_on_in_the_next(
     monkeypatch.setenv("FILES_TIMEOUT", "15")
     monkeypatch.setenv("RANGE_CONCURRENCY", "1")
     pipeline.inject("csv_file", Slow(seconds=25), when=lambda event: event["action"] == "process")
-    bodies = [json.dumps(s3_event(pipeline.put(KEY, people())))]
+    messages = in_queue(pipeline.put(KEY, people()))["Records"]
 
     executions = 0
-    while bodies:
+    while messages:
         executions += 1
         back_to_real_time(pipeline)
-        response = pipeline.process(sqs_event(sqs_message(bodies.pop(), "m-1")))
+        response = pipeline.process(sqs_event(messages.pop()))
         assert response["batchItemFailures"] == []
-        bodies += [message["body"] for message in pipeline.drain(pipeline.files_queue_url)]
+        messages += pipeline.redeliver(pipeline.files_queue_url)
 
     assert executions > 2
     assert manifest(pipeline)["counts"] == {"rows": 40, "results": 36, "rejects": 4}
@@ -322,10 +322,16 @@ def test_a_continuation_that_no_queue_takes_sends_the_file_back(
 def test_a_continuation_from_nowhere_is_rejected_not_stored_with_a_gap(
     pipeline: Pipeline,
 ) -> None:
-    event = s3_event(pipeline.put(KEY, people()))
-    event["continueFrom"] = {"offset": 100, "row": 9, "line": 10}
+    event = json.dumps(s3_event(pipeline.put(KEY, people())))
+    carried = attributes({"continue_from": {"offset": 100, "row": 9, "line": 10}})
+    as_delivered = {
+        name: {"stringValue": value["StringValue"], "dataType": "String"}
+        for name, value in carried.items()
+    }
 
-    response = pipeline.process(sqs_event(sqs_message(json.dumps(event), "m-1")))
+    response = pipeline.process(
+        sqs_event(sqs_message(event, "m-1", attributes=as_delivered, queue="files"))
+    )
 
     assert response["summary"]["stored"] == 0
     assert not pipeline.items

@@ -14,11 +14,11 @@ from tests.integration.conftest import Pipeline
 
 
 def in_sqs(event: dict[str, Any]) -> dict[str, Any]:
-    return sqs_event(sqs_message(json.dumps(event), "m-1"))
+    return sqs_event(sqs_message(json.dumps(event), "m-1", queue="objects"))
 
 
 def in_sns_in_sqs(event: dict[str, Any]) -> dict[str, Any]:
-    return sqs_event(sqs_message(sns_envelope(json.dumps(event)), "m-1"))
+    return sqs_event(sqs_message(sns_envelope(json.dumps(event)), "m-1", queue="objects"))
 
 
 ENVELOPES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -143,8 +143,8 @@ def test_a_message_of_several_objects_is_handed_over_as_one_message_each(
 
     assert response["summary"]["handed_over"] == 1
     assert response["batchItemFailures"] == []
-    for message in pipeline.drain(pipeline.queue_url):
-        pipeline.process(sqs_event(sqs_message(message["body"], "m-2")))
+    for message in pipeline.redeliver(pipeline.internal_queue_url):
+        pipeline.process(sqs_event(message))
     assert set(pipeline.items) == {execution_id("input/a.json"), execution_id("input/b.json")}
 
 
@@ -225,7 +225,7 @@ def test_an_event_without_a_queue_that_fails_is_given_to_one(pipeline: Pipeline)
     response = pipeline.process(s3_event(state))
 
     assert response["batchItemFailures"] == []
-    (entry,) = json.loads(pipeline.queued(pipeline.queue_url))["Records"]
+    (entry,) = json.loads(pipeline.queued(pipeline.internal_queue_url))["Records"]
     assert entry == s3_event(state)["Records"][0]
 
 
@@ -234,7 +234,7 @@ def test_an_event_without_a_queue_that_no_queue_takes_fails_the_execution(
 ) -> None:
     state = pipeline.put("direct/a.json", standard())
     pipeline.table.delete()
-    pipeline.sqs.delete_queue(QueueUrl=pipeline.queue_url)
+    pipeline.sqs.delete_queue(QueueUrl=pipeline.internal_queue_url)
 
     result = pipeline.run(s3_event(state))
 

@@ -131,7 +131,7 @@ def everything(pipeline: Pipeline, seen: Seen) -> Seen:
     pipeline.process(sqs_event_of([standard(note=PRIVATE), INVALID, POISON]))
     rows = f"id,name\n1,{PRIVATE.replace(',', '')}\n2,x,too many\n"
     state = pipeline.put("input/people.csv", rows)
-    pipeline.process(sqs_event(sqs_message(json.dumps(s3_event(state)), "m-file")))
+    pipeline.process(sqs_event(sqs_message(json.dumps(s3_event(state)), "m-file", queue="objects")))
     return seen
 
 

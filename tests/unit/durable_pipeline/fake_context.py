@@ -11,6 +11,9 @@ from typing import Any
 
 from aws_durable_execution_sdk_python import InvokeError, StepError
 
+MAX_PAYLOAD_BYTES = 1024 * 1024
+"""Of a chained invoke."""
+
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -21,6 +24,7 @@ class FakeContext:
     stages: dict[str, Callable[[Any], Any]]
     invokes: list[str] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)
+    state_bytes: int = 0
 
     @property
     def state(self) -> Any:
@@ -38,10 +42,17 @@ class FakeContext:
         """Where the execution's ARN is found."""
         return SimpleNamespace(durable_execution_arn="arn")
 
-    def invoke(self, function: str, payload: Any, name: str) -> Any:
-        """Call a stage; what it raises is an `InvokeError`, as from the service."""
+    def invoke(self, function: str, payload: Any, name: str, config: Any) -> Any:
+        """Call a stage; what it raises is an `InvokeError`, as from the service.
+
+        A payload that AWS would not take ends the execution, as the service ends it.
+        """
         self.invokes.append(function)
         self.operations.append(name)
+        size = len(config.serdes_payload.serialize(payload, None).encode())
+        self.state_bytes += size
+        if size > MAX_PAYLOAD_BYTES:
+            raise TooLargeForAws(f"{name}: {size} bytes")
         try:
             return self.stages[function](payload)
         except LambdaError as error:
@@ -64,6 +75,10 @@ class FakeContext:
         self.operations.append(name)
         results = [function(self, item, index, items) for index, item in enumerate(items)]
         return SimpleNamespace(throw_if_error=lambda: None, get_results=lambda: results)
+
+
+class TooLargeForAws(BaseException):
+    """The durable execution service refused a checkpoint: nothing in the handler may catch it."""
 
 
 class LambdaError(Exception):

@@ -3,11 +3,23 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.chunks import MAX_CHUNK_BYTES, MAX_CHUNK_RECORDS, chunked
-from durable_pipeline.records import Record, travelling_size
+from durable_pipeline.budget import MAX_OPERATIONS, SET_ASIDE_OPERATIONS
+from durable_pipeline.chunks import (
+    CHUNK_OPERATIONS,
+    MAX_ALONE,
+    MAX_CHUNK_BYTES,
+    MAX_CHUNK_RECORDS,
+    MAX_CHUNKS,
+    chunked,
+)
+from durable_pipeline.records import Record
 from shared.objects import Pointer
 
-sizes = st.lists(st.integers(0, MAX_CHUNK_BYTES), max_size=300)
+sizes = st.lists(st.integers(0, MAX_CHUNK_BYTES // 2), max_size=300)
+
+
+def records_of(count: int, **more: int) -> list[Record]:
+    return [Record(str(n), str(n), "", content="{}", **more) for n in range(count)]
 
 
 @given(sizes)
@@ -19,13 +31,11 @@ def test_chunks_are_all_records_in_order_and_within_bounds(lengths: list[int]) -
     assert [record for chunk in chunks for record in chunk] == records
     for chunk in chunks:
         assert 1 <= len(chunk) <= MAX_CHUNK_RECORDS
-        assert sum(map(travelling_size, chunk)) <= MAX_CHUNK_BYTES
+        assert sum(record.travelling_size for record in chunk) <= MAX_CHUNK_BYTES
 
 
 def test_small_records_fill_a_chunk() -> None:
-    records = [Record(str(n), str(n), "", content="{}") for n in range(1000)]
-
-    assert [len(chunk) for chunk in chunked(records)] == [MAX_CHUNK_RECORDS] * 10
+    assert [len(chunk) for chunk in chunked(records_of(1000))] == [MAX_CHUNK_RECORDS] * 10
 
 
 def test_documents_in_s3_count_for_what_may_travel_of_them() -> None:
@@ -35,3 +45,24 @@ def test_documents_in_s3_count_for_what_may_travel_of_them() -> None:
     chunks = list(chunked(records))
 
     assert [len(chunk) for chunk in chunks] == [12, 12, 6]
+
+
+def test_what_has_failed_before_goes_alone_and_the_oldest_first() -> None:
+    records = [
+        Record("new", "new", "", content="{}"),
+        Record("twice", "twice", "", receive_count=2, content="{}"),
+        Record("newer", "newer", "", content="{}"),
+        Record("sent on", "sent on", "", handed_over=1, content="{}"),
+    ]
+
+    ids = [[record.id for record in chunk] for chunk in chunked(records)]
+
+    assert ids == [["sent on"], ["twice"], ["new", "newer"]]
+
+
+def test_the_largest_batch_has_operations_left_for_each_chunk_however_often_it_failed() -> None:
+    chunks = list(chunked(records_of(10_000, receive_count=2)))
+
+    assert [len(chunk) for chunk in chunks[:MAX_ALONE]] == [1] * MAX_ALONE
+    assert len(chunks) <= MAX_CHUNKS
+    assert MAX_CHUNKS * CHUNK_OPERATIONS + SET_ASIDE_OPERATIONS < MAX_OPERATIONS

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_pipeline import deadline
+from durable_pipeline.budget import Budget
 from durable_pipeline.containment import Containment, Stage
 from durable_pipeline.deadline import SETTLE_SECONDS, Deadline
 from durable_pipeline.tally import Tally
@@ -63,7 +64,7 @@ def test_a_hanging_stage_is_given_up_before_the_execution_is(
 
     monkeypatch.setattr(deadline, "utc_now", lambda: after(clock["seconds"]))
     fake = context(arn=hang)
-    chunk = Containment(fake, Deadline(fake, 900, 60), Tally())
+    chunk = Containment(fake, Deadline(fake, 900, 60), Tally(), Budget(140, 10**6))
 
     answer = chunk.run(Stage("validate", "arn"), [{"id": str(n), "body": ""} for n in range(100)])
 
