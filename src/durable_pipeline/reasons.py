@@ -22,6 +22,7 @@ OF_RECORDS = frozenset(
         "PayloadMissing",
         "PayloadTooLarge",
         "RecordTooLarge",
+        "ReservedId",
         "UnknownProcessingType",
         "UnsupportedEvent",
         "UnsupportedType",
@@ -34,8 +35,10 @@ OF_FILES = frozenset({"InvalidDelimiter", "InvalidHeader", "RowTooLarge", "Unkno
 OF_STAGES = frozenset(
     {
         "ContractViolation",
+        "BucketUnavailable",
         "DeadlineExceeded",
         "QueueUnavailable",
+        "QuotaReached",
         "Runtime.ExitError",
         "Sandbox.Timedout",
         "TopicUnavailable",

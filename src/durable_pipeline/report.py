@@ -14,6 +14,7 @@ from typing import Any
 from aws_durable_execution_sdk_python import DurableContext
 from aws_lambda_powertools.metrics import MetricUnit
 
+from durable_pipeline.dead_letters import UNTOLD
 from durable_pipeline.reasons import known_reason
 from durable_pipeline.records import Batch, Outcome, OutcomeName, Outcomes, Record
 from durable_pipeline.settings import Settings
@@ -109,11 +110,16 @@ def _files(outcomes: Outcomes) -> Iterator[dict[str, tuple[MetricUnit, float]]]:
 
 
 def _reasons(outcomes: Outcomes) -> Counter[tuple[OutcomeName, str]]:
-    return Counter(
+    """Why records were not stored; and of what is untold, which may be stored, that it is."""
+    reasons = [
         (outcome["outcome"], known_reason(outcome["reason"]["type"]))
         for outcome in outcomes.values()
         if outcome["reason"]
-    )
+    ]
+    untold = [
+        (outcome["outcome"], UNTOLD["type"]) for outcome in outcomes.values() if "untold" in outcome
+    ]
+    return Counter(reasons + untold)
 
 
 def _objects(batch: Batch, outcomes: Outcomes) -> Counter[OutcomeName]:

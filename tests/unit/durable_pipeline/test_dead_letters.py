@@ -3,20 +3,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.dead_letters import (
-    MAX_MESSAGE_BYTES,
-    NOT_ALLOWED,
-    DeadLetter,
-    attributes,
-    batches,
-    message_size,
-    send,
-)
+from durable_pipeline import dead_letters
+from durable_pipeline.dead_letters import DeadLetter, attributes, send
+from durable_pipeline.offload import key_of
+from durable_pipeline.reader import read
 from durable_pipeline.records import Outcome, Record
+from durable_pipeline.requests import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
+from shared.carried import ATTRIBUTE
+from tests.events import sqs_event, sqs_message
+from tests.unit.durable_pipeline.settings import SETTINGS
 
 
 def letter(
@@ -44,8 +44,24 @@ class FakeQueue:
         return {"Successful": good, "Failed": bad}
 
 
+class FakeS3:
+    """Takes objects, unless it is ``down``."""
+
+    def __init__(self, *, down: bool = False) -> None:
+        self.down = down
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> Any:
+        if self.down:
+            raise ClientError({"Error": {"Code": "SlowDown"}}, "PutObject")
+        self.objects[f"{Bucket}/{Key}"] = Body
+        return {"ETag": '"etag"'}
+
+
 def sent(queue: FakeQueue, *letters: DeadLetter) -> list[str]:
-    return send(queue, "url", letters, execution_arn="arn", failed_at="now")  # type: ignore[arg-type]  # a fake of what it uses
+    """Ids of the letters that the queue has accepted."""
+    refused = send(queue, SETTINGS, letters, execution_arn="arn", failed_at="now")  # type: ignore[arg-type]  # a fake of what it uses
+    return [one.record.id for index, one in enumerate(letters) if index not in refused]
 
 
 def test_a_dead_letter_says_why_where_when_and_whose() -> None:
@@ -103,9 +119,100 @@ def test_requests_are_what_sqs_takes(lengths: list[int]) -> None:
         for length in lengths
     ]
 
-    requests = list(batches(entries))
+    cut = list(requests(entries))
 
-    assert [entry for request in requests for entry in request] == entries
-    for request in requests:
+    assert [entry for request in cut for entry in request] == entries
+    for request in cut:
         assert len(request) <= 10
         assert sum(map(message_size, request)) <= MAX_MESSAGE_BYTES
+
+
+def test_a_letter_too_large_with_its_reason_leaves_its_body_in_s3(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    s3, queue = FakeS3(), FakeQueue()
+    monkeypatch.setattr(dead_letters, "s3", lambda: s3)
+    large = letter(body="ж" * (MAX_MESSAGE_BYTES // 2))
+
+    assert sent(queue, large) == ["m"]
+
+    (entry,) = queue.requests[0]
+    (place,) = s3.objects
+    assert json.loads(entry["MessageBody"])[1]["s3Key"] == key_of(large.record)
+    assert s3.objects[place].decode() == large.record.body
+    assert len(entry["MessageAttributes"]) == 10
+    assert json.loads(entry["MessageAttributes"]["original"]["StringValue"])["offloaded"] is True
+
+
+def test_a_letter_too_large_that_s3_does_not_take_has_the_reason_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dead_letters, "s3", lambda: FakeS3(down=True))
+    queue = FakeQueue()
+
+    assert sent(queue, letter(body="x" * (MAX_MESSAGE_BYTES - 300))) == ["m"]
+    assert sent(queue, letter(body="x" * (MAX_MESSAGE_BYTES - 50))) == []
+
+    (entry,) = queue.requests[0]
+    assert set(entry["MessageAttributes"]) == set(dead_letters.ESSENTIAL_ATTRIBUTES)
+
+
+producers = st.dictionaries(
+    st.text("abcXYZ_-.", min_size=1, max_size=40),
+    st.text('aж"\\', min_size=1, max_size=200),
+    max_size=10,
+)
+
+
+@given(producers, st.booleans(), st.booleans())
+def test_fourteen_rounds_of_dead_letter_and_redrive_neither_add_nor_lose_anything(
+    producers: dict[str, str], by_console: bool, by_all: bool
+) -> None:
+    """As `pipelinectl` sends it again, or as a console does, which takes a letter as it is."""
+    given = {name: {"stringValue": text, "dataType": "String"} for name, text in producers.items()}
+    message = sqs_message("{}", "m-0", attributes=given)
+    sizes = []
+    for number in range(14):
+        (record,) = read(sqs_event(message), SETTINGS).all_records
+        assert record.attributes == given
+        values = attributes(DeadLetter(record, letter().outcome), "arn", "now")
+        sizes.append(len(values["original"]["StringValue"]))
+        message = sent_again(values, number, by_console=by_console, by_all=by_all)
+
+    assert len(set(sizes[1:])) == 1
+
+
+def sent_again(values: Any, number: int, *, by_console: bool, by_all: bool) -> dict[str, Any]:
+    texts = {name: value["StringValue"] for name, value in values.items()}
+    if not by_console:
+        carried = json.loads(texts["original"]) | {"execution_id": texts["execution_id"]}
+        texts = {ATTRIBUTE: json.dumps(carried)}
+    return sqs_message(
+        "{}",
+        f"m-{number + 1}",
+        attributes={k: {"stringValue": v, "dataType": "String"} for k, v in texts.items()},
+        queue="queue" if by_all and by_console else "internal",
+    )
+
+
+def test_the_letter_of_what_is_stored_and_untold_says_just_that() -> None:
+    outcome: Outcome = {"outcome": "stored", "stage": "store", "reason": None, "untold": True}
+
+    values = attributes(DeadLetter(letter().record, outcome), "arn", "now")
+
+    assert values["stage"]["StringValue"] == "announce"
+    assert values["error_type"]["StringValue"] == "TopicUnavailable"
+    assert "it is stored" in values["error_message"]["StringValue"]
+
+
+def test_an_untold_rejection_keeps_its_reason() -> None:
+    rejected = letter()
+    rejected.outcome["untold"] = True
+
+    values = attributes(rejected, "arn", "now")
+
+    assert values["error_type"]["StringValue"] == "T"
+    assert json.loads(values["errors"]["StringValue"]) == [
+        "wrong",
+        "and the topic of events was not told",
+    ]

@@ -148,7 +148,7 @@ def test_another_document_is_no_notification(document: Any) -> None:
         (notification(key=""), "s3.object.key is empty"),
         (notification(key=7), "s3.object.key is not of that type; it must be text"),
         (notification(key="%FF"), "s3.object.key is not UTF-8"),
-        (notification(key="\ud800"), "s3.object.key is not UTF-8"),
+        (notification(key="\ud800"), "s3.object.key has a lone surrogate"),
         (notification(key="x" * 1025), "s3.object.key has 1025 bytes; a key has at most 1024"),
         (notification(sequencer=None), "s3.object.sequencer is missing"),
         (notification(sequencer="xyz"), "s3.object.sequencer is not a hexadecimal number"),
