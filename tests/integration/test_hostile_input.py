@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from faults.stages import Crash
 from tests.events import STANDARD, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
 
@@ -19,7 +20,7 @@ def with_field(text: str) -> str:
 
 
 S3_EVENT = {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": "a"}}}]}
-SNS_ENVELOPE = {"Type": "Notification", "Message": json.dumps(STANDARD), "TopicArn": "arn"}
+SNS_ENVELOPE = {"Type": "Notification", "Message": STANDARD, "TopicArn": "arn"}
 
 REJECTED = {
     "empty": ("", "InvalidJson", "Expecting value"),
@@ -51,11 +52,8 @@ REJECTED = {
     "a method as type": (standard(processing_type="__class__"), "UnknownProcessingType", "class"),
     "an unusable record_id": (standard(record_id=""), "ValidationError", "record_id"),
     "a long record_id": (standard(record_id="x" * 257), "ValidationError", "record_id"),
-    "an S3 event look-alike": (json.dumps(S3_EVENT), "InvalidEvent", "eventName is missing"),
+    "an S3 event look-alike": (json.dumps(S3_EVENT), "UnsupportedEvent", "only from S3"),
     "an SNS look-alike": (json.dumps(SNS_ENVELOPE), "ValidationError", "data_source"),
-    "1 MiB": (standard(text="x" * (MIB - 5000)), "RecordTooLarge", "bytes"),
-    "1 MiB of quotes": (standard(text='"' * (MIB // 4)), "RecordTooLarge", "bytes"),
-    "an item over 400 KB": (standard(text="x" * 210_000), "NotStorable", "DynamoDB takes 409600"),
     "an empty key": (with_field('{"": 1}'), "NotStorable", "a key of 0 bytes"),
     "a very long key": (standard(**{"k" * 70_000: 1}), "NotStorable", "a key of 70000 bytes"),
 }
@@ -110,24 +108,30 @@ def test_message_attributes_at_their_limit_reach_the_dead_letter(pipeline: Pipel
     assert json.loads(letter["original"])["message_attributes"] == attributes
 
 
-def test_a_large_dead_letter_is_sent_with_fewer_attributes(pipeline: Pipeline) -> None:
-    body = "x" * (MIB - 500)
+def test_a_dead_letter_too_large_for_its_reason_points_to_its_body(pipeline: Pipeline) -> None:
+    body = "x" * (MIB - 50)
 
     pipeline.process(sqs_event(sqs_message(body, "m-1")))
 
     (letter,) = pipeline.dead_letters
-    assert letter["body"] == body
-    assert letter["error_type"] == "RecordTooLarge"
-    assert "errors" not in letter
+    place = json.loads(letter["body"])[1]
+    stored = pipeline.s3.get_object(Bucket=place["s3BucketName"], Key=place["s3Key"])
+    assert stored["Body"].read().decode() == body
+    assert letter["error_type"] == "InvalidJson"
+    assert len(letter) == 1 + 10  # with all its attributes
 
 
-def test_a_dead_letter_too_large_for_the_queue_leaves_its_record_in_it(pipeline: Pipeline) -> None:
-    body = "x" * (MIB - 50)
+def test_one_that_points_to_its_body_is_sent_again_as_what_it_was(pipeline: Pipeline) -> None:
+    body = standard(text="ж" * (MIB // 2 - 100))
+    pipeline.inject("transform", Crash(), attempts=[1, 2])
+    pipeline.process(sqs_event(sqs_message(body, "m-1", receive_count=3)))
+    (letter,) = pipeline.redeliver(pipeline.dead_letter_queue_url)
 
-    response = pipeline.process(sqs_event(sqs_message(body, "m-1")))
+    letter["eventSourceARN"] = letter["eventSourceARN"].replace("dead-letters", "internal")
+    response = pipeline.process(sqs_event(letter))
 
-    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
-    assert pipeline.dead_letters == []
+    assert response["summary"]["stored"] == 1
+    assert set(pipeline.items) == {"test-m-1"}
 
 
 @pytest.mark.parametrize("attribute", ["", "not a number", "-1", "9" * 50, "\u0663"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ from shared.objects import Pointer
 sizes = st.lists(st.integers(0, MAX_CHUNK_BYTES // 2), max_size=300)
 
 
-def records_of(count: int, **more: int) -> list[Record]:
+def records_of(count: int, **more: Any) -> list[Record]:
     return [Record(str(n), str(n), "", content="{}", **more) for n in range(count)]
 
 

@@ -31,10 +31,8 @@ def given() -> Iterator[str]:
                     argument = args[GIVERS[name]] if len(args) > GIVERS[name] else None
                     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                         yield argument.value
-                case ast.Dict(
-                    keys=[ast.Constant(value="type"), *_], values=[ast.Constant() as kind, *_]
-                ):
-                    yield str(kind.value)
+                case ast.Dict([ast.Constant("type"), *_], [ast.Constant(str(kind)), *_]):
+                    yield kind
 
 
 def test_the_list_is_that_of_the_code() -> None:
