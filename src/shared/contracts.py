@@ -8,6 +8,7 @@ answers with data only where a later stage needs it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired, TypedDict, get_args
@@ -17,6 +18,10 @@ from shared.objects import ObjectState, Pointer
 Outcome = Literal["ok", "rejected", "failed", "superseded"]
 
 OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
+
+MAX_ANSWER_BYTES = 900_000
+"""Of a stage's answer by `answer_size`. A chained invoke takes 1 MiB; the rest is room for the
+envelope."""
 
 
 class Reason(TypedDict):
@@ -67,8 +72,10 @@ class StageRequest(TypedDict):
 class Result(TypedDict):
     """A stage's answer for one record: ok (with data or without), rejected, failed or superseded.
 
-    ``data`` is JSON text for the stages that follow. Where it is only the head of a document too
-    large to travel, ``pointer`` says where all of it lies.
+    ``data`` is JSON text for the stages that follow. Where transform answers only the head of a
+    document too large to travel, ``pointer`` says where all of it lies. Where validate answers a
+    ``pointer``, it is that of the record, pinned to the state that was read: it takes the place of
+    the record's in what the later stages are sent, so that none of them reads another state.
     """
 
     id: str
@@ -140,6 +147,26 @@ def failed(record_id: str, error_type: str, message: str) -> Result:
 def superseded(record_id: str) -> Result:
     """There is nothing to do for the record: its object is no longer as it was."""
     return {"id": record_id, "outcome": "superseded"}
+
+
+def wire_size(value: object) -> int:
+    """Bytes of ``value`` in a request to a stage: compact JSON in UTF-8, nothing but ASCII escaped.
+
+    So the durable function writes what it invokes a stage with. Text that holds JSON is escaped
+    once more: wire_size('"') is 4.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def answer_size(value: object) -> int:
+    r"""Bytes of ``value`` in a stage's answer, at most.
+
+    Lambda's runtimes write what a handler returns with blanks after commas and colons; newer ones
+    as UTF-8, older ones and the local cloud's with \uXXXX for whatever is not ASCII:
+    https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/lambda_runtime_marshaller.py
+    """
+    return len(json.dumps(value))
 
 
 def utc_now() -> str:

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.contracts import (
     ContractViolation,
     InvalidRecord,
     Result,
     StageRecord,
+    answer_size,
     check_response,
     each,
     failed,
     ok,
     rejected,
     respond,
+    wire_size,
 )
 
 REASON = {"type": "T", "message": "m", "errors": ["m"]}
@@ -79,3 +84,32 @@ def test_a_record_found_invalid_is_rejected_and_the_others_go_on() -> None:
 
 def test_a_stages_answer_honours_its_own_contract() -> None:
     assert check_response(respond([ok("a")]), ["a"]) == {"a": ok("a")}
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("", 2),
+        ("ab", 4),
+        ("\u0416", 4),
+        ("\U0001f600", 6),
+        ('"', 4),
+        ("\x00", 8),
+        ([1, {"a": 2}], 11),
+    ],
+)
+def test_the_size_on_the_wire_is_that_of_compact_json_in_utf_8(value: object, size: int) -> None:
+    assert wire_size(value) == size
+
+
+def test_a_lone_surrogate_has_a_size() -> None:
+    assert wire_size("\ud800") == 5
+
+
+@given(st.recursive(st.text() | st.integers(), st.lists))
+def test_an_answer_is_never_larger_than_its_size_says(value: object) -> None:
+    escaped, as_it_is = (json.dumps(value, ensure_ascii=escape) for escape in (True, False))
+
+    assert answer_size(value) >= len(escaped.encode())
+    assert answer_size(value) >= len(as_it_is.encode("utf-8", "surrogatepass"))
+    assert answer_size(value) >= wire_size(value)
