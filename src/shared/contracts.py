@@ -9,11 +9,17 @@ answers with data only where a later stage needs it.
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
+from aws_lambda_powertools import Logger
+
 from shared.objects import ObjectState, Pointer
+
+logger = Logger(child=True)
 
 Outcome = Literal["ok", "rejected", "failed", "superseded"]
 
@@ -22,6 +28,16 @@ OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
 MAX_ANSWER_BYTES = 900_000
 """Of a stage's answer by `answer_size`. A chained invoke takes 1 MiB; the rest is room for the
 envelope."""
+
+MAX_ERRORS = 50
+MAX_ERROR_CHARACTERS = 500
+MAX_ERRORS_BYTES = 4_000
+"""Of one record's errors by `answer_size`: 100 records of an answer have room for them twice, each
+on its own and all in the message. A document with thousands of errors has one fault, not thousands.
+"""
+
+MAX_MESSAGE_CHARACTERS = 1_000
+"""Of the message of a failure."""
 
 
 class Reason(TypedDict):
@@ -97,15 +113,15 @@ class ContractViolation(ValueError):  # noqa: N818 - reads as what it is, in log
 
 
 class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
-    """A record is wrong and stays wrong: reject it, do not retry."""
+    """A record is wrong and stays wrong: reject it, do not retry.
+
+    Of very many errors the first are told, and how many there are more.
+    """
 
     def __init__(self, reason_type: str, errors: Sequence[str]) -> None:
-        super().__init__("; ".join(errors))
-        self.reason: Reason = {
-            "type": reason_type,
-            "message": "; ".join(errors),
-            "errors": list(errors),
-        }
+        told = _bounded(errors)
+        super().__init__("; ".join(told))
+        self.reason: Reason = {"type": reason_type, "message": "; ".join(told), "errors": told}
 
 
 class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is not our error
@@ -118,6 +134,25 @@ class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is no
 
 class Superseded(Exception):  # noqa: N818 - no error at all
     """The object of the record was replaced or removed since; its newer event says what is now."""
+
+
+def _bounded(errors: Sequence[str]) -> list[str]:
+    told: list[str] = []
+    room = MAX_ERRORS_BYTES
+    for error in errors[:MAX_ERRORS]:
+        text = shortened(error, MAX_ERROR_CHARACTERS)
+        room -= answer_size(text)
+        if room < 0:
+            break
+        told.append(text)
+    if more := len(errors) - len(told):
+        told.append(f"and {more} more")
+    return told
+
+
+def shortened(text: str, characters: int) -> str:
+    """``text``, or as much of its beginning as fits with three dots."""
+    return text if len(text) <= characters else f"{text[: characters - 3]}..."
 
 
 def ok(record_id: str, data: str | None = None, pointer: Pointer | None = None) -> Result:
@@ -140,7 +175,7 @@ def failed(record_id: str, error_type: str, message: str) -> Result:
     return {
         "id": record_id,
         "outcome": "failed",
-        "reason": {"type": error_type, "message": message},
+        "reason": {"type": error_type, "message": shortened(message, MAX_MESSAGE_CHARACTERS)},
     }
 
 
@@ -180,7 +215,11 @@ def respond(results: Iterable[Result]) -> StageResponse:
 
 
 def each(records: Iterable[StageRecord], process: Callable[[StageRecord], Result]) -> list[Result]:
-    """Apply ``process`` to each record; what it raises of the above is that record's result."""
+    """Apply ``process`` to each record; what it raises is that record's result, and no other's.
+
+    What is none of the above is a fault of the code that one record brought to light: that record
+    fails, with the exception's type, and its neighbours go on.
+    """
     return [_guarded(record, process) for record in records]
 
 
@@ -193,6 +232,27 @@ def _guarded(record: StageRecord, process: Callable[[StageRecord], Result]) -> R
         return failed(record["id"], error.type, str(error))
     except Superseded:
         return superseded(record["id"])
+    except Exception as error:
+        return _unexpected(record, error)
+
+
+def _unexpected(record: StageRecord, error: Exception) -> Result:
+    """The failure of ``record``, and where it happened in the log.
+
+    Neither has the exception's message, which may quote the record.
+    """
+    error_type = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__, limit=-20)
+    logger.error(
+        "record failed",
+        extra={
+            "message_id": record["id"],
+            "error_type": error_type,
+            "traceback": "".join(frames.format()),
+        },
+    )
+    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return failed(record["id"], error_type, f"{error_type} in {place}; the log has the traceback")
 
 
 def check_response(response: object, ids: Collection[str]) -> dict[str, Result]:
