@@ -9,15 +9,35 @@ answers with data only where a later stage needs it.
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
+from aws_lambda_powertools import Logger
+
 from shared.objects import ObjectState, Pointer
+
+logger = Logger(child=True)
 
 Outcome = Literal["ok", "rejected", "failed", "superseded"]
 
 OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
+
+MAX_ANSWER_BYTES = 900_000
+"""Of a stage's answer by `answer_size`. A chained invoke takes 1 MiB; the rest is room for the
+envelope."""
+
+MAX_ERRORS = 50
+MAX_ERROR_CHARACTERS = 500
+MAX_ERRORS_BYTES = 4_000
+"""Of one record's errors by `answer_size`: 100 records of an answer have room for them twice, each
+on its own and all in the message. A document with thousands of errors has one fault, not thousands.
+"""
+
+MAX_MESSAGE_CHARACTERS = 1_000
+"""Of the message of a failure."""
 
 
 class Reason(TypedDict):
@@ -68,8 +88,10 @@ class StageRequest(TypedDict):
 class Result(TypedDict):
     """A stage's answer for one record: ok (with data or without), rejected, failed or superseded.
 
-    ``data`` is JSON text for the stages that follow. Where it is only the head of a document too
-    large to travel, ``pointer`` says where all of it lies.
+    ``data`` is JSON text for the stages that follow. Where transform answers only the head of a
+    document too large to travel, ``pointer`` says where all of it lies. Where validate answers a
+    ``pointer``, it is that of the record, pinned to the state that was read: it takes the place of
+    the record's in what the later stages are sent, so that none of them reads another state.
     """
 
     id: str
@@ -91,15 +113,15 @@ class ContractViolation(ValueError):  # noqa: N818 - reads as what it is, in log
 
 
 class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
-    """A record is wrong and stays wrong: reject it, do not retry."""
+    """A record is wrong and stays wrong: reject it, do not retry.
+
+    Of very many errors the first are told, and how many there are more.
+    """
 
     def __init__(self, reason_type: str, errors: Sequence[str]) -> None:
-        super().__init__("; ".join(errors))
-        self.reason: Reason = {
-            "type": reason_type,
-            "message": "; ".join(errors),
-            "errors": list(errors),
-        }
+        told = _bounded(errors)
+        super().__init__("; ".join(told))
+        self.reason: Reason = {"type": reason_type, "message": "; ".join(told), "errors": told}
 
 
 class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is not our error
@@ -114,26 +136,23 @@ class Superseded(Exception):  # noqa: N818 - no error at all
     """The object of the record was replaced or removed since; its newer event says what is now."""
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+def _bounded(errors: Sequence[str]) -> list[str]:
+    told: list[str] = []
+    room = MAX_ERRORS_BYTES
+    for error in errors[:MAX_ERRORS]:
+        text = shortened(error, MAX_ERROR_CHARACTERS)
+        room -= answer_size(text)
+        if room < 0:
+            break
+        told.append(text)
+    if more := len(errors) - len(told):
+        told.append(f"and {more} more")
+    return told
 
 
-def wire_json(value: Any) -> str:
-    """``value`` as it is sent: JSON without blanks, every character as itself.
-
-    Escaped, a letter of most scripts would take six bytes, and seven where JSON is text in JSON. A
-    lone surrogate, which UTF-8 cannot hold, is escaped all the same.
-    """
-    text = _encode(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
-    return text
-
-
-def wire_size(value: Any) -> int:
-    """Bytes of ``value`` as it is sent."""
-    return len(_encode(value).encode("utf-8", "surrogatepass"))
+def shortened(text: str, characters: int) -> str:
+    """``text``, or as much of its beginning as fits with three dots."""
+    return text if len(text) <= characters else f"{text[: characters - 3]}..."
 
 
 def ok(record_id: str, data: str | None = None, pointer: Pointer | None = None) -> Result:
@@ -156,13 +175,48 @@ def failed(record_id: str, error_type: str, message: str) -> Result:
     return {
         "id": record_id,
         "outcome": "failed",
-        "reason": {"type": error_type, "message": message},
+        "reason": {"type": error_type, "message": shortened(message, MAX_MESSAGE_CHARACTERS)},
     }
 
 
 def superseded(record_id: str) -> Result:
     """There is nothing to do for the record: its object is no longer as it was."""
     return {"id": record_id, "outcome": "superseded"}
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def wire_json(value: Any) -> str:
+    """``value`` as it is sent: JSON without blanks, every character as itself.
+
+    Escaped, a letter of most scripts would take six bytes, and seven where JSON is text in JSON. A
+    lone surrogate, which UTF-8 cannot hold, is escaped all the same.
+    """
+    text = _encode(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def wire_size(value: object) -> int:
+    """Bytes of ``value`` in a request to a stage, as `wire_json` writes it.
+
+    Text that holds JSON is escaped once more: wire_size('"') is 4.
+    """
+    return len(_encode(value).encode("utf-8", "surrogatepass"))
+
+
+def answer_size(value: object) -> int:
+    r"""Bytes of ``value`` in a stage's answer, at most.
+
+    Lambda's runtimes write what a handler returns with blanks after commas and colons; newer ones
+    as UTF-8, older ones and the local cloud's with \uXXXX for whatever is not ASCII:
+    https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/lambda_runtime_marshaller.py
+    """
+    return len(json.dumps(value))
 
 
 def utc_now() -> str:
@@ -176,7 +230,11 @@ def respond(results: Iterable[Result]) -> StageResponse:
 
 
 def each(records: Iterable[StageRecord], process: Callable[[StageRecord], Result]) -> list[Result]:
-    """Apply ``process`` to each record; what it raises of the above is that record's result."""
+    """Apply ``process`` to each record; what it raises is that record's result, and no other's.
+
+    What is none of the above is a fault of the code that one record brought to light: that record
+    fails, with the exception's type, and its neighbours go on.
+    """
     return [_guarded(record, process) for record in records]
 
 
@@ -189,6 +247,27 @@ def _guarded(record: StageRecord, process: Callable[[StageRecord], Result]) -> R
         return failed(record["id"], error.type, str(error))
     except Superseded:
         return superseded(record["id"])
+    except Exception as error:
+        return _unexpected(record, error)
+
+
+def _unexpected(record: StageRecord, error: Exception) -> Result:
+    """The failure of ``record``, and where it happened in the log.
+
+    Neither has the exception's message, which may quote the record.
+    """
+    error_type = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__, limit=-20)
+    logger.error(
+        "record failed",
+        extra={
+            "message_id": record["id"],
+            "error_type": error_type,
+            "traceback": "".join(frames.format()),
+        },
+    )
+    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return failed(record["id"], error_type, f"{error_type} in {place}; the log has the traceback")
 
 
 def check_response(response: object, ids: Collection[str]) -> dict[str, Result]:

@@ -6,6 +6,7 @@ bounded in size. It is never put into a checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,13 +37,16 @@ class Limits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Limits:
-        """Read INPUT_BUCKET, PAYLOAD_BUCKET and MAXIMUM_DOCUMENT_SIZE.
+        """Read INPUT_BUCKET, PAYLOAD_BUCKET, OUTPUT_BUCKET and MAXIMUM_DOCUMENT_SIZE.
+
+        Into the output bucket only the pipeline itself points: what is too large to travel inline.
 
         Raises:
             KeyError: one is not set.
         """
+        names = ("INPUT_BUCKET", "PAYLOAD_BUCKET", "OUTPUT_BUCKET")
         return cls(
-            buckets=frozenset({environment["INPUT_BUCKET"], environment["PAYLOAD_BUCKET"]}),
+            buckets=frozenset(environment[name] for name in names),
             max_bytes=int(environment["MAXIMUM_DOCUMENT_SIZE"]),
         )
 
@@ -96,6 +100,11 @@ def check_bucket(pointer: Pointer, limits: Limits) -> None:
             f"the pointer names the bucket {pointer['bucket'][:80]!r}; "
             f"it must be one of: {', '.join(sorted(limits.buckets))}",
         )
+
+
+def message_folder(record_id: str) -> str:
+    """The key prefix, in the output bucket, of what lies there of a record that came inline."""
+    return f"payloads/{hashlib.sha256(record_id.encode()).hexdigest()[:32]}/"
 
 
 def location(pointer: Pointer) -> str:
