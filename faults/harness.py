@@ -1,6 +1,6 @@
 """Runs a durable handler with its stages in one process, with faults put between them.
 
-AWS's own test runner keeps the execution. Waits and retries take no time.
+AWS's own test runner keeps the execution, held to AWS's quotas. Waits and retries take no time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from aws_durable_execution_sdk_python_testing.runner import (
@@ -21,7 +21,8 @@ from aws_durable_execution_sdk_python_testing.runner import (
 from faults.clock import FakeClock
 from faults.durable import DurableFault
 from faults.errors import NotSucceeded, UnknownStage
-from faults.stages import Handler, StageFault, StageInvocation, records_of
+from faults.stages import Handler, StageFault, StageInvocation, error_of_type, records_of
+from localcloud import durable_quotas, quotas
 
 
 class Call(NamedTuple):
@@ -135,6 +136,7 @@ class Harness:
         runner = DurableFunctionTestRunner(
             handler=self._invoke, region=self._region, poll_interval=0.01
         )
+        _hold_to_quotas(runner)
         for name in self._stages:
             runner.register_function(name, self._stage(name))
         try:
@@ -145,7 +147,8 @@ class Harness:
 
     def _invoke(self, event: Any, context: Any) -> Any:
         self.invocations += 1
-        return self._handler(event, context)
+        client = durable_quotas.LambdaLikeClient(event.service_client)
+        return _small_enough(self._handler(replace(event, service_client=client), context))
 
     def _stage(self, name: str) -> Handler:
         def invoke(event: Any, context: Any) -> Any:
@@ -154,9 +157,9 @@ class Harness:
                 self.calls.append(Call(name, len(records_of(event))))
                 strike = self._strike(name, event)
             if strike is None:
-                return real(event, context)
-            return strike.fault(
-                StageInvocation(name, strike.number, event, context, real, self.clock)
+                return _small_enough(real(event, context))
+            return _small_enough(
+                strike.fault(StageInvocation(name, strike.number, event, context, real, self.clock))
             )
 
         return invoke
@@ -166,3 +169,21 @@ class Harness:
             if injection.strikes(event):
                 return _Strike(injection.fault, injection.asked)
         return None
+
+
+def _hold_to_quotas(runner: DurableFunctionTestRunner) -> None:
+    """What the runner has for this is its own."""
+    executor = runner._executor  # noqa: SLF001 - as above
+    durable_quotas.enforce(executor, runner._checkpoint_processor)  # noqa: SLF001 - as above
+    executor._child_dispatcher = durable_quotas.Utf8ChildDispatcher(  # noqa: SLF001 - as above
+        executor._child_dispatcher  # noqa: SLF001 - as above
+    )
+
+
+def _small_enough(answer: Any) -> Any:
+    """A function's answer, or Lambda's error for one that is too large."""
+    size = quotas.utf8_length(json.dumps(answer, ensure_ascii=False, default=str))
+    if size > quotas.MAX_RESPONSE_BYTES:
+        error = quotas.response_too_large()
+        raise error_of_type(error["errorType"], error["errorMessage"])
+    return answer

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import aws, cloudformation_yaml, snapshot
 from localcloud.errors import LocalCloudError
 from localcloud.overlay import overlay
+from localcloud.quotas import MAX_UNZIPPED_BYTES
 from localcloud.services import neutral_environment
 from localcloud.settings import Settings
 
@@ -86,10 +88,49 @@ def _empty_configuration(settings: Settings) -> Path:
 
 def _write_overlaid(settings: Settings, build: Path, parameters: Mapping[str, str]) -> Path:
     built = cloudformation_yaml.load(build / "template.yaml")
+    require_deployable(built, build)
     # Beside the built template, because its paths are relative to that.
     path = build / "localcloud-template.json"
     path.write_text(json.dumps(overlay(built, settings, parameters), indent=1))
     return path
+
+
+def require_deployable(built: Mapping[str, Any], directory: Path) -> None:
+    """Refuse functions whose code with their layers is larger than Lambda takes.
+
+    `built` is a template that `sam build` wrote into `directory`. What else Lambda refuses of a
+    function, ministack refuses while the stack is deployed (see `ministack_quotas`).
+    """
+    resources = built.get("Resources", {})
+    for logical_id, resource in resources.items():
+        if resource.get("Type") not in ("AWS::Serverless::Function", "AWS::Lambda::Function"):
+            continue
+        size = sum(_folder_bytes(directory / code) for code in _code_of(resource, resources))
+        if size > MAX_UNZIPPED_BYTES:
+            raise LocalCloudError(
+                f"{logical_id} has {size:,} bytes of code and layers, and Lambda takes at most "
+                f"{MAX_UNZIPPED_BYTES:,}: leave out of its folder, or of its requirements, what it "
+                "does not need."
+            )
+
+
+def _code_of(function: Mapping[str, Any], resources: Mapping[str, Any]) -> list[str]:
+    """The built folders of a function and of the layers that the template has for it."""
+    properties = function.get("Properties", {})
+    layers = [
+        resources.get(layer.get("Ref", ""), {}).get("Properties", {})
+        for layer in properties.get("Layers", [])
+        if isinstance(layer, dict)
+    ]
+    sources = [
+        properties.get("CodeUri", properties.get("Code")),
+        *(layer.get("ContentUri", layer.get("Content")) for layer in layers),
+    ]
+    return [source for source in sources if isinstance(source, str)]
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _ensure_bucket(settings: Settings) -> None:

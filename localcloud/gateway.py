@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import sys
 import time
 import uuid
@@ -21,7 +20,7 @@ import aiohttp
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud import aws, runner_client
+from localcloud import aws, quotas, runner_client
 from localcloud.aws_errors import AwsError
 from localcloud.executions import (
     SUCCEEDED,
@@ -53,9 +52,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _MAX_BODY_BYTES = 50 * 1024 * 1024
-# Lambda's limits on the input of a synchronous and of an asynchronous invocation.
-_MAX_INPUT_BYTES = {"RequestResponse": 6 * 1024 * 1024, "Event": 1024 * 1024}
-_EXECUTION_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _GUARDED = {
     "checkpoint": "lambda:CheckpointDurableExecution",
     "state": "lambda:GetDurableExecutionState",
@@ -115,13 +111,14 @@ class Gateway:
     async def _invoke(self, request: web.Request, name: str) -> web.StreamResponse:
         reference = parse_reference(name, request.query.get("Qualifier"))
         function = await self._find(reference) if reference else None
+        kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if reference is None or function is None or function.durable is None:
+            _require_small(await request.read(), kind)
             return await forward(self._http, self._ministack, request)
         if reference.qualifier is None:
             raise AwsError(
                 400, "InvalidParameterValueException", unqualified_durable(function.name)
             )
-        kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "DryRun":
             return web.Response(status=204)
         payload = _checked_input(await request.read(), kind)
@@ -287,13 +284,10 @@ def _path(request: web.Request) -> str:
 
 
 def _checked_input(body: bytes, kind: str) -> str:
-    limit = _MAX_INPUT_BYTES.get(kind)
-    if limit is None:
+    if kind not in quotas.MAX_INPUT_BYTES:
         message = f"X-Amz-Invocation-Type {kind} must be RequestResponse, Event or DryRun."
         raise AwsError(400, "InvalidParameterValueException", message)
-    if len(body) > limit:
-        message = f"{len(body)} byte payload is too large for the {kind} invocation type "
-        raise AwsError(413, "RequestTooLargeException", f"{message}(limit {limit} bytes)")
+    _require_small(body, kind)
     try:
         text = body.decode() or "{}"
         json.loads(text)
@@ -303,9 +297,16 @@ def _checked_input(body: bytes, kind: str) -> str:
     return text
 
 
+def _require_small(body: bytes, kind: str) -> None:
+    limit = quotas.MAX_INPUT_BYTES.get(kind)
+    if limit is not None and len(body) > limit:
+        message = f"{len(body)} byte payload is too large for the {kind} invocation type "
+        raise AwsError(413, "RequestTooLargeException", f"{message}(limit {limit} bytes)")
+
+
 def _checked_name(name: str | None) -> str | None:
-    if name is not None and not _EXECUTION_NAME.fullmatch(name):
-        message = f"Durable execution name {name!r} must match {_EXECUTION_NAME.pattern}."
+    if name is not None and not quotas.EXECUTION_NAME.fullmatch(name):
+        message = f"Durable execution name {name!r} must match {quotas.EXECUTION_NAME.pattern}."
         raise AwsError(400, "InvalidParameterValueException", message)
     return name
 

@@ -1,4 +1,4 @@
-"""Runs ministack so that it also saves when asked to, cuts ranges and forms large batches.
+"""Runs ministack so that it saves when asked to, cuts ranges, batches and refuses as AWS does.
 
 ministack's own interpreter executes this file. Without the saving, a ministack that is killed
 comes back without the stack that was deployed to it. What reaches queues, buckets and tables
@@ -12,12 +12,21 @@ import time
 from pathlib import Path
 
 from ministack import app  # type: ignore[import-not-found]  # of its own environment
-from ministack.services import s3, sqs  # type: ignore[import-not-found]  # likewise
+from ministack.services import (  # type: ignore[import-not-found]  # likewise
+    lambda_svc,
+    s3,
+    sns,
+    sqs,
+)
+from ministack.services.cloudformation import (  # type: ignore[import-not-found]  # likewise
+    provisioners,
+)
 
 # At the end, where this package hides nothing of ministack's environment.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from localcloud.large_batches import receiving_large_batches
+from localcloud import ministack_quotas
+from localcloud.large_batches import put_back, receiving_large_batches
 from localcloud.version_ranges import serving_ranges
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
@@ -31,8 +40,13 @@ def main() -> None:
     request.unlink(missing_ok=True)
     s3._get_object = serving_ranges(s3._get_object, s3._parse_range)  # noqa: SLF001 - no hook for it
     sqs._receive_messages_for_esm = receiving_large_batches(  # noqa: SLF001 - no hook for it
-        sqs._receive_messages_for_esm  # noqa: SLF001 - as above
+        sqs._receive_messages_for_esm,  # noqa: SLF001 - as above
+        put_back,
     )
+    ministack_quotas.hold_messages(sqs)
+    ministack_quotas.hold_notifications(sns)
+    ministack_quotas.hold_keys(s3)
+    ministack_quotas.hold_functions(lambda_svc, provisioners)
     threading.Thread(target=_save_when_asked, args=(request,), daemon=True).start()
     app.main()
 

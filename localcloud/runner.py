@@ -1,8 +1,9 @@
 """The durable execution service of the local cloud.
 
 It is AWS's own service from their testing SDK, composed from the SDK's public classes, with
-three differences: handlers are invoked through their twins, chained invokes need the parent
-role's permission, and running executions survive a restart (see `recovery`).
+four differences: handlers are invoked through their twins, chained invokes need the parent
+role's permission, executions are held to AWS's quotas (see `durable_quotas`), and those that run
+survive a restart (see `recovery`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from localcloud import aws
+from localcloud import aws, durable_quotas
 from localcloud.functions import (
     FunctionDirectory,
     FunctionReference,
@@ -258,7 +259,7 @@ def _executor(
         region=settings.region,
     )
     processor.add_execution_observer(executor)
-    processor.set_chained_invoke_preflight(executor.preflight_chained_invoke)
+    durable_quotas.enforce(executor, processor)
     return executor
 
 

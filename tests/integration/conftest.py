@@ -1,4 +1,7 @@
-"""The pipeline in one process: AWS's durable test runner around our handlers, moto beneath them."""
+"""The pipeline in one process: AWS's durable test runner around our handlers, moto beneath them.
+
+All of it is held to AWS's quotas, also where moto is laxer (see `localcloud.quotas`).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ import store.handler
 import transform.handler
 import validate.handler
 from faults.harness import Harness
+from localcloud import quotas
 from shared.objects import ObjectState, normalized_sequencer
 from tests.events import sqs_message
 
@@ -136,6 +140,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
         _forget_clients()
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session := boto3.Session())
+        quotas.enforce_on_clients(session.events)
         yield
     _forget_clients()
 

@@ -34,6 +34,13 @@ def test_an_input_that_lambda_would_not_take(body: bytes, kind: str, error_type:
     assert caught.value.error_type == error_type
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"), [("RequestResponse", 6 * 1024 * 1024), ("Event", 1024 * 1024)]
+)
+def test_an_input_at_the_limit_is_taken(kind: str, size: int) -> None:
+    assert len(gateway._checked_input(b'"' + b"x" * (size - 2) + b'"', kind)) == size
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 65])
 def test_an_execution_name_that_lambda_would_not_take(name: str) -> None:
     with pytest.raises(AwsError, match="must match"):

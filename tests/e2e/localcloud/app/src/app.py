@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import boto3
 from aws_durable_execution_sdk_python import DurableContext, InvokeError, durable_execution
+from botocore.exceptions import ClientError
 
 _LONGEST_WAIT_SECONDS = 25
 _ATTEMPTS = 3
@@ -22,6 +24,8 @@ def chain(event: dict[str, Any], context: DurableContext) -> Any:
     if "Records" in event:
         return {"batchItemFailures": _failures(event, context)}
     result: Any = context.invoke(os.environ["FIRST"], event, name="first")
+    if "step_bytes" in event:
+        context.step(lambda _: "x" * (event["step_bytes"] - len('""')), name="large")
     if event.get("wait_in_handler"):
         context.step(lambda _: _run("step", event, wait=True), name="step")
     return {"first": result, "second": _second(event, context)}
@@ -40,8 +44,26 @@ def unsaved(event: dict[str, Any], context: DurableContext) -> Any:
     return context.step(lambda _: "done", name="step")
 
 
+def crowded(event: dict[str, Any], context: object) -> dict[str, str]:
+    """Checkpoint as many operations at once as the input says; answer what came of it."""
+    execution = event["InitialExecutionState"]["Operations"][0]["ExecutionDetails"]
+    count = json.loads(execution["InputPayload"])["operations"]
+    client: Any = boto3.client("lambda")
+    try:
+        client.checkpoint_durable_execution(
+            DurableExecutionArn=event["DurableExecutionArn"],
+            CheckpointToken=event["CheckpointToken"],
+            Updates=[{"Id": str(n), "Type": "STEP", "Action": "START"} for n in range(count)],
+        )
+    except ClientError as error:
+        return {"Status": "SUCCEEDED", "Result": json.dumps(error.response["Error"])}
+    return {"Status": "SUCCEEDED", "Result": json.dumps({"Code": None})}
+
+
 def first(event: dict[str, Any], context: object) -> str:
-    """Leave a mark."""
+    """Leave a mark; answer as many bytes as the event says, if it does."""
+    if "answer_bytes" in event:
+        return "x" * (int(event["answer_bytes"]) - len('""'))
     return _run("first", event, wait=False)
 
 
