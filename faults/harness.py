@@ -77,7 +77,7 @@ class Harness:
         self._handler = handler
         self._stages = dict(stages)
         self._region = region
-        self._seconds = seconds
+        self.seconds = seconds
         self._injections: dict[str, list[_Injection]] = {name: [] for name in stages}
         # Branches of a map invoke their stages at the same time.
         self._lock = threading.Lock()
@@ -110,7 +110,7 @@ class Harness:
         """Run one durable execution to its end, however it ends."""
         with self._runner() as runner:
             result: DurableFunctionTestResult = runner.run(
-                input=json.dumps(event), execution_timeout=self._seconds
+                input=json.dumps(event), execution_timeout=self.seconds
             )
         return result
 

@@ -18,7 +18,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from durable_pipeline import already_stored, announce, chunks, hand_over, settle
-from durable_pipeline.budget import LARGEST_SHARE, MAX_OPERATIONS
+from durable_pipeline.budget import LARGEST_SHARE, MAX_OPERATIONS, MAX_STATE_BYTES
 from durable_pipeline.chunks import process
 from durable_pipeline.reader import read
 from durable_pipeline.records import MAX_HANDED_OVER, Record
@@ -313,6 +313,25 @@ def test_what_goes_wrong_costs_a_bounded_number_of_operations(
     parts = len(list(chunks.chunked(found.batch.records)))
     assert len(found.context.operations) <= parts * (chunks.CHUNK_OPERATIONS + LARGEST_SHARE) + 10
     assert len(found.context.operations) <= MAX_OPERATIONS
+
+
+@pytest.mark.parametrize("receive_count", [1, 3])
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("count", [1, 10, 100, 1000, 2000, 10_000])
+def test_a_stage_that_is_broken_for_all_stays_below_the_quota_of_an_execution(
+    count: int, stage: str, receive_count: int
+) -> None:
+    fate = FINE | {"stage": stage, "fate": "poison", "receive_count": receive_count}
+
+    found = run([fate] * count, [], set())
+
+    assert len(found.context.operations) <= MAX_OPERATIONS
+    assert found.context.state_bytes <= MAX_STATE_BYTES
+    ends = len(found.back) + len(found.world.letters) + len(found.world.onwards)
+    assert ends == count
+    assert {found.outcomes[key]["reason"]["type"] for key in found.outcomes} == {
+        "Runtime.ExitError"
+    }
 
 
 FINE: dict[str, Any] = {

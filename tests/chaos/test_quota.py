@@ -1,0 +1,36 @@
+"""The largest batch, and a stage that is broken for all of it, in AWS's runner with its quotas."""
+
+from __future__ import annotations
+
+import json
+
+from durable_pipeline.chunks import MAX_ALONE
+from faults.stages import Crash
+from localcloud.quotas import MAX_OPERATIONS
+from tests.events import sqs_event, sqs_message, standard
+from tests.integration.conftest import Pipeline
+
+pytest_plugins = ["tests.integration.conftest"]
+
+RECORDS = 10_000
+
+
+def test_ten_thousand_records_and_a_broken_stage_stay_below_the_quota_and_none_is_lost(
+    pipeline: Pipeline,
+) -> None:
+    body = standard()
+    messages = [sqs_message(body, f"m-{n}", receive_count=3) for n in range(RECORDS)]
+    pipeline.inject("transform", Crash())
+    pipeline.seconds = 900
+
+    result = pipeline.run(sqs_event(*messages))
+
+    operations = len(result.get_all_operations())
+    summary = json.loads(str(result.result))["summary"]
+    print(f"{operations} operations, {len(pipeline.calls)} invokes: {summary}")
+    assert operations <= MAX_OPERATIONS
+    letters = pipeline.dead_letters
+    onwards = pipeline.drain(pipeline.internal_queue_url)
+    # Only those that were alone have an answer of their own; all others go on, to be alone in turn.
+    assert (len(letters), len(onwards)) == (MAX_ALONE, RECORDS - MAX_ALONE)
+    assert {letter["error_type"] for letter in letters} == {"Runtime.ExitError"}
