@@ -44,6 +44,8 @@ class Pipeline(Harness):
         self.s3 = boto3.client("s3")
         self.table = table
         self.queue_url = urls["queue"]
+        self.objects_queue_url = urls["objects"]
+        self.internal_queue_url = urls["internal"]
         self.files_queue_url = urls["files"]
         self.events_queue_url = urls["events"]
         self.dead_letter_queue_url = urls["dead-letters"]
@@ -139,7 +141,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     sqs, sns, s3 = boto3.client("sqs"), boto3.client("sns"), boto3.client("s3")
     urls = {
         name: sqs.create_queue(QueueName=name)["QueueUrl"]
-        for name in ("queue", "files", "dead-letters", "events")
+        for name in ("queue", "objects", "internal", "files", "dead-letters", "events")
     }
     topic_arn = sns.create_topic(Name="events")["TopicArn"]
     sns.subscribe(
@@ -162,6 +164,8 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
         "STORAGE_FUNCTION_ARN": "store",
         "CSV_FILE_FUNCTION_ARN": "csv_file",
         "DATA_PROCESSING_QUEUE_URL": urls["queue"],
+        "OBJECTS_QUEUE_URL": urls["objects"],
+        "INTERNAL_QUEUE_URL": urls["internal"],
         "FILES_QUEUE_URL": urls["files"],
         "DEAD_LETTER_QUEUE_URL": urls["dead-letters"],
         "PROCESSING_EVENTS_TOPIC_ARN": topic_arn,
