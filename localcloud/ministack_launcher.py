@@ -1,4 +1,4 @@
-"""Runs ministack so that it also saves when asked to, cuts ranges and forms large batches.
+"""Runs ministack so that it saves when asked to, and mends what it does unlike AWS.
 
 ministack's own interpreter executes this file. Without the saving, a ministack that is killed
 comes back without the stack that was deployed to it. What reaches queues, buckets and tables
@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 
 from ministack import app  # type: ignore[import-not-found]  # of its own environment
+from ministack.core import iam_evaluator  # type: ignore[import-not-found]  # likewise
 from ministack.services import s3, sqs  # type: ignore[import-not-found]  # likewise
 
 # At the end, where this package hides nothing of ministack's environment.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from localcloud.large_batches import receiving_large_batches
+from localcloud.principal_arns import naming_roles
 from localcloud.version_ranges import serving_ranges
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
@@ -32,6 +34,9 @@ def main() -> None:
     s3._get_object = serving_ranges(s3._get_object, s3._parse_range)  # noqa: SLF001 - no hook for it
     sqs._receive_messages_for_esm = receiving_large_batches(  # noqa: SLF001 - no hook for it
         sqs._receive_messages_for_esm  # noqa: SLF001 - as above
+    )
+    iam_evaluator._resolve_condition_key = naming_roles(  # noqa: SLF001 - as above
+        iam_evaluator._resolve_condition_key  # noqa: SLF001 - as above
     )
     threading.Thread(target=_save_when_asked, args=(request,), daemon=True).start()
     app.main()
