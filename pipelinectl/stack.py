@@ -31,6 +31,8 @@ OUTPUTS = {
     "dead_letter_queue_url": "DeadLetterQueueUrl",
     "table_name": "ProcessedDataTable",
     "durable_function_arn": "DurableFunctionArn",
+    "objects_queue_url": "ObjectsQueueUrl",
+    "internal_queue_url": "InternalQueueUrl",
     "files_queue_url": "FilesQueueUrl",
     "input_bucket": "InputBucketName",
     "payload_bucket": "PayloadBucketName",
@@ -57,6 +59,8 @@ class Stack:
     dead_letter_queue_url: str
     table_name: str
     durable_function_arn: str
+    objects_queue_url: str
+    internal_queue_url: str
     files_queue_url: str
     input_bucket: str
     payload_bucket: str
