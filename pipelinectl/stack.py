@@ -95,8 +95,8 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
     try:
         return Stack(
             name=name,
-            environment=_parameters(stack).get("Environment"),
-            parameters=_parameters(stack),
+            environment=parameters_of(stack).get("Environment"),
+            parameters=parameters_of(stack),
             **{field: outputs[output] for field, output in OUTPUTS.items()},
         )
     except KeyError as error:
@@ -109,7 +109,8 @@ def outputs_of(stack: StackTypeDef) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def _parameters(stack: StackTypeDef) -> dict[str, str]:
+def parameters_of(stack: StackTypeDef) -> dict[str, str]:
+    """The values that the stack's parameters have."""
     return {
         parameter["ParameterKey"]: parameter.get("ParameterValue", "")
         for parameter in stack.get("Parameters", [])
