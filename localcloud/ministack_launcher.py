@@ -1,4 +1,4 @@
-"""Runs ministack so that it saves when asked to, cuts ranges, batches and refuses as AWS does.
+"""Runs ministack so that it saves when asked to, and mends what it does unlike AWS.
 
 ministack's own interpreter executes this file. Without the saving, a ministack that is killed
 comes back without the stack that was deployed to it. What reaches queues, buckets and tables
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from ministack import app  # type: ignore[import-not-found]  # of its own environment
+from ministack.core import iam_evaluator  # type: ignore[import-not-found]  # likewise
 from ministack.services import (  # type: ignore[import-not-found]  # likewise
     lambda_svc,
     s3,
@@ -27,6 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from localcloud import ministack_quotas
 from localcloud.large_batches import put_back, receiving_large_batches
+from localcloud.principal_arns import naming_roles
 from localcloud.version_ranges import serving_ranges
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
@@ -47,6 +49,9 @@ def main() -> None:
     ministack_quotas.hold_notifications(sns)
     ministack_quotas.hold_keys(s3)
     ministack_quotas.hold_functions(lambda_svc, provisioners)
+    iam_evaluator._resolve_condition_key = naming_roles(  # noqa: SLF001 - as above
+        iam_evaluator._resolve_condition_key  # noqa: SLF001 - as above
+    )
     threading.Thread(target=_save_when_asked, args=(request,), daemon=True).start()
     app.main()
 

@@ -35,8 +35,8 @@ POINTER_CLASSES = (
 )
 """What a pointer says it is: of today's libraries, and of those before."""
 
-SIZE_ATTRIBUTES = ("ExtendedPayloadSize", "SQSLargePayloadSize")
-"""The reserved attribute that tells the libraries of a pointer, likewise."""
+SIZE_ATTRIBUTE = "ExtendedPayloadSize"
+"""The reserved attribute that tells the libraries of a pointer."""
 
 DEFAULT_THRESHOLD = 128 * 1024
 """Bytes of a message above which its body goes to S3: half of what the libraries have.
@@ -67,7 +67,7 @@ class ClaimCheck:
     @property
     def attributes(self) -> Attributes:
         """The reserved attribute."""
-        return {SIZE_ATTRIBUTES[0]: message_attributes.number(self.payload_size)}
+        return {SIZE_ATTRIBUTE: message_attributes.number(self.payload_size)}
 
     @cached_property
     def size(self) -> int:

@@ -150,19 +150,22 @@ class Held:
             MaxNumberOfMessages=count,
             VisibilityTimeout=self.hidden_seconds,
             WaitTimeSeconds=self.wait_seconds,
-            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
             MessageAttributeNames=["All"],
         )
         return [self._dead_letter(message) for message in response.get("Messages", [])]
 
     def _dead_letter(self, message: MessageTypeDef) -> DeadLetter:
+        system = message.get("Attributes", {})
+        source = system.get("DeadLetterQueueSourceArn")
         return DeadLetter(
             message_id=message["MessageId"],
             receipt_handle=message["ReceiptHandle"],
             body=message["Body"],
             message_attributes=_sendable(message),
-            sent_timestamp=int(message.get("Attributes", {}).get("SentTimestamp", 0)),
+            sent_timestamp=int(system.get("SentTimestamp", 0)),
             max_receives=self.max_receives,
+            source=source and source.rpartition(":")[2],
         )
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelinectl import claim_checks, exact_json, identity, message_attributes
+from pipelinectl.identity import Door
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,8 +26,12 @@ REQUEST_ID = "RequestID"
 ERROR_CODE = "ErrorCode"
 ERROR_MESSAGE = "ErrorMessage"
 _LAMBDAS = frozenset({REQUEST_ID, ERROR_CODE, ERROR_MESSAGE})
-"""What Lambda's dead-letter queue gives an event, and nothing else:
+"""What Lambda's dead-letter queue gives an event, at least:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq"""
+
+_BELIEVED = ("-internal", "-files")
+"""How the names of the queues end that only the pipeline and its operators send to."""
+_OBJECTS = "-objects"
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,11 @@ class DeadLetter:
     """A message in the dead-letter queue.
 
     The pipeline's own say why they are there, in message attributes. One that SQS itself moved
-    there has its producer's attributes only, and says nothing. One that Lambda sent is the event
-    of an execution that no queue brought and that failed as a whole; it says why in attributes of
-    Lambda's own. `sent_timestamp` is in ms; `max_receives` is what the redrive policy allows, None
-    where that is not known.
+    there has the attributes that it was sent with, and says nothing. One that Lambda sent is the
+    event of an execution that no queue brought and that failed as a whole; it says why in
+    attributes of Lambda's own. `sent_timestamp` is in ms; `max_receives` is what the redrive policy
+    allows, None where that is not known; `source` is the name of the queue that SQS moved it out
+    of, None of what was sent here.
     """
 
     message_id: str
@@ -46,27 +52,52 @@ class DeadLetter:
     message_attributes: Attributes
     sent_timestamp: int
     max_receives: int | None = None
+    source: str | None = None
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
         """Its message attributes as text, without binary ones."""
         return message_attributes.texts(self.message_attributes)
 
+    @property
+    def is_believed(self) -> bool:
+        """Whether its attributes are the pipeline's own word: anybody may use the same names."""
+        return self.source is None or self.source.endswith(_BELIEVED)
+
+    @cached_property
+    def record(self) -> Mapping[str, Any] | None:
+        """What it carries of its record, if it comes from one of the pipeline's own queues."""
+        if self.source is None or not self.is_believed:
+            return None
+        return _object_in(self.attributes.get(identity.RECORD, ""))
+
     @cached_property
     def original(self) -> Mapping[str, Any] | None:
-        """What the pipeline kept of the producer's message; None if SQS itself moved it here."""
-        if "error_type" not in self.attributes:
+        """What the pipeline kept of the producer's message, where it says why it is here."""
+        if "error_type" not in self.attributes or not self.is_believed:
             return None
-        try:
-            original = exact_json.parse(self.attributes.get("original", ""))
-        except exact_json.NotJsonError:
-            return None
-        return original if isinstance(original, dict) else None
+        return _object_in(self.attributes.get("original", ""))
+
+    @property
+    def kept(self) -> Mapping[str, Any] | None:
+        """What is known of the record beside its body, from whichever of the two."""
+        return self.original if self.record is None else self.record
 
     @property
     def request_id(self) -> str | None:
         """The invocation that Lambda gave up; None if it was not Lambda that sent it here."""
-        return self.attributes[REQUEST_ID] if self.attributes.keys() == _LAMBDAS else None
+        by_lambda = self.source is None and self.attributes.keys() >= _LAMBDAS
+        return self.attributes[REQUEST_ID] if by_lambda and self.original is None else None
+
+    @property
+    def door(self) -> Door | None:
+        """Where the record came in; None where nobody noted it, as older versions did not."""
+        if self.kept is not None:
+            door = self.kept.get("door")
+            return door if door in ("messages", "objects") else None
+        if not self.is_believed:
+            return "objects" if (self.source or "").endswith(_OBJECTS) else "messages"
+        return "objects" if self.request_id and identity.is_s3_event(self.body) else None
 
     @property
     def payload(self) -> ObjectPath | None:
@@ -78,17 +109,18 @@ class DeadLetter:
         """The message attributes that its producer gave it."""
         if self.request_id:
             return {}
-        if self.original is None:
+        if self.kept is None:
             return self.message_attributes
-        producers = self.original.get("message_attributes")
+        producers = self.kept.get("message_attributes")
         return message_attributes.from_event(producers if isinstance(producers, dict) else {})
 
     @property
     def first_sent(self) -> int:
         """When the record was sent for the first time, in ms."""
-        if self.original is None:
-            return identity.first_sent(self.attributes, self.sent_timestamp)
-        sent = self.original.get("sent_timestamp")
+        if self.kept is None:
+            brought = self.attributes if self.is_believed else {}
+            return identity.first_sent(brought, self.sent_timestamp)
+        sent = self.kept.get("sent_timestamp")
         return int(sent) if isinstance(sent, Decimal) else self.sent_timestamp
 
     @property
@@ -123,9 +155,17 @@ class DeadLetter:
         return tuple(map(str, errors)) if isinstance(errors, list) else ()
 
     @property
+    def given_execution_id(self) -> str | None:
+        """Identity of the record as the pipeline has noted it; None where it has not."""
+        if self.record is not None:
+            given = self.record.get(identity.EXECUTION_ID)
+            return given if isinstance(given, str) else None
+        return self.attributes.get(identity.EXECUTION_ID) if self.is_believed else None
+
+    @property
     def execution_id(self) -> str | None:
         """Identity of the record, the same in each of its deliveries; None: by its message id."""
-        return self.attributes.get(identity.EXECUTION_ID) or identity.record_id(self.body)
+        return self.given_execution_id or identity.record_id(self.body)
 
     @property
     def original_message_id(self) -> str:
@@ -159,6 +199,14 @@ class DeadLetter:
     def _said(self, name: str, default: str) -> str:
         """What the pipeline said; a producer may well use the same names for something else."""
         return default if self.original is None else self.attributes.get(name, default)
+
+
+def _object_in(text: str) -> Mapping[str, Any] | None:
+    try:
+        found = exact_json.parse(text)
+    except exact_json.NotJsonError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipelinectl import envelopes, exact_json
 from pipelinectl.errors import StackMissingError
@@ -10,27 +10,36 @@ from pipelinectl.errors import StackMissingError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RECORD = "durable_pipeline.record"
+"""The message attribute by which a message in one of the pipeline's own queues says whose it is.
+
+Its value is JSON: `execution_id`, `sent_timestamp`, `door`, `message_attributes` and others.
+"""
+
 EXECUTION_ID = "execution_id"
 SENT_TIMESTAMP = "sent_timestamp"
 _RECORD_ID = "record_id"
 _MAX_TIMESTAMP_DIGITS = 15
 
+Door: TypeAlias = Literal["messages", "objects"]
+"""Where a record came in: from whoever may send, or from S3. That decides what is believed."""
+
 
 def execution_id_to_send(
-    texts: Mapping[str, str], content: str, message_id: str, environment: str | None
+    content: str, message_id: str, environment: str | None, door: Door | None
 ) -> str | None:
-    """The `execution_id` that a message needs as an attribute when it is sent again.
+    """The `execution_id` that the pipeline gives to a message that came in by `door`.
 
-    None where its `content` (its body, or what that points to) brings the identity along: there
-    the producer's `record_id` counts, or the object that S3 tells of. `texts` are its attributes,
-    `environment` is the prefix of the ids that the pipeline gives.
+    By its `content` (its body, or what that points to), because there the producer's `record_id`
+    counts; None of an object, which is known by its key. `environment` is the prefix of the ids
+    that come from the message id.
 
     Raises:
-        StackMissingError: the id is one that the pipeline gives, and `environment` is not known.
+        StackMissingError: the id is one of these, and `environment` is not known.
     """
-    if EXECUTION_ID in texts:
-        return texts[EXECUTION_ID]
-    if record_id(content) or is_s3_event(content):
+    if chosen := record_id(content):
+        return chosen
+    if door != "messages" and is_s3_event(content):
         return None
     if environment is None:
         msg = "the stack has no parameter 'Environment': deploy it again with this template.yaml"

@@ -1,4 +1,4 @@
-"""Message attributes: the form SQS takes, the form Lambda writes them in, how many there may be."""
+"""Message attributes: in the form that SQS takes, and in the form that Lambda writes them in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 Attributes: TypeAlias = Mapping[str, "MessageAttributeValueOutputTypeDef"]
 """Attributes by name, in the form that SQS takes and gives."""
-
-MAX_ATTRIBUTES = 10
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
 
 
 def string(value: str) -> MessageAttributeValueOutputTypeDef:
@@ -47,6 +44,18 @@ def from_event(name_to_value: Mapping[str, Any]) -> dict[str, MessageAttributeVa
     """Attributes in the form of a Lambda event, without those that hold nothing SQS would take."""
     read = {name: _from_event(value) for name, value in name_to_value.items()}
     return {name: value for name, value in read.items() if value is not None}
+
+
+def to_event(attributes: Attributes) -> dict[str, dict[str, str]]:
+    """Attributes in the form of a Lambda event."""
+    return {name: _to_event(value) for name, value in attributes.items()}
+
+
+def _to_event(value: MessageAttributeValueOutputTypeDef) -> dict[str, str]:
+    if "BinaryValue" in value:
+        content = base64.b64encode(value["BinaryValue"]).decode()
+        return {"dataType": value["DataType"], "binaryValue": content}
+    return {"dataType": value["DataType"], "stringValue": value.get("StringValue", "")}
 
 
 def _from_event(value: Any) -> MessageAttributeValueOutputTypeDef | None:

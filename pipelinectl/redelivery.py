@@ -1,26 +1,27 @@
-"""Make of a message that was given up the message to send again: same identity, same attributes."""
+"""Make of a message that was given up the message to send again: same identity, same attributes.
+
+It goes to the pipeline's internal queue. What is known of its record, its producer's attributes
+among it, stands there in one attribute (src/shared/carried.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pipelinectl import claim_checks, exact_json, identity, message_attributes
+from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.errors import OperationFailedError
-from pipelinectl.message_attributes import MAX_ATTRIBUTES, Attributes
+from pipelinectl.message_attributes import Attributes
 from pipelinectl.objects import ObjectPath
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pipelinectl.dead_letters import DeadLetter
-
-_IDENTITY = (identity.EXECUTION_ID, identity.SENT_TIMESTAMP)
 
 Read: TypeAlias = Callable[[ObjectPath], str | None]
 """The text of a payload that a message points to; None where it is not to be had."""
+
+_PASSED_ON = ("handed_over", "continue_from")
+"""What the pipeline notes for itself, which is no business of anybody else's."""
 
 
 def no_payloads(_: ObjectPath) -> None:
@@ -31,14 +32,17 @@ def no_payloads(_: ObjectPath) -> None:
 class Redelivery:
     """A message to send again.
 
-    `origin` is the id it had in its old place. `dropped` names attributes of its producer that it
-    cannot carry: SQS takes ten, and up to two of them are needed for the record's identity.
+    `origin` is the id it had in its old place; `record` is what is known of its record, as JSON.
     """
 
     origin: str
     text: str
-    attributes: Attributes
-    dropped: tuple[str, ...] = ()
+    record: str
+
+    @property
+    def attributes(self) -> Attributes:
+        """The one attribute."""
+        return {identity.RECORD: message_attributes.string(self.record)}
 
     @cached_property
     def size(self) -> int:
@@ -47,9 +51,9 @@ class Redelivery:
 
     @property
     def execution_id(self) -> str | None:
-        """Key of the item that it will become."""
-        texts = message_attributes.texts(self.attributes)
-        return texts.get(identity.EXECUTION_ID) or identity.record_id(self.text)
+        """Key of the item that it will become; None of an object."""
+        carried: dict[str, Any] = exact_json.parse(self.record)
+        return carried.get(identity.EXECUTION_ID) or identity.record_id(self.text)
 
 
 def of_letter(
@@ -64,19 +68,9 @@ def of_letter(
     Raises:
         StackMissingError: its id is one that the pipeline gives, and `environment` is not known.
     """
-    return _redelivery(
-        letter.message_id,
-        letter.body if body is None else body,
-        letter.producers_attributes,
-        # By its own body: mending a record does not make another one of it.
-        identity.execution_id_to_send(
-            letter.attributes,
-            _content(letter.attributes, letter.body, read),
-            letter.message_id,
-            environment,
-        ),
-        letter.first_sent,
-    )
+    # By its own body: mending a record does not make another one of it.
+    record = _record(letter, environment, read)
+    return Redelivery(letter.message_id, letter.body if body is None else body, record)
 
 
 def of_event(
@@ -92,7 +86,7 @@ def of_event(
         StackMissingError: an id is one that the pipeline gives, and `environment` is not known.
     """
     if identity.is_s3_event(payload):
-        return [Redelivery("the event of S3", payload, {})]
+        return [Redelivery("the event of S3", payload, _text({"door": "objects"}))]
     try:
         event = exact_json.parse(payload)
     except exact_json.NotJsonError as error:
@@ -104,28 +98,22 @@ def of_event(
 
 
 def _of_record(record: Any, environment: str | None, read: Read) -> Redelivery:
+    """As of a dead letter: after some more deliveries, SQS would have made one of it."""
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
             attributes = message_attributes.from_event(record.get("messageAttributes") or {})
         case _:
             raise _no_event("one of its records has no 'messageId' or no 'body'")
-    texts = message_attributes.texts(attributes)
     sent = (record.get("attributes") or {}).get("SentTimestamp", "0")
-    return _redelivery(
+    letter = DeadLetter(
         message_id,
-        body,
-        attributes,
-        identity.execution_id_to_send(texts, _content(texts, body, read), message_id, environment),
-        identity.first_sent(texts, int(sent) if str(sent).isdecimal() else 0),
+        receipt_handle="",
+        body=body,
+        message_attributes=attributes,
+        sent_timestamp=int(sent) if str(sent).isdecimal() else 0,
+        source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
     )
-
-
-def _content(texts: Mapping[str, str], body: str, read: Read) -> str:
-    """What tells the record's identity; what is known already need not be read."""
-    if identity.EXECUTION_ID in texts:
-        return body
-    pointer = claim_checks.pointer_in(body)
-    return body if pointer is None else read(pointer) or body
+    return of_letter(letter, environment, read=read)
 
 
 def _no_event(why: str) -> OperationFailedError:
@@ -133,33 +121,28 @@ def _no_event(why: str) -> OperationFailedError:
     return OperationFailedError(msg)
 
 
-def _redelivery(
-    origin: str,
-    body: str,
-    producers: Attributes,
-    execution_id: str | None,
-    sent_timestamp: int,
-) -> Redelivery:
-    """Put together what is sent; `producers` are the attributes that the producer gave it."""
-    own = {identity.SENT_TIMESTAMP: message_attributes.string(str(sent_timestamp))}
-    if execution_id is not None:
-        own[identity.EXECUTION_ID] = message_attributes.string(execution_id)
-    others = _to_keep(producers, body)
-    room = MAX_ATTRIBUTES - len(own)
-    return Redelivery(
-        origin=origin,
-        text=body,
-        attributes={name: producers[name] for name in others[:room]} | own,
-        dropped=tuple(others[room:]),
-    )
+def _record(letter: DeadLetter, environment: str | None, read: Read) -> str:
+    if letter.record is not None:
+        return letter.attributes[identity.RECORD]
+    kept = letter.kept or {}
+    known = {
+        "execution_id": _execution_id(letter, environment, read),
+        "sent_timestamp": letter.first_sent,
+        "door": letter.door,
+        "message_attributes": message_attributes.to_event(letter.producers_attributes),
+        **{name: kept.get(name) for name in _PASSED_ON},
+    }
+    return _text({name: value for name, value in known.items() if value not in (None, {})})
 
 
-def _to_keep(producers: Attributes, body: str) -> list[str]:
-    """Names of the producer's attributes, most needed first.
+def _execution_id(letter: DeadLetter, environment: str | None, read: Read) -> str | None:
+    """What is known already need not be read."""
+    if letter.given_execution_id is not None:
+        return letter.given_execution_id
+    pointer = claim_checks.pointer_in(letter.body)
+    content = letter.body if pointer is None else read(pointer) or letter.body
+    return identity.execution_id_to_send(content, letter.message_id, environment, letter.door)
 
-    What says that the body is a pointer comes first where it is one, and is left out where the
-    record was mended and it is none any more.
-    """
-    reserved = [name for name in claim_checks.SIZE_ATTRIBUTES if name in producers]
-    others = [name for name in producers if name not in (*_IDENTITY, *reserved)]
-    return [*reserved, *others] if claim_checks.pointer_in(body) else others
+
+def _text(carried: dict[str, Any]) -> str:
+    return exact_json.dumps(carried, indent=None)

@@ -1,4 +1,4 @@
-"""Send dead letters to the processing queue again, and delete them once it has accepted them."""
+"""Send dead letters to the internal queue, and delete them once it has accepted them."""
 
 from __future__ import annotations
 

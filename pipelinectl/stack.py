@@ -31,6 +31,8 @@ OUTPUTS = {
     "dead_letter_queue_url": "DeadLetterQueueUrl",
     "table_name": "ProcessedDataTable",
     "durable_function_arn": "DurableFunctionArn",
+    "objects_queue_url": "ObjectsQueueUrl",
+    "internal_queue_url": "InternalQueueUrl",
     "files_queue_url": "FilesQueueUrl",
     "input_bucket": "InputBucketName",
     "payload_bucket": "PayloadBucketName",
@@ -57,6 +59,8 @@ class Stack:
     dead_letter_queue_url: str
     table_name: str
     durable_function_arn: str
+    objects_queue_url: str
+    internal_queue_url: str
     files_queue_url: str
     input_bucket: str
     payload_bucket: str
@@ -91,8 +95,8 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
     try:
         return Stack(
             name=name,
-            environment=_parameters(stack).get("Environment"),
-            parameters=_parameters(stack),
+            environment=parameters_of(stack).get("Environment"),
+            parameters=parameters_of(stack),
             **{field: outputs[output] for field, output in OUTPUTS.items()},
         )
     except KeyError as error:
@@ -105,7 +109,8 @@ def outputs_of(stack: StackTypeDef) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def _parameters(stack: StackTypeDef) -> dict[str, str]:
+def parameters_of(stack: StackTypeDef) -> dict[str, str]:
+    """The values that the stack's parameters have."""
     return {
         parameter["ParameterKey"]: parameter.get("ParameterValue", "")
         for parameter in stack.get("Parameters", [])

@@ -42,8 +42,13 @@ class Pipeline:
 
     @property
     def sender(self) -> Sender:
-        """Sends to the pipeline's queue."""
+        """Sends to the queue that producers send to."""
         return Sender(self.connection.sqs, self.stack.queue_url)
+
+    @property
+    def resender(self) -> Sender:
+        """Sends again, to the queue in which it is believed whose record a message is."""
+        return Sender(self.connection.sqs, self.stack.internal_queue_url)
 
     @property
     def items(self) -> Items:
@@ -72,7 +77,8 @@ class Pipeline:
     @property
     def payload_reader(self) -> Read:
         """Reads what messages point to; most are no pointers, and then S3 is not needed."""
-        buckets = frozenset({self.stack.input_bucket, self.stack.payload_bucket})
+        stack = self.stack
+        buckets = frozenset({stack.input_bucket, stack.payload_bucket, stack.output_bucket})
         return lambda payload: PayloadReader(self.connection.s3, buckets).read(payload)
 
     @property

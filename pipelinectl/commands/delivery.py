@@ -1,9 +1,8 @@
 """Send messages and tell what became of them, whatever ends it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pipelinectl.errors import OperationFailedError
-from pipelinectl.redelivery import Redelivery
 from pipelinectl.rendering.console import note
 from pipelinectl.rendering.formatting import counted
 from pipelinectl.rendering.progress import progress
@@ -29,14 +28,6 @@ def send_all(sender: Sender, messages: Sequence[M], *, quiet: bool) -> BatchOutc
             # Whoever interrupts, or loses the network, must know what is on its way already.
             note(f"at least {counted(len(sent), 'message')} of {len(messages):,} had been sent")
     return BatchOutcome(tuple(sent), tuple(refused))
-
-
-def warn_of_dropped(messages: Iterable[Redelivery]) -> None:
-    """Name the attributes that a message lost on its way."""
-    for message in messages:
-        if message.dropped:
-            names = ", ".join(message.dropped)
-            note(f"{message.origin} was sent without these attributes, SQS takes 10: {names}")
 
 
 def delivery_document(outcome: BatchOutcome[M]) -> dict[str, object]:

@@ -10,7 +10,6 @@ from pipelinectl.commands.delivery import (
     delivery_document,
     refusal,
     send_all,
-    warn_of_dropped,
 )
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Execution
@@ -136,11 +135,11 @@ def retry(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send all records of a failed durable execution to the queue again, as the same records.
+    """Send all records of a failed durable execution again, as the same records.
 
-    Not only those that failed: one that is an item already is written again, to the same key.
-    Only for executions that are FAILED, TIMED_OUT or STOPPED. With --json: {"sent": N,
-    "message_ids": [...], "refused": [...]}.
+    They go to the pipeline's internal queue, and not only those that failed: one that is an item
+    already is written again, to the same key. Only for executions that are FAILED, TIMED_OUT or
+    STOPPED. With --json: {"sent": N, "message_ids": [...], "refused": [...]}.
 
     Examples:
     - `pipelinectl executions retry last`
@@ -150,8 +149,7 @@ def retry(
     arn = pipeline.executions.resolve(execution)
     found = pipeline.executions.input_of(arn)
     again = messages(found, pipeline.stack.environment, force=force, read=pipeline.payload_reader)
-    outcome = send_all(pipeline.sender, again, quiet=as_json)
-    warn_of_dropped(again)
+    outcome = send_all(pipeline.resender, again, quiet=as_json)
     note(_MAY_COME_BACK)
     if as_json:
         print_json({"durable_execution_arn": arn} | delivery_document(outcome))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
-from pipelinectl.commands.delivery import refusal, refusals_document, warn_of_dropped
+from pipelinectl.commands.delivery import refusal, refusals_document
 from pipelinectl.commands.letters import document, print_dead_letters
 from pipelinectl.commands.mending import by, by_editor, replacement
 from pipelinectl.dead_letters import DeadLetter, Filter
@@ -65,9 +65,9 @@ def redrive(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send dead letters to the pipeline's queue again, as the same records.
+    """Send dead letters to the pipeline's internal queue, as the same records.
 
-    A message is deleted from the dead-letter queue only after the pipeline's queue accepted it,
+    A message is deleted from the dead-letter queue only after the internal queue accepted it,
     and keeps its producer's attributes, its execution_id, and the time it was first sent: however
     often it is sent, it becomes one item. With --json: one object with the message ids of what
     was sent, refused, left and not deleted; with --dry-run an array of dead letters.
@@ -91,7 +91,7 @@ def redrive(
     mend = by_editor if edit else by(replaced) if replaced else None
     plan = Redrive(
         pipeline.dead_letters,
-        pipeline.sender,
+        pipeline.resender,
         pipeline.stack.environment,
         Pace(rate),
         mend,
@@ -159,7 +159,6 @@ def _summary(account: Account, total: int) -> str:
 
 
 def _warn(account: Account) -> None:
-    warn_of_dropped(sent.message for sent in account.sent)
     if account.not_deleted:
         shown = ", ".join(account.not_deleted[:_SHOWN])
         count = counted(len(account.not_deleted), "message")
@@ -185,7 +184,6 @@ def _document(account: Account) -> dict[str, Any]:
                 "message_id": sent.message.origin,
                 "new_message_id": sent.message_id,
                 "execution_id": sent.message.execution_id,
-                "dropped_attributes": sent.message.dropped,
             }
             for sent in account.sent
         ],

@@ -109,10 +109,13 @@ class Settlement:
         return self._stored
 
     def _own_dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
-        own = {message.message_id for message in self.messages}
+        """By the id that each was sent with; one that was handed over has another one by now."""
+        own = {message.message_id: message.message_id for message in self.messages}
+        own |= {message.execution_id: message.message_id for message in self.messages}
         for letter in self.dead_letters.peek():
-            if letter.original_message_id in own:
-                yield letter.original_message_id, letter
+            found = own.get(letter.original_message_id) or own.get(letter.execution_id or "")
+            if found:
+                yield found, letter
 
     def _queued(self) -> tuple[int, int]:
         attributes = self.sqs.get_queue_attributes(

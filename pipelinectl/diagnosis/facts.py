@@ -49,7 +49,10 @@ class Redrive:
 
 @dataclass(frozen=True)
 class Queue:
-    """An SQS queue; times in seconds, `messages` is how many wait to be received."""
+    """An SQS queue; times in seconds, `messages` is how many wait to be received.
+
+    `refuses_strangers` says that its policy refuses messages of all but those whom it names.
+    """
 
     name: str
     url: str
@@ -57,6 +60,7 @@ class Queue:
     retention: int
     messages: int
     redrive: Redrive | None = None
+    refuses_strangers: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,8 @@ class StackFacts:
     """The CloudFormation stack and what belongs to it.
 
     `local` says that it is on a local cloud; `operators` is the ARN of the operators' topic;
-    `alias` is the one by which clients invoke the durable function.
+    `alias` is the one by which clients invoke the durable function; `closed` names the queues that
+    only those may send to who are believed there.
     """
 
     name: str
@@ -185,6 +190,7 @@ class StackFacts:
     operators: str | None
     dead_letter_queue_url: str | None
     alias: str | None
+    closed: frozenset[str]
     resources: Read[Resources]
     alarms: Read[tuple[Alarm, ...]]
     account: Read[Account]

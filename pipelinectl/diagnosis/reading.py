@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pipelinectl.diagnosis import resources
 from pipelinectl.diagnosis.facts import Alarm, Door, Facts, Read, Resources, StackFacts, Unread
 from pipelinectl.diagnosis.unread import attempt, attempt_existing
-from pipelinectl.stack import OUTPUTS, describe, outputs_of
+from pipelinectl.stack import OUTPUTS, describe, outputs_of, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +34,9 @@ DOORS: Mapping[str, tuple[Door, ...]] = {
     "PayloadBucket": (Door("messages/", CREATED),),
 }
 """The doors of template.yaml's buckets, by the buckets' logical ids."""
+
+_FOR_S3 = ("ObjectsQueueUrl",)
+_FOR_OPERATORS = ("InternalQueueUrl", "FilesQueueUrl", "DeadLetterQueueUrl")
 
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _WORKERS = 8
@@ -72,10 +75,16 @@ def _read_stack(connection: Connection, name: str) -> StackFacts:
         operators=outputs.get("OperatorsTopicArn"),
         dead_letter_queue_url=outputs.get("DeadLetterQueueUrl"),
         alias=alias or None,
+        closed=_closed(outputs, parameters_of(stack)),
         resources=found,
         alarms=alarms,
         account=attempt(lambda: resources.read_account(connection.lambda_)),
     )
+
+
+def _closed(outputs: Mapping[str, str], parameters: Mapping[str, str]) -> frozenset[str]:
+    names = _FOR_S3 + (_FOR_OPERATORS if parameters.get("OperatorRoleArns") else ())
+    return frozenset(_short(outputs[name]) for name in names if name in outputs)
 
 
 def _is_on_this_machine(endpoint_url: str | None) -> bool:

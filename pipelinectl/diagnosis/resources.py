@@ -36,6 +36,8 @@ _NOTIFICATIONS = (
     "TopicConfigurations",
     "LambdaFunctionConfigurations",
 )
+_SENDING = frozenset({"sqs:sendmessage", "sqs:*"})
+_SENDERS = frozenset({"aws:sourcearn", "aws:principalarn"})
 
 
 def read_queue(sqs: SQSClient, url: str) -> Queue:
@@ -49,7 +51,23 @@ def read_queue(sqs: SQSClient, url: str) -> Queue:
         retention=int(attributes["MessageRetentionPeriod"]),
         messages=int(attributes["ApproximateNumberOfMessages"]),
         redrive=_redrive(policy) if policy else None,
+        refuses_strangers=_refuses_strangers(json.loads(attributes.get("Policy") or "{}")),
     )
+
+
+def _refuses_strangers(policy: dict[str, Any]) -> bool:
+    """Whether it denies to send, whatever IAM allows, by who sends or on whose behalf."""
+    return any(
+        statement["Effect"] == "Deny"
+        and _SENDING & {action.lower() for action in _listed(statement.get("Action", []))}
+        and _SENDERS
+        & {key.lower() for one in statement.get("Condition", {}).values() for key in one}
+        for statement in _listed(policy.get("Statement", []))
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _redrive(policy: dict[str, Any]) -> Redrive:

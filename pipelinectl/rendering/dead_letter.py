@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl import exact_json, identity
+from pipelinectl import exact_json
 from pipelinectl.rendering.formatting import age, clock, visible
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _INDENT = (0, 0, 0, 2)
 _SHORT = 8  # of a message id, as the list shows it
-_IDENTITY = (identity.EXECUTION_ID, identity.SENT_TIMESTAMP)
 
 
 def render_dead_letter(
@@ -34,12 +33,9 @@ def render_dead_letter(
     yield _facts(letter, again, now)
     yield from _part("reasons", _reasons(letter))
     yield from _part("body", Text(_readable(letter.body)))
-    if producers := _without_identity(letter.producers_attributes):
+    if producers := letter.producers_attributes:
         yield from _part("the producer's attributes", _attributes(producers))
     yield from _part("send it again", _remedies(letter))
-    if again.dropped:
-        names = ", ".join(again.dropped)
-        yield Text(f"  without these attributes, SQS takes 10: {names}", style="yellow")
 
 
 def _part(title: str, content: RenderableType) -> Iterator[RenderableType]:
@@ -72,10 +68,6 @@ def _readable(body: str) -> str:
         return exact_json.dumps(exact_json.parse(body))
     except exact_json.NotJsonError:
         return body
-
-
-def _without_identity(attributes: Attributes) -> Attributes:
-    return {name: value for name, value in attributes.items() if name not in _IDENTITY}
 
 
 def _attributes(attributes: Attributes) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from shared import carried
 from shared.objects import ObjectId, ObjectState, Pointer
 from shared.s3_events import created_event
 
@@ -49,12 +50,15 @@ class Objects:
 
 @dataclass(frozen=True)
 class Queue:
-    """The queue of data to process."""
+    """The pipeline's internal queue, in which what is known of an object is believed."""
 
     client: SQSClient
     url: str
 
     def send(self, state: ObjectState, now: str) -> None:
         """Have ``state`` processed, as if S3 told of it."""
-        body = json.dumps(created_event(state, now))
-        self.client.send_message(QueueUrl=self.url, MessageBody=body)
+        self.client.send_message(
+            QueueUrl=self.url,
+            MessageBody=json.dumps(created_event(state, now)),
+            MessageAttributes=carried.attributes({"door": "objects"}),
+        )

@@ -28,5 +28,5 @@ class Settings:
             catalog_table_name=environment["OBJECT_CATALOG_TABLE"],
             items_table_name=environment["PROCESSED_DATA_TABLE"],
             output_bucket=environment["OUTPUT_BUCKET"],
-            queue_url=environment["DATA_PROCESSING_QUEUE_URL"],
+            queue_url=environment["INTERNAL_QUEUE_URL"],
         )

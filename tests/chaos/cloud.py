@@ -51,6 +51,7 @@ PARAMETERS = {
 # nobody could say why. So the queue grants more deliveries than the durable function counts to.
 DELIVERIES = 60
 
+_QUEUES = ("DataProcessingQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
 _COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -82,9 +83,12 @@ class ChaosCloud:
         )
 
     def queued(self) -> int:
-        """How many messages the queue has, received or not."""
+        """How many messages are queued, received or not; some are handed over."""
+        return sum(self._queued(self.outputs[name]) for name in _QUEUES)
+
+    def _queued(self, url: str) -> int:
         attributes = self.client("sqs").get_queue_attributes(
-            QueueUrl=self.outputs["DataProcessingQueueUrl"], AttributeNames=list(_COUNTS)
+            QueueUrl=url, AttributeNames=list(_COUNTS)
         )["Attributes"]
         return sum(int(attributes[name]) for name in _COUNTS)
 
@@ -143,8 +147,9 @@ def deployed(settings: Settings, directory: Path) -> ChaosCloud:
     """The pipeline, deployed with faults in its stages from a copy in ``directory``."""
     template = with_faults(Application(ROOT / "template.yaml"), FUNCTIONS, directory)
     document = json.loads(template.read_text())
-    queue = document["Resources"]["DataProcessingQueue"]["Properties"]
-    queue["RedrivePolicy"]["maxReceiveCount"] = DELIVERIES
+    for name in ("DataProcessingQueue", "InternalQueue"):
+        queue = document["Resources"][name]["Properties"]
+        queue["RedrivePolicy"]["maxReceiveCount"] = DELIVERIES
     template.write_text(json.dumps(document))
     outputs = deploy(settings, template=template, stack_name=STACK, parameters=PARAMETERS)
     return ChaosCloud(settings, outputs)

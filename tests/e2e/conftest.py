@@ -24,7 +24,11 @@ STACK = "durable-pipeline"
 
 # Short, so that a message whose execution was lost comes back while a test is waiting for it.
 # Ranges are small, and few an execution, so that small files show what happens to large ones.
+# Operators are named, so that others are refused: the tests' own clients are the account's root.
+ACCOUNT = "arn:aws:iam::000000000000"
+OPERATOR = "operator"
 PARAMETERS = {
+    "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR}",
     "Environment": "test",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "70",
@@ -35,6 +39,9 @@ PARAMETERS = {
     "RangeConcurrency": "2",
 }
 
+READ = ("DataProcessingQueueUrl", "ObjectsQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
+"""The outputs that are queues which the durable function reads."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -43,9 +50,9 @@ class Stack:
     cloud: Cloud
     outputs: Mapping[str, str]
 
-    def client(self, service: str) -> Any:
-        """A stock boto3 client."""
-        return self.cloud.client(service)
+    def client(self, service: str, session: Mapping[str, str] | None = None) -> Any:
+        """A stock boto3 client, with the credentials of a ``session`` of STS if there is one."""
+        return self.cloud.client(service, session)
 
     def cli(self, *arguments: str) -> Any:
         """What the stock AWS CLI answers."""
@@ -111,12 +118,13 @@ class Stack:
         return self.cloud.history(arn)
 
     def in_flight(self) -> int:
-        """How many messages are in the queue, received or not."""
+        """How many messages are in the queues that the durable function reads, received or not."""
+        return sum(self._in_queue(self.outputs[name]) for name in READ)
+
+    def _in_queue(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.client("sqs").get_queue_attributes(
-            QueueUrl=self.outputs["DataProcessingQueueUrl"], AttributeNames=names
-        )["Attributes"]
-        return sum(int(attributes[name]) for name in names)
+        attributes = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return sum(int(attributes["Attributes"][name]) for name in names)
 
 
 @pytest.fixture(scope="session")

@@ -303,6 +303,7 @@ PLANTS: Mapping[str, Plant] = {
         set_queue("cleanup-dead-letters", MessageRetentionPeriod="345600"), f"{STACK}-cleanup"
     ),
     "dead-letters": Plant(dead_letter, f"{STACK}-notify-dead-letters", "warning"),
+    "queue-senders": Plant(set_queue("objects", Policy=""), f"{STACK}-objects"),
     "reserved-concurrency": Plant(reserve("uploads", 0), f"{STACK}-uploads"),
     "mapping-concurrency": Plant(reserve("durable-pipeline", 11), DURABLE),
     "account-concurrency": Plant(

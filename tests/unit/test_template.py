@@ -38,6 +38,9 @@ BUCKETS = of_type("AWS::S3::Bucket")
 SHARED: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 
 
+DOORS = ("DataProcessingQueue", "ObjectsQueue", "InternalQueue", "FilesQueue")
+"""The queues that the durable function reads."""
+
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 STACK_NAME = "a" * 26  # the longest with which all buckets get their names
 ARNS = {
@@ -114,8 +117,8 @@ def test_a_function_gets_the_environment_it_reads(function: str, settings: Any) 
     settings.from_environment(dict.fromkeys(variables(function), "1"))
 
 
-@pytest.mark.parametrize("function", ["TransformFunction", "StoreFunction"])
-def test_a_stage_that_writes_results_knows_where(function: str) -> None:
+@pytest.mark.parametrize("function", ["ValidateFunction", "TransformFunction", "StoreFunction"])
+def test_a_stage_knows_the_bucket_that_the_pipeline_writes_to(function: str) -> None:
     assert "OUTPUT_BUCKET" in variables(function)
 
 
@@ -131,15 +134,20 @@ def test_an_execution_fits_what_an_event_source_mapping_allows() -> None:
     assert PARAMETERS["FilesTimeout"]["Default"] < timeout["Default"]
 
 
-def test_both_queues_invoke_the_alias_and_hear_of_each_record() -> None:
+def test_every_door_invokes_the_alias_and_hears_of_each_record() -> None:
     function = FUNCTIONS["DurablePipelineFunction"]
     events = {name: event["Properties"] for name, event in function["Events"].items()}
 
     assert function["AutoPublishAlias"] == "live"
-    assert {resolved(e["Queue"]) for e in events.values()} == {"DataProcessingQueue", "FilesQueue"}
+    assert {resolved(e["Queue"]) for e in events.values()} == set(DOORS)
     assert all(e["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for e in events.values())
     assert PARAMETERS["BatchSize"]["Default"] == 10
-    assert events["Files"]["BatchSize"] == 1
+    assert events.pop("Files")["BatchSize"] == 1
+    # The same rules for all: only where its messages come from tells one queue from another.
+    (rules,) = {json.dumps(event | {"Queue": None}, sort_keys=True) for event in events.values()}
+    assert json.loads(rules)["BatchSize"] == {"Ref": "BatchSize"}
+    (queue,) = {json.dumps(QUEUES[name] | {"QueueName": None}, sort_keys=True) for name in DOORS}
+    assert json.loads(queue)["VisibilityTimeout"] == {"Ref": "VisibilityTimeout"}
 
 
 @pytest.mark.parametrize("name", ["CatalogFunction", "NotifyFunction", "CleanupFunction"])
@@ -213,7 +221,9 @@ def from_services() -> Iterator[tuple[str, str, str]]:
     """Who may send to what on behalf of which resource, by the policies of queues and topics."""
     for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
         for policy in of_type(kind).values():
-            for statement in policy["PolicyDocument"]["Statement"][1:]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement.get("Effect") != "Allow":
+                    continue
                 conditions = statement["Condition"]
                 arns = next(c for name, c in conditions.items() if name.startswith("Arn"))
                 for source in as_list(arns["aws:SourceArn"]):
@@ -233,8 +243,8 @@ def test_services_may_send_where_they_are_wired_to_and_nowhere_else() -> None:
         [
             (s3, f"{buckets}-input-{place}", "ObjectCreatedTopic"),
             (s3, f"{buckets}-input-{place}", "ObjectRemovedTopic"),
-            (s3, f"{buckets}-payloads-{place}", "DataProcessingQueue"),
-            (sns, "ObjectCreatedTopic", "DataProcessingQueue"),
+            (s3, f"{buckets}-payloads-{place}", "ObjectsQueue"),
+            (sns, "ObjectCreatedTopic", "ObjectsQueue"),
             (sns, "ObjectCreatedTopic", "DeadLetterQueue"),
             (sns, "ObjectCreatedTopic", "CatalogQueue"),
             (sns, "ObjectCreatedTopic", "CatalogDeadLetterQueue"),
@@ -253,6 +263,86 @@ def test_services_may_send_where_they_are_wired_to_and_nowhere_else() -> None:
     )
 
 
+def test_only_s3_may_send_to_the_queue_in_which_s3_is_believed() -> None:
+    (denial,) = denials("ObjectsQueuePolicy")
+
+    # What is missing is not equal either: a principal of IAM's sends on behalf of no source.
+    ((operator, condition),) = denial["Condition"].items()
+    ((key, sources),) = condition.items()
+    assert (operator, key) == ("ArnNotEquals", "aws:SourceArn")
+    assert (denial["Principal"], denial["Action"]) == ("*", "sqs:SendMessage")
+    assert set(map(resolved, sources)) == {
+        f"arn:aws:s3:::{STACK_NAME}-payloads-123456789012-ap-southeast-1",
+        "ObjectCreatedTopic",
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "services"),
+    [
+        ("InternalQueuePolicy", {}),
+        ("FilesQueuePolicy", {}),
+        (
+            "DeadLetterQueuePolicy",
+            {"ArnNotEquals": {"aws:SourceArn": {"Ref": "ObjectCreatedTopic"}}},
+        ),
+    ],
+)
+def test_only_named_operators_may_send_where_they_are_believed(policy: str, services: Any) -> None:
+    (choice,) = denials(policy)
+    condition, denial, otherwise = choice["Fn::If"]
+
+    assert (condition, otherwise) == ("OperatorsAreNamed", {"Ref": "AWS::NoValue"})
+    assert (denial["Effect"], denial["Principal"]) == ("Deny", "*")
+    assert denial["Action"] == "sqs:SendMessage"
+    principals = "${DurablePipelineRole.Arn},${CleanupRole.Arn},${OperatorRoleArns}"
+    senders = {"aws:PrincipalArn": {"Fn::Split": [",", {"Fn::Sub": principals}]}}
+    assert denial["Condition"] == {"ArnNotLike": senders} | services
+
+
+def denials(policy: str) -> list[dict[str, Any]]:
+    statements = RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
+    return [s for s in statements[1:] if s.get("Effect") != "Allow"]
+
+
+def test_the_pipeline_sends_only_where_it_is_believed() -> None:
+    senders = {
+        (role, queue)
+        for role in ROLES
+        for action, queue in allowed(role)
+        if "SendMessage" in action
+    }
+
+    assert senders == {
+        ("DurablePipelineRole", "InternalQueue"),
+        ("DurablePipelineRole", "FilesQueue"),
+        ("DurablePipelineRole", "DeadLetterQueue"),
+        ("CleanupRole", "InternalQueue"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arns", "taken"),
+    [
+        ("", True),
+        ("arn:aws:iam::123456789012:role/operator", True),
+        ("arn:aws:iam::123456789012:role/a,arn:aws:iam::123456789012:role/team/*", True),
+        ("operator", False),
+        ("arn:aws:iam::123456789012:role/a, arn:aws:iam::123456789012:role/b", False),
+        ("arn:aws:iam::123456789012:role/a,", False),
+    ],
+)
+def test_operators_are_named_by_the_arns_of_their_roles(arns: str, taken: bool) -> None:
+    assert bool(re.fullmatch(PARAMETERS["OperatorRoleArns"]["AllowedPattern"], arns)) == taken
+
+
+def test_what_is_too_large_to_travel_is_put_where_the_stages_may_read_it() -> None:
+    assert ("s3:PutObject", "${OutputBucket.Arn}/payloads/*") in allowed("DurablePipelineRole")
+    for role in ("ValidateRole", "TransformRole", "StoreRole"):
+        assert ("s3:GetObject", "${OutputBucket.Arn}/payloads/*") in allowed(role)
+        assert ("s3:ListBucket", "OutputBucket") in allowed(role)  # what is not there is 404
+
+
 def test_each_door_has_its_prefix_and_its_events() -> None:
     assert sorted(notifications("InputBucket")) == [
         ("direct/", "s3:ObjectCreated:*", "DurablePipelineFunctionAliaslive"),
@@ -261,7 +351,7 @@ def test_each_door_has_its_prefix_and_its_events() -> None:
         ("input/", "s3:ObjectRemoved:*", "ObjectRemovedTopic"),
     ]
     assert list(notifications("PayloadBucket")) == [
-        ("messages/", "s3:ObjectCreated:*", "DataProcessingQueue")
+        ("messages/", "s3:ObjectCreated:*", "ObjectsQueue")
     ]
     assert list(notifications("OutputBucket")) == []
 
@@ -281,7 +371,13 @@ def test_a_bucket_is_made_after_what_its_notifications_need() -> None:
         "ObjectCreatedTopicPolicy",
         "ObjectRemovedTopicPolicy",
     }
-    assert RESOURCES["PayloadBucket"]["DependsOn"] == "DataProcessingQueuePolicy"
+    assert RESOURCES["PayloadBucket"]["DependsOn"] == "ObjectsQueuePolicy"
+
+
+def test_the_public_queue_is_closed_to_s3_only_when_s3_sends_elsewhere() -> None:
+    new = RESOURCES["DataProcessingQueuePolicy"]["DependsOn"]
+
+    assert set(new) == {"PayloadBucket", "ObjectCreatedToObjects"}
 
 
 def test_only_our_input_bucket_may_invoke_the_durable_function() -> None:
@@ -308,7 +404,7 @@ def test_topics_reach_the_queues_that_want_to_hear() -> None:
 
     assert sorted(queues.values()) == [
         ("ObjectCreatedTopic", "CatalogQueue", False),
-        ("ObjectCreatedTopic", "DataProcessingQueue", False),
+        ("ObjectCreatedTopic", "ObjectsQueue", False),
         ("ObjectRemovedTopic", "CleanupQueue", False),
         ("ProcessingEventsTopic", "CleanupQueue", True),
         ("ProcessingEventsTopic", "NotifyQueue", True),
@@ -426,6 +522,18 @@ def test_the_uploads_api_is_throttled_and_logged() -> None:
     assert set(stage["DefaultRouteSettings"]) == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
     log_entry = json.loads(stage["AccessLogSettings"]["Format"])
     assert log_entry["requestId"] == "$context.requestId"
+
+
+def test_a_function_knows_each_queue_by_its_name() -> None:
+    variables = FUNCTIONS["DurablePipelineFunction"]["Environment"]["Variables"]
+
+    assert {name: variables[name]["Ref"] for name in variables if name.endswith("_QUEUE_URL")} == {
+        "DATA_PROCESSING_QUEUE_URL": "DataProcessingQueue",
+        "OBJECTS_QUEUE_URL": "ObjectsQueue",
+        "INTERNAL_QUEUE_URL": "InternalQueue",
+        "FILES_QUEUE_URL": "FilesQueue",
+        "DEAD_LETTER_QUEUE_URL": "DeadLetterQueue",
+    }
 
 
 def test_queues_keep_messages_as_long_as_sqs_allows() -> None:
@@ -577,7 +685,8 @@ def test_each_parameter_has_its_place_in_the_form() -> None:
     "name",
     [
         *("DataProcessingQueueUrl", "ProcessedDataTable", "DeadLetterQueueUrl"),
-        *("DurableFunctionArn", "FilesQueueUrl", "InputBucketName", "PayloadBucketName"),
+        *("DurableFunctionArn", "FilesQueueUrl", "ObjectsQueueUrl", "InternalQueueUrl"),
+        *("InputBucketName", "PayloadBucketName"),
         *("OutputBucketName", "ObjectCatalogTable", "ProcessingEventsTopicArn"),
         *("OperatorsTopicArn", "UploadsApiUrl", "UploadsApiId", "CatalogDeadLetterQueueUrl"),
         *("CleanupDeadLetterQueueUrl", "NotifyDeadLetterQueueUrl"),

@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     queues.max_receive_count,
     queues.dead_letter_retention,
     queues.dead_letters,
+    queues.queue_senders,
     functions.reserved_concurrency,
     functions.mapping_concurrency,
     functions.account_concurrency,

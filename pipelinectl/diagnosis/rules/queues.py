@@ -117,5 +117,22 @@ def dead_letters(queue: Queue, facts: Facts) -> Finding:
     return warning(queue.name, str(queue.messages), remedy)
 
 
+@rule(
+    "queue-senders",
+    says="the queue of S3's events refuses all other senders; those in which the pipeline is "
+    "believed refuse all but its operators, if these are named (OperatorRoleArns)",
+    source="docs/decisions/0011-trust-by-door.md",
+    of=subjects.closed_queues,
+)
+def queue_senders(queue: Queue, _: Facts) -> Finding:
+    """Who may send there can write another's item anew, or bury an object."""
+    if queue.refuses_strangers:
+        return ok(queue.name, "refuses strangers")
+    found = "takes messages of whomever IAM allows it, and believes them"
+    return problem(
+        queue.name, found, "deploy template.yaml again under another name, or restore it"
+    )
+
+
 def _days(seconds: int) -> str:
     return f"{seconds / _DAY:g} d"

@@ -83,6 +83,12 @@ def dead_letter_queues(facts: Facts) -> Iterator[tuple[str, Read[Queue]]]:
             yield name, queue
 
 
+def closed_queues(facts: Facts) -> Iterator[tuple[str, Read[Queue]]]:
+    """The queues that only those may send to who are believed there."""
+    closed = facts.stack.closed if facts.stack else frozenset()
+    yield from ((name, queue) for name, queue in queues(facts) if name in closed)
+
+
 def durable_functions(facts: Facts) -> Iterator[tuple[str, Read[Function]]]:
     """The functions that are durable, and those of which nothing is known."""
     for name, function in functions(facts):

@@ -31,17 +31,22 @@ class Cloud:
     settings: Settings
     outputs: Mapping[str, str]
 
-    def client(self, service: str) -> Any:
-        """Return a stock client that knows nothing but what the variables say."""
+    def client(self, service: str, session: Mapping[str, str] | None = None) -> Any:
+        """Return a stock client that knows nothing but what the variables say, and a session."""
         environment = self.settings.client_environment()
         variable = "AWS_ENDPOINT_URL_LAMBDA" if service == "lambda" else "AWS_ENDPOINT_URL"
+        keys = session or {
+            "AccessKeyId": environment["AWS_ACCESS_KEY_ID"],
+            "SecretAccessKey": environment["AWS_SECRET_ACCESS_KEY"],
+        }
         make: Any = boto3.client
         return make(
             service,
             endpoint_url=environment[variable],
             region_name=environment["AWS_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys.get("SessionToken"),
         )
 
     def invoke(self, function: str, event: object, **options: str) -> "Answer":

@@ -9,6 +9,7 @@ import pytest
 
 import cleanup.handler
 from cleanup.input import Objects
+from shared import carried
 from shared.object_catalog import Catalog, CatalogEntry, State, entry_of
 from shared.objects import ObjectId, ObjectState, normalized_sequencer, results_folder
 from shared.processing_events import dump
@@ -97,9 +98,10 @@ def test_an_object_whose_delete_marker_is_removed_is_processed_again(function: C
 
     assert function.deliver(removal("Delete", marker, 101)) == []
 
-    (message,) = function.pipeline.drain(function.pipeline.queue_url)
+    (message,) = function.pipeline.drain(function.pipeline.internal_queue_url)
     (event,) = parse(message["body"])
     assert event.is_creation
+    assert json.loads(message[carried.ATTRIBUTE]) == {"door": "objects"}
     sent = dict(event.state)
     assert sent.pop("sequencer") == f"{101:016X}{'0' * 15}1"
     assert sent == {name: state[name] for name in state if name != "sequencer"}  # type: ignore[literal-required]  # its own keys
@@ -114,7 +116,7 @@ def test_removing_an_old_version_changes_nothing(function: Cleanup) -> None:
 
     assert function.deliver(removal("Delete", old["version_id"], 100)) == []
 
-    assert function.pipeline.drain(function.pipeline.queue_url) == []
+    assert function.pipeline.drain(function.pipeline.internal_queue_url) == []
     assert (function.entry, function.pipeline.items, function.results) == before
 
 
@@ -139,7 +141,7 @@ def test_a_late_event_of_an_earlier_state_leaves_the_later_ones_results(function
     assert function.deliver(dump({**DONE, "object": old})) == []
 
     assert function.results == [new["sequencer"]]
-    assert function.pipeline.drain(function.pipeline.queue_url) == []
+    assert function.pipeline.drain(function.pipeline.internal_queue_url) == []
 
 
 def test_results_that_are_not_deleted_bring_the_message_back(

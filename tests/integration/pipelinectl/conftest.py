@@ -28,6 +28,7 @@ TEMPLATE: dict[str, Any] = {
                 },
             },
         },
+        "Internal": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "internal"}},
         "Dead": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "dead"}},
         "Table": {
             "Type": "AWS::DynamoDB::Table",
@@ -58,6 +59,8 @@ TEMPLATE: dict[str, Any] = {
         "DurableFunctionArn": {
             "Value": "arn:aws:lambda:us-east-1:123456789012:function:test-durable-pipeline:live"
         },
+        "ObjectsQueueUrl": {"Value": "https://sqs.us-east-1.amazonaws.com/123456789012/objects"},
+        "InternalQueueUrl": {"Value": {"Ref": "Internal"}},
         "FilesQueueUrl": {"Value": "https://sqs.us-east-1.amazonaws.com/123456789012/files"},
         "ObjectCatalogTable": {"Value": {"Ref": "Catalog"}},
         "InputBucketName": {"Value": {"Ref": "Input"}},
@@ -94,6 +97,7 @@ class Deployed:
     table: Any
     catalog: Any
     queue_url: str
+    internal_queue_url: str
     dead_letter_queue_url: str
 
     def run(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
@@ -104,13 +108,25 @@ class Deployed:
         return Result(result.exit_code, result.stdout, result.stderr)
 
     def bodies(self) -> list[str]:
-        """The bodies of all messages in the queue, taken out of it."""
+        """The bodies of all messages in the queue of producers, taken out of it."""
         return [message["Body"] for message in self.queued()]
 
     def queued(self) -> list[Any]:
-        """All messages in the queue with their attributes, taken out of it."""
+        """All messages in the queue of producers with their attributes, taken out of it."""
+        return self._all(self.queue_url)
+
+    def bodies_again(self) -> list[str]:
+        """The bodies of all messages that were sent again, taken out of their queue."""
+        return [message["Body"] for message in self.again()]
+
+    def again(self) -> list[Any]:
+        """All messages that were sent again, taken out of their queue."""
+        assert self.queued() == []
+        return self._all(self.internal_queue_url)
+
+    def _all(self, url: str) -> list[Any]:
         found: list[Any] = []
-        while messages := self.receive(self.queue_url):
+        while messages := self.receive(url):
             found += messages
         return found
 
@@ -153,5 +169,6 @@ def deployed(aws: None) -> Deployed:
         table=boto3.resource("dynamodb").Table("processed"),
         catalog=boto3.resource("dynamodb").Table("catalog"),
         queue_url=sqs.get_queue_url(QueueName="in")["QueueUrl"],
+        internal_queue_url=sqs.get_queue_url(QueueName="internal")["QueueUrl"],
         dead_letter_queue_url=sqs.get_queue_url(QueueName="dead")["QueueUrl"],
     )

@@ -1,5 +1,6 @@
 """Dead letters, as the pipeline's own code makes them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from durable_pipeline.dead_letters import DeadLetter, attributes
 from durable_pipeline.reader import read
 from pipelinectl.message_attributes import Attributes
+from shared import carried
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
@@ -15,6 +17,13 @@ SETTINGS = replace(ANY_SETTINGS, environment="test")
 ARN = "uuid/uuid"
 ERRORS = ("quantity: -1 is less than 1", "sku is missing")
 FIRST_SENT = 1_772_354_400_000  # the time of tests.events
+
+
+def known_of(message: Mapping[str, Any]) -> Any:
+    """What a message that was sent again says of its record."""
+    ((name, value),) = message["MessageAttributes"].items()
+    assert name == carried.ATTRIBUTE
+    return json.loads(value["StringValue"])
 
 
 def give_up(

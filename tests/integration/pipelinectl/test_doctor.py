@@ -40,7 +40,7 @@ def check(result: Result, name: str) -> Any:
 
 def findings_of(connection: Connection, name: str, stack_name: str) -> list[Finding]:
     checks = diagnose(read_facts(connection, stack_name, None))
-    return next(check.findings for check in checks if check.rule.name == name)
+    return [one for check in checks if check.rule.name == name for one in check.findings]
 
 
 def test_a_topic_of_operators_that_nobody_hears_is_found(aws: None) -> None:
@@ -54,6 +54,41 @@ def test_a_topic_of_operators_that_nobody_hears_is_found(aws: None) -> None:
     assert (before.level.value, before.subject) == ("warning", "operators")
     assert "OperatorsEmail" in before.remedy
     assert after.level.value == "ok"
+
+
+DENIAL = {"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+BY_ROLE = {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/operator"}}
+TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize(
+    ("operators", "condition", "levels"),
+    [
+        ("arn:aws:iam::123456789012:role/operator", BY_ROLE, {"dead": "problem", "internal": "ok"}),
+        (
+            "arn:aws:iam::123456789012:role/operator",
+            TLS_ONLY,
+            {"dead": "problem", "internal": "problem"},
+        ),
+        ("", TLS_ONLY, {}),
+    ],
+)
+def test_a_queue_in_which_a_stranger_would_be_believed_is_found(
+    aws: None, operators: str, condition: Any, levels: dict[str, str]
+) -> None:
+    parameter = {"OperatorRoleArns": {"Type": "String", "Default": operators}}
+    template = TEMPLATE | {"Parameters": TEMPLATE["Parameters"] | parameter}
+    boto3.client("cloudformation").create_stack(StackName="prod", TemplateBody=json.dumps(template))
+    policy = {"Version": "2012-10-17", "Statement": [DENIAL | {"Condition": condition}]}
+    sqs = boto3.client("sqs")
+    sqs.set_queue_attributes(
+        QueueUrl=sqs.get_queue_url(QueueName="internal")["QueueUrl"],
+        Attributes={"Policy": json.dumps(policy)},
+    )
+
+    findings = findings_of(Connection(), "queue-senders", "prod")
+
+    assert {one.subject: one.level.value for one in findings} == levels
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.events import s3_event
 from tests.integration.pipelinectl.conftest import Deployed
-from tests.integration.pipelinectl.giving_up import give_up, give_up_event, move
+from tests.integration.pipelinectl.giving_up import give_up, give_up_event, known_of, move
 
 EVENT = s3_event(
     {"bucket": "test-input", "key": "direct/orders.csv", "size": 8, "sequencer": "66" + "0" * 30}
@@ -42,9 +42,10 @@ def test_redrive_sends_the_event_without_lambdas_attributes(deployed: Deployed) 
 
     (sent,) = deployed.run("dlq", "redrive", "--reason", "no queue", "--json").json["sent"]
 
-    (message,) = deployed.queued()
+    (message,) = deployed.again()
     assert message["Body"] == BODY
-    assert message["MessageAttributes"].keys() == {"sent_timestamp"}
+    assert known_of(message).keys() == {"sent_timestamp", "door"}
+    assert known_of(message)["door"] == "objects"
     assert sent["execution_id"] is None
     assert deployed.run("dlq", "list", "--json").json == []
 
@@ -56,7 +57,7 @@ def test_the_event_is_what_is_edited(deployed: Deployed, monkeypatch: pytest.Mon
 
     deployed.run("dlq", "redrive", "--all", "--edit")
 
-    (body,) = deployed.bodies()
+    (body,) = deployed.bodies_again()
     assert json.loads(body)["Records"][0]["s3"]["object"]["key"] == "direct/repaired.csv"
 
 
@@ -68,5 +69,5 @@ def test_a_producers_attribute_of_the_same_name_is_the_producers(deployed: Deplo
     deployed.run("dlq", "redrive", "--all")
 
     assert stages == {"unknown", "validate"}
-    names = set().union(*(message["MessageAttributes"] for message in deployed.queued()))
-    assert {"RequestID", "ErrorCode"} <= names
+    again = [known_of(message)["message_attributes"].keys() for message in deployed.again()]
+    assert sorted(map(list, again)) == [["ErrorCode"], ["RequestID"]]

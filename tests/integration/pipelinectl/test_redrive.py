@@ -1,21 +1,20 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from durable_pipeline.reader import read
 from pipelinectl.dead_letter_queue import DeadLetterQueue
 from pipelinectl.pace import Pace
 from pipelinectl.redrive import Account, Redrive
 from pipelinectl.sending import Sender
 from pipelinectl.session import Connection
-from tests.events import sqs_event, sqs_message
+from shared import carried
 from tests.integration.pipelinectl.conftest import Deployed
-from tests.integration.pipelinectl.giving_up import FIRST_SENT, SETTINGS, give_up, move
+from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, known_of, move
 
 SOURCE = {"stringValue": "till-7", "dataType": "String"}
 PHOTO = {"binaryValue": "AAEC", "dataType": "Binary.png"}
@@ -34,20 +33,6 @@ class Sqs:
 
 def text(value: str) -> dict[str, str]:
     return {"DataType": "String", "StringValue": value}
-
-
-def as_read(message: Mapping[str, Any], message_id: str = "new") -> Any:
-    """The record that the pipeline's own reader makes of a message."""
-    attributes = {
-        name: {
-            "stringValue": value.get("StringValue"),
-            "binaryValue": value.get("BinaryValue"),
-            "dataType": value["DataType"],
-        }
-        for name, value in message["MessageAttributes"].items()
-    }
-    event = sqs_event(sqs_message(message["Body"], message_id, attributes=attributes))
-    return read(event, SETTINGS).all_records[0]
 
 
 def visible(deployed: Deployed) -> int:
@@ -73,18 +58,13 @@ def test_a_redriven_message_is_the_same_record_with_its_producers_attributes(
 
     done = deployed.run("dlq", "redrive", "--all", "--json").json
 
-    (message,) = deployed.queued()
+    (message,) = deployed.again()
     assert message["Body"] == '{"price": 1.10}'
-    assert message["MessageAttributes"] == {
-        "source": text("till-7"),
-        "photo": {"DataType": "Binary.png", "BinaryValue": b"\0\1\2"},
-        "execution_id": text("test-m-1"),
-        "sent_timestamp": text(str(FIRST_SENT)),
+    assert known_of(message) == {
+        "execution_id": "test-m-1",
+        "sent_timestamp": FIRST_SENT,
+        "message_attributes": producers,
     }
-    assert (as_read(message).execution_id, as_read(message).sent_timestamp) == (
-        "test-m-1",
-        FIRST_SENT,
-    )
     assert [sent["message_id"] for sent in done["sent"]] == [message_id]
     assert visible(deployed) == 0
 
@@ -94,10 +74,11 @@ def test_a_message_that_sqs_moved_gets_the_identity_that_it_had(deployed: Deploy
 
     deployed.run("dlq", "redrive", "--all")
 
-    (message,) = deployed.queued()
-    assert as_read(message).execution_id == f"test-{message_id}"
-    assert as_read(message).sent_timestamp > FIRST_SENT
-    assert message["MessageAttributes"]["source"] == text("till-7")
+    (message,) = deployed.again()
+    known = known_of(message)
+    assert known["execution_id"] == f"test-{message_id}"
+    assert known["sent_timestamp"] > FIRST_SENT
+    assert known["message_attributes"] == {"source": SOURCE}
 
 
 def test_a_message_that_brings_its_identity_along_keeps_it(deployed: Deployed) -> None:
@@ -106,41 +87,49 @@ def test_a_message_that_brings_its_identity_along_keeps_it(deployed: Deployed) -
 
     deployed.run("dlq", "redrive", "--all")
 
-    messages = deployed.queued()
-    assert {(as_read(m).execution_id, as_read(m).sent_timestamp) for m in messages} == {
+    known = [known_of(message) for message in deployed.again()]
+    assert {(one["execution_id"], one["sent_timestamp"]) for one in known} == {
         ("own", 7),
         ("r-1", 7),
     }
-    (by_record_id,) = (m for m in messages if "record_id" in m["Body"])
-    assert "execution_id" not in by_record_id["MessageAttributes"]
 
 
-def test_a_message_that_fails_again_and_again_stays_the_same_record(deployed: Deployed) -> None:
-    give_up(deployed, producers={"source": SOURCE})
-    deployed.run("dlq", "redrive", "--all")
-    (message,) = deployed.queued()
-    give_up(deployed, message_id="m-again", producers=as_read(message).attributes)
-
-    deployed.run("dlq", "redrive", "--all")
-
-    (again,) = deployed.queued()
-    assert again["MessageAttributes"] == message["MessageAttributes"]
-
-
-def test_attributes_beyond_ten_are_named_and_dropped_but_never_the_identity(
-    deployed: Deployed,
-) -> None:
+def test_all_ten_attributes_that_a_producer_may_give_are_kept(deployed: Deployed) -> None:
     names = [f"a{number}" for number in range(10)]
     move(deployed, "{}", **dict.fromkeys(names, text("x")))
 
     result = deployed.run("dlq", "redrive", "--all")
 
-    (message,) = deployed.queued()
-    assert len(message["MessageAttributes"]) == 10
-    assert {"execution_id", "sent_timestamp"} <= set(message["MessageAttributes"])
-    dropped = [name for name in names if name not in message["MessageAttributes"]]
-    assert len(dropped) == 2
-    assert f"without these attributes, SQS takes 10: {', '.join(dropped)}" in result.stderr
+    (message,) = deployed.again()
+    assert known_of(message)["message_attributes"].keys() == set(names)
+    assert result.stderr == ""
+
+
+def test_what_is_said_of_a_message_is_believed_by_the_queue_that_sqs_moved_it_out_of(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"execution_id": "own", "door": "objects"}
+    by_pipeline = move(deployed, "1", **{carried.ATTRIBUTE: text(json.dumps(own))})
+    by_producer = move(deployed, "2", **{carried.ATTRIBUTE: text(json.dumps(own))})
+    sources = {by_pipeline: "stack-internal", by_producer: "stack-data-processing"}
+
+    def receive(**request: Any) -> Any:
+        """As SQS answers; moto does not know where a message was moved from."""
+        assert "DeadLetterQueueSourceArn" in request["MessageSystemAttributeNames"]
+        names = [n for n in request["MessageSystemAttributeNames"] if n == "SentTimestamp"]
+        answer = deployed.sqs.receive_message(**request | {"MessageSystemAttributeNames": names})
+        for message in answer.get("Messages", []):
+            arn = f"arn:aws:sqs:us-east-1:123456789012:{sources[message['MessageId']]}"
+            message["Attributes"]["DeadLetterQueueSourceArn"] = arn
+        return answer
+
+    monkeypatch.setattr(Connection, "sqs", Sqs(deployed.sqs, receive_message=receive))
+
+    deployed.run("dlq", "redrive", "--all")
+
+    known = {message["Body"]: known_of(message) for message in deployed.again()}
+    assert known["1"] == own
+    assert (known["2"]["execution_id"], known["2"]["door"]) == (f"test-{by_producer}", "messages")
 
 
 def test_only_what_matches_is_sent_and_the_rest_is_visible_at_once(deployed: Deployed) -> None:
@@ -150,7 +139,7 @@ def test_only_what_matches_is_sent_and_the_rest_is_visible_at_once(deployed: Dep
     result = deployed.run("dlq", "redrive", "--reason", "Throttled")
 
     assert result.stdout == "sent 12 of 12 messages\n"
-    assert len(deployed.queued()) == 12
+    assert len(deployed.again()) == 12
     assert visible(deployed) == 13
 
 
@@ -161,7 +150,7 @@ def test_ids_choose_by_prefix_and_by_execution_id(deployed: Deployed) -> None:
 
     deployed.run("dlq", "redrive", "--id", first[:13], "--id", "test-m-2")
 
-    assert sorted(deployed.bodies()) == ["first", "second"]
+    assert sorted(deployed.bodies_again()) == ["first", "second"]
     assert visible(deployed) == 1
 
 
@@ -174,7 +163,7 @@ def test_dry_run_only_lists(deployed: Deployed) -> None:
     assert "SchemaViolation" in result.stdout
     assert "would send 1 message;" in result.stderr
     assert [letter["execution_id"] for letter in listed] == ["test-m-1"]
-    assert deployed.queued() == []
+    assert deployed.again() == []
     assert visible(deployed) == 1
 
 
@@ -216,9 +205,9 @@ def test_a_body_can_be_given(deployed: Deployed, option: list[str], stdin: str |
 
     deployed.run("dlq", "redrive", "--all", *option, stdin=stdin)
 
-    (message,) = deployed.queued()
+    (message,) = deployed.again()
     assert message["Body"] == "mended"
-    assert message["MessageAttributes"]["execution_id"] == text("test-m-1")
+    assert known_of(message)["execution_id"] == "test-m-1"
 
 
 def test_a_body_can_come_from_a_file(deployed: Deployed, tmp_path: Any) -> None:
@@ -227,7 +216,7 @@ def test_a_body_can_come_from_a_file(deployed: Deployed, tmp_path: Any) -> None:
 
     deployed.run("dlq", "redrive", "--all", "--body-file", str(tmp_path / "body.json"))
 
-    assert deployed.bodies() == ["mended"]
+    assert deployed.bodies_again() == ["mended"]
 
 
 def test_each_body_is_edited_and_what_is_left_unchanged_stays(
@@ -240,7 +229,7 @@ def test_each_body_is_edited_and_what_is_left_unchanged_stays(
 
     result = deployed.run("dlq", "redrive", "--all", "--edit")
 
-    assert sorted(deployed.bodies()) == ["mended 1", "mended 2"]
+    assert sorted(deployed.bodies_again()) == ["mended 1", "mended 2"]
     assert f"dead letter {kept} was left unchanged or emptied" in result.stderr
     assert result.stdout == "sent 2 of 3 messages\n"
     assert visible(deployed) == 1
@@ -293,7 +282,7 @@ def test_what_is_refused_stays_and_is_reported(
 
     assert result.exit_code == 1
     assert f"SQS refused 1 message, which stay dead letters: {bad}: InvalidMessage" in result.stderr
-    assert deployed.bodies() == ["good"]
+    assert deployed.bodies_again() == ["good"]
     assert [m["Body"] for m in deployed.receive(deployed.dead_letter_queue_url)] == ["bad"]
 
 
@@ -362,7 +351,7 @@ def test_an_interrupt_leaves_each_message_in_one_place(
     assert result.stderr == (
         "pipelinectl: interrupted: sent 10 of 25 messages; the others stay dead letters\n"
     )
-    assert len(deployed.queued()) == 10
+    assert len(deployed.again()) == 10
     assert visible(deployed) == 15
 
 
@@ -411,7 +400,9 @@ def test_a_rate_spreads_the_messages_over_time(
     pace = Pace(rate, clock.sleep, lambda: clock.now)
 
     done = sum(
-        Redrive(queue, Sender(sqs, deployed.queue_url), "test", pace).run(ids, account := Account())
+        Redrive(queue, Sender(sqs, deployed.internal_queue_url), "test", pace).run(
+            ids, account := Account()
+        )
     )
 
     assert done == len(account.sent) == 5
@@ -428,5 +419,5 @@ def test_a_body_that_grew_too_large_stays_and_the_others_are_sent(deployed: Depl
 
     assert result.exit_code == 1
     assert [refused["origin"] for refused in json.loads(result.stdout)["refused"]] == [large]
-    assert deployed.bodies() == ["small"]
+    assert deployed.bodies_again() == ["small"]
     assert visible(deployed) == 1

@@ -9,6 +9,7 @@ import pytest
 from pipelinectl.session import Connection
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
+from tests.integration.pipelinectl.giving_up import known_of
 
 ARN = "uuid/uuid"
 
@@ -54,11 +55,12 @@ def test_records_are_sent_as_the_same_records(
     assert result.stdout == "sent 12 messages\n"
     assert "may also come back by themselves" in result.stderr
     # Two batches, side by side: which one is first is open.
-    (received,) = (message for message in deployed.queued() if message["Body"] == "a")
-    assert {n: v["StringValue"] for n, v in received["MessageAttributes"].items()} == {
-        "source": "till-7",
+    (received,) = (message for message in deployed.again() if message["Body"] == "a")
+    assert known_of(received) == {
         "execution_id": "test-m-0",
-        "sent_timestamp": "1772354400000",
+        "sent_timestamp": 1772354400000,
+        "door": "messages",
+        "message_attributes": {"source": {"stringValue": "till-7", "dataType": "String"}},
     }
 
 
@@ -89,4 +91,4 @@ def test_what_cannot_be_retried_is_one_line_and_1(
     assert result.exit_code == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
-    assert deployed.bodies() == []
+    assert deployed.bodies_again() == []

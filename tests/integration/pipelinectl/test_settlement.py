@@ -41,6 +41,17 @@ def test_only_messages_of_this_run_are_counted(deployed: Deployed, settlement: W
     assert [letter.original_message_id for letter in account.dead_letters] == ["m-2"]
 
 
+def test_a_message_that_was_handed_over_is_known_by_its_execution_id(
+    deployed: Deployed, settlement: Watch
+) -> None:
+    give_up(deployed, '{"record_id": "run-1"}', message_id="m-1-handed-over")
+
+    account = settlement(SentMessage("m-1", "run-1")).account()
+
+    assert account.balanced
+    assert [letter.execution_id for letter in account.dead_letters] == ["run-1"]
+
+
 def test_watching_ends_when_all_has_settled(deployed: Deployed, settlement: Watch) -> None:
     deployed.table.put_item(Item={"execution_id": "run-1"})
     give_up(deployed, message_id="of-another-run")

@@ -12,6 +12,7 @@ def test_outputs_say_where_everything_is(deployed: Deployed) -> None:
     stack = find_stack(boto3.client("cloudformation"), STACK_NAME)
 
     assert stack.queue_url == deployed.queue_url
+    assert stack.internal_queue_url == deployed.internal_queue_url
     assert stack.dead_letter_queue_url == deployed.dead_letter_queue_url
     assert stack.table_name == "processed"
     assert stack.durable_function_name == "test-durable-pipeline"

@@ -126,7 +126,7 @@ class World:
             self.deliver(0)
         self.slow = slow
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:
+    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: Any) -> None:
         """As SQS does."""
         self.pending.append(("process", MessageBody))
 

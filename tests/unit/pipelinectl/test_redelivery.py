@@ -1,7 +1,8 @@
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -10,18 +11,21 @@ from hypothesis import strategies as st
 from durable_pipeline.dead_letters import DeadLetter as Given
 from durable_pipeline.dead_letters import attributes
 from durable_pipeline.reader import read
-from pipelinectl import redelivery
+from pipelinectl import identity, redelivery
+from pipelinectl.bodies import MAX_BYTES
 from pipelinectl.claim_checks import ClaimCheck
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.errors import OperationFailedError, StackMissingError
-from pipelinectl.message_attributes import texts
+from pipelinectl.identity import RECORD
+from pipelinectl.message_attributes import Attributes
 from pipelinectl.objects import ObjectPath
 from pipelinectl.redelivery import Redelivery
-from tests.events import s3_event, sqs_event, sqs_message
+from shared import carried
+from tests.events import s3_event, sns_envelope, sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
 
 EVENT = s3_event(
-    {"bucket": "s-input", "key": "direct/orders.csv", "size": 8, "sequencer": "66" + "0" * 30}
+    {"bucket": "input", "key": "direct/orders.csv", "size": 8, "sequencer": "66" + "0" * 30}
 )
 LAMBDAS = {
     "RequestID": {"stringValue": "req-1", "dataType": "String"},
@@ -32,7 +36,7 @@ ENVIRONMENT = "test"
 SETTINGS = replace(ANY_SETTINGS, environment=ENVIRONMENT)
 
 NAMES = st.text("abcdefghij", min_size=1, max_size=8) | st.sampled_from(
-    ["execution_id", "sent_timestamp", "stage", "error_type", "original"]
+    ["execution_id", "sent_timestamp", "stage", "error_type", "original", RECORD]
 )
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF), min_size=1, max_size=20)
 VALUES = st.one_of(
@@ -52,17 +56,21 @@ BODIES = st.one_of(
 )
 
 
-def through_sns(body: str) -> str:
-    envelope = {"Type": "Notification", "TopicArn": "t", "MessageId": "m", "Message": body}
-    return json.dumps(envelope)
+OBJECT = st.just(json.dumps(EVENT))
+OBJECTS = OBJECT | OBJECT.map(sns_envelope)
+CAME_IN: st.SearchStrategy[tuple[str, dict[str, Any], str]] = st.one_of(
+    st.tuples(BODIES, PRODUCERS, st.just("queue")),
+    st.tuples(OBJECTS, st.just({}), st.just("objects")),  # neither S3 nor SNS gives it attributes
+)
+"""A body, its producer's attributes, and the queue that it came in by."""
 
+SOURCES = {"queue": "stack-data-processing", "objects": "stack-objects"}
+"""How the queues of the reader's settings are called where they are deployed."""
 
-OBJECTS = st.just(json.dumps(EVENT))
-MESSAGES = st.one_of(BODIES, OBJECTS, (BODIES | OBJECTS).map(through_sns))
 POINTER = ClaimCheck("a body", ObjectPath("payloads", "3f2a"), 1).text
 
 
-def in_the_form_of_sqs(attributes: dict[str, Any]) -> Any:
+def in_the_form_of_sqs(attributes: Mapping[str, Any]) -> Any:
     return {
         name: {"DataType": value["dataType"]}
         | (
@@ -74,86 +82,222 @@ def in_the_form_of_sqs(attributes: dict[str, Any]) -> Any:
     }
 
 
-def in_the_form_of_an_event(message: Redelivery) -> dict[str, Any]:
+def in_the_form_of_an_event(attributes: Attributes) -> dict[str, Any]:
     return {
         name: {"stringValue": value["StringValue"], "dataType": value["DataType"]}
-        if "StringValue" in value
-        else {
-            "binaryValue": base64.b64encode(value["BinaryValue"]).decode(),
-            "dataType": value["DataType"],
-        }
-        for name, value in message.attributes.items()
+        for name, value in attributes.items()
     }
 
 
-def first_read(body: str, producers: dict[str, Any]) -> Any:
-    event = sqs_event(sqs_message(body, "m-1", attributes=producers))
-    return read(event, SETTINGS).all_records[0]
+def from_queue(message: dict[str, Any], queue: str) -> dict[str, Any]:
+    return message | {"eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{queue}"}
+
+
+def first_read(body: str, producers: Mapping[str, Any], queue: str = "queue") -> Any:
+    message = from_queue(sqs_message(body, "m-1", attributes=producers), queue)
+    return read(sqs_event(message), SETTINGS).all_records[0]
 
 
 def read_again(message: Redelivery) -> Any:
-    again = sqs_message(message.text, "m-2", attributes=in_the_form_of_an_event(message))
+    attributes = in_the_form_of_an_event(message.attributes)
+    again = from_queue(sqs_message(message.text, "m-2", attributes=attributes), "internal")
     return read(sqs_event(again), SETTINGS).all_records[0]
 
 
-def given_up(record: Any) -> DeadLetter:
+def known_of(message: Redelivery) -> Any:
+    """What the message says of its record."""
+    assert message.attributes.keys() == {carried.ATTRIBUTE}
+    return json.loads(message.attributes[carried.ATTRIBUTE]["StringValue"])
+
+
+def given_up(record: Any, _: str = "queue") -> DeadLetter:
     """The dead letter that the pipeline itself sends, as it is received."""
     outcome: Any = {"outcome": "failed", "stage": "store", "reason": None}
     sent = attributes(Given(record, outcome), "uuid/uuid", "2026-01-01T00:00:00Z")
     return DeadLetter("dead-1", "handle", record.body, sent, 1_800_000_000_000)
 
 
-def moved(record: Any) -> DeadLetter:
-    """What SQS's redrive policy makes of the same message: nothing changes."""
-    return DeadLetter(
-        record.id, "handle", record.body, in_the_form_of_sqs(record.attributes), 1_772_354_400_000
+def moved(record: Any, queue: str = "queue") -> DeadLetter:
+    """What SQS's redrive policy makes of the same message: only that it came from a queue."""
+    return letter(record.body, record.attributes, SOURCES[queue], record.id)
+
+
+def letter(
+    body: str,
+    producers: Mapping[str, Any],
+    source: str | None = "stack-data-processing",
+    message_id: str = "m-1",
+) -> DeadLetter:
+    sent = in_the_form_of_sqs(producers)
+    return DeadLetter(message_id, "handle", body, sent, 1_772_354_400_000, source=source)
+
+
+def texts(**values: str) -> dict[str, Any]:
+    return {name: {"stringValue": text, "dataType": "String"} for name, text in values.items()}
+
+
+def test_the_attribute_is_the_one_that_the_pipeline_reads() -> None:
+    known: carried.Carried = {
+        "execution_id": "r-1",
+        "sent_timestamp": 7,
+        "door": "messages",
+        "message_attributes": texts(source="Zürich"),
+    }
+    (name,) = expected = carried.attributes(known)
+
+    message = redelivery.of_letter(
+        letter('{"record_id": "r-1"}', texts(source="Zürich")), ENVIRONMENT
     )
+
+    assert message.attributes.keys() == expected.keys()
+    assert message.attributes[name]["DataType"] == expected[name]["DataType"]
+    assert known_of(message) == known | {"sent_timestamp": 1_772_354_400_000}
+    assert get_args(identity.Door) == get_args(carried.Door)
 
 
 @pytest.mark.parametrize("dead", [given_up, moved])
-@given(body=MESSAGES, producers=PRODUCERS)
+@given(came_in=CAME_IN)
 def test_the_pipeline_reads_a_redelivery_as_the_same_record(
-    dead: Any, body: str, producers: dict[str, Any]
+    dead: Any, came_in: tuple[str, dict[str, Any], str]
 ) -> None:
-    record = first_read(body, producers)
+    body, producers, queue = came_in
+    record = first_read(body, producers, queue)
 
-    message = redelivery.of_letter(dead(record), ENVIRONMENT)
+    message = redelivery.of_letter(dead(record, queue), ENVIRONMENT)
 
     again = read_again(message)
     assert again.body == body
     assert again.execution_id == record.execution_id
     assert again.sent_timestamp == record.sent_timestamp
-    assert len(message.attributes) <= 10
-    for name, value in in_the_form_of_an_event(message).items():
-        if name not in ("execution_id", "sent_timestamp"):
-            assert value == producers[name]
+    assert again.attributes == producers
+    assert again.state == record.state
 
 
-@given(body=MESSAGES, producers=PRODUCERS)
-def test_of_an_event_the_same_is_made(body: str, producers: dict[str, Any]) -> None:
-    record = first_read(body, producers)
-    event = sqs_event(sqs_message(body, "m-1", attributes=producers))
+@given(came_in=CAME_IN)
+def test_of_an_event_the_same_is_made(came_in: tuple[str, dict[str, Any], str]) -> None:
+    body, producers, queue = came_in
+    message = from_queue(sqs_message(body, "m-1", attributes=producers), SOURCES[queue])
 
-    (message,) = redelivery.of_event(json.dumps(event), ENVIRONMENT)
+    (of_event,) = redelivery.of_event(json.dumps(sqs_event(message)), ENVIRONMENT)
 
-    again = read_again(message)
-    assert (again.execution_id, again.sent_timestamp) == (
-        record.execution_id,
-        record.sent_timestamp,
+    of_letter = redelivery.of_letter(letter(body, producers, SOURCES[queue]), ENVIRONMENT)
+    assert of_event == of_letter
+
+
+FORGED = texts(
+    execution_id="somebody-else",
+    sent_timestamp="7",
+    error_type="Odd",
+    original='{"sent_timestamp": 7, "door": "objects", "message_attributes": {}}',
+    RequestID="r",
+    ErrorCode="200",
+    ErrorMessage="m",
+) | {RECORD: {"stringValue": '{"execution_id": "somebody-else"}', "dataType": "String"}}
+
+
+@pytest.mark.parametrize("body", ["{}", json.dumps(EVENT)])
+def test_nothing_is_believed_of_what_a_producer_says(body: str) -> None:
+    """SQS moves a message with the attributes that it has, whoever gave it those."""
+    dead = letter(body, FORGED)
+
+    message = redelivery.of_letter(dead, ENVIRONMENT)
+
+    assert known_of(message) == {
+        "execution_id": "test-m-1",
+        "sent_timestamp": 1_772_354_400_000,
+        "door": "messages",
+        "message_attributes": FORGED,
+    }
+    assert (dead.stage, dead.request_id, dead.execution_id) == ("unknown", None, None)
+
+
+@pytest.mark.parametrize("source", ["stack-internal", "stack-files"])
+def test_what_the_pipeline_sent_itself_is_sent_again_as_it_is(source: str) -> None:
+    known = '{"execution_id":"own","sent_timestamp":7,"door":"objects","continue_from":{}}'
+    record = {RECORD: {"stringValue": known, "dataType": "String"}}
+    event = sqs_event(from_queue(sqs_message("a body", "m-1", attributes=record), source))
+
+    of_letter = redelivery.of_letter(letter("a body", record, source), ENVIRONMENT)
+    (of_event,) = redelivery.of_event(json.dumps(event), ENVIRONMENT)
+    mended = redelivery.of_letter(letter("a body", record, source), ENVIRONMENT, "mended")
+
+    assert of_letter == of_event == Redelivery("m-1", "a body", known)
+    assert mended == Redelivery("m-1", "mended", known)
+    assert mended.execution_id == "own"
+
+
+def test_a_dead_letter_that_was_sent_to_the_internal_queue_by_hand_is_the_same_record() -> None:
+    """As the console's "Start DLQ redrive" sends it, with the attributes that it has."""
+    dead = given_up(first_read("broken", texts(source="till-7")))
+    by_hand = replace(dead, source="stack-internal", message_id="m-2")
+
+    assert redelivery.of_letter(by_hand, ENVIRONMENT).record == (
+        redelivery.of_letter(dead, ENVIRONMENT).record
     )
 
 
+def test_what_was_noted_of_a_record_is_passed_on() -> None:
+    cursor = {"offset": 7, "row": 2, "line": 3}
+    original = {"sent_timestamp": 7, "door": "objects", "handed_over": 2, "continue_from": cursor}
+    dead = letter(
+        "{}", texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
+    )
+
+    assert known_of(redelivery.of_letter(dead, ENVIRONMENT)) == original | {"execution_id": "own"}
+
+
+@pytest.mark.parametrize(
+    ("body", "door"),
+    [("{}", None), (json.dumps(EVENT), None), (sns_envelope(json.dumps(EVENT)), None)],
+)
+def test_a_dead_letter_from_before_has_no_door_and_keeps_its_identity_and_its_age(
+    body: str, door: str | None
+) -> None:
+    producers = texts(source="till-7", execution_id="own", sent_timestamp="7")
+    original = {"sent_timestamp": 7, "message_attributes": producers}
+    dead = letter(
+        body, texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
+    )
+
+    known = known_of(redelivery.of_letter(dead, ENVIRONMENT, "mended"))
+
+    assert known.get("door") == door
+    assert (known["execution_id"], known["sent_timestamp"]) == ("own", 7)
+
+
+TEN = {
+    f"a{number}": {"stringValue": ('"ä\n' if number else "x") * 19_000, "dataType": "String"}
+    for number in range(10)
+}
+
+
+def test_however_often_a_record_is_given_up_it_stays_the_same() -> None:
+    record = first_read('{"broken": true}', TEN)
+    sizes = []
+
+    for _ in range(14):
+        message = redelivery.of_letter(given_up(record), ENVIRONMENT)
+        assert message.size <= MAX_BYTES
+        sizes.append(message.size)
+        record = read_again(message)
+        assert record.attributes == TEN
+        assert (record.execution_id, record.sent_timestamp) == ("test-m-1", 1_772_354_400_000)
+
+    assert len(set(sizes)) == 1
+
+
 def test_a_mended_body_does_not_make_another_record() -> None:
-    dead = moved(first_read("broken", {}))
+    for body, own in (("broken", "test-m-1"), ('{"record_id": "old"}', "old")):
+        dead = letter(body, {})
 
-    message = redelivery.of_letter(dead, ENVIRONMENT, '{"record_id": "new"}')
+        message = redelivery.of_letter(dead, ENVIRONMENT, '{"record_id": "new"}')
 
-    assert read_again(message).execution_id == "test-m-1"
+        assert message.execution_id == known_of(message)["execution_id"] == own
 
 
 def test_an_id_that_the_pipeline_gave_needs_the_environment() -> None:
     with pytest.raises(StackMissingError, match="Environment"):
-        redelivery.of_letter(moved(first_read("{}", {})), None)
+        redelivery.of_letter(letter("{}", {}), None)
 
 
 @pytest.mark.parametrize(
@@ -176,16 +320,9 @@ def test_what_is_no_sqs_event_is_one(payload: str, said: str) -> None:
     "original", ["", "no JSON", "[]", '{"message_attributes": 1, "sent_timestamp": "x"}']
 )
 def test_a_dead_letter_that_somebody_else_made_does_no_harm(original: str) -> None:
-    texts = {"error_type": "Odd", "original": original}
-    dead = DeadLetter(
-        "dead-1",
-        "handle",
-        "{}",
-        {name: {"DataType": "String", "StringValue": value} for name, value in texts.items()},
-        7,
-    )
+    dead = letter("{}", texts(error_type="Odd", original=original), None)
 
-    assert read_again(redelivery.of_letter(dead, ENVIRONMENT)).sent_timestamp == 7
+    assert known_of(redelivery.of_letter(dead, ENVIRONMENT))["execution_id"] == "test-m-1"
 
 
 def with_the_payload(payload: str | None) -> Any:
@@ -194,9 +331,9 @@ def with_the_payload(payload: str | None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("payload", "attribute"),
+    ("payload", "execution_id"),
     [
-        ('{"record_id": "r-1"}', None),
+        ('{"record_id": "r-1"}', "r-1"),
         ('{"record_id": ""}', "test-m-1"),
         ("{}", "test-m-1"),
         ("not json", "test-m-1"),
@@ -204,57 +341,32 @@ def with_the_payload(payload: str | None) -> Any:
     ],
 )
 def test_a_record_that_is_a_pointer_is_known_by_its_payload(
-    payload: str | None, attribute: str | None
+    payload: str | None, execution_id: str
 ) -> None:
-    dead = moved(first_read(POINTER, {}))
-    event = json.dumps(sqs_event(sqs_message(POINTER, "m-1")))
+    message = redelivery.of_letter(letter(POINTER, {}), ENVIRONMENT, read=with_the_payload(payload))
 
-    of_letter = redelivery.of_letter(dead, ENVIRONMENT, read=with_the_payload(payload))
-    (of_event,) = redelivery.of_event(event, ENVIRONMENT, read=with_the_payload(payload))
-
-    for message in (of_letter, of_event):
-        assert message.text == POINTER
-        assert texts(message.attributes).get("execution_id") == attribute
+    assert message.text == POINTER
+    assert known_of(message)["execution_id"] == execution_id
 
 
 def test_a_payload_is_not_read_where_the_identity_is_known() -> None:
-    dead = given_up(first_read(POINTER, {}))
-
     message = redelivery.of_letter(
-        dead, ENVIRONMENT, read=lambda _: pytest.fail("the payload was read")
+        given_up(first_read(POINTER, {})),
+        ENVIRONMENT,
+        read=lambda _: pytest.fail("the payload was read"),
     )
 
     assert message.execution_id == "test-m-1"
 
 
-SIZE = {"stringValue": "300000", "dataType": "Number"}
-MANY = {f"a{number}": {"stringValue": "x", "dataType": "String"} for number in range(9)}
-
-
-def test_what_says_that_it_is_a_pointer_is_the_last_attribute_to_be_dropped() -> None:
-    dead = moved(first_read(POINTER, MANY | {"ExtendedPayloadSize": SIZE}))
+@pytest.mark.parametrize("more", [{}, texts(TraceHeader="Root=1")])
+def test_an_event_that_lambda_gave_up_is_sent_again_as_s3_sent_it(more: Any) -> None:
+    dead = DeadLetter("dead-1", "handle", json.dumps(EVENT), in_the_form_of_sqs(LAMBDAS | more), 7)
 
     message = redelivery.of_letter(dead, ENVIRONMENT)
 
-    assert message.attributes["ExtendedPayloadSize"]["StringValue"] == "300000"
-    assert message.dropped == ("a7", "a8")
-
-
-def test_a_record_mended_inline_is_no_pointer_any_more() -> None:
-    dead = moved(first_read(POINTER, {"ExtendedPayloadSize": SIZE}))
-
-    message = redelivery.of_letter(dead, ENVIRONMENT, "{}")
-
-    assert "ExtendedPayloadSize" not in message.attributes
-    assert message.execution_id == "test-m-1"
-
-
-def test_an_event_that_lambda_gave_up_is_sent_again_as_s3_sent_it() -> None:
-    dead = DeadLetter("dead-1", "handle", json.dumps(EVENT), in_the_form_of_sqs(LAMBDAS), 7)
-
-    message = redelivery.of_letter(dead, ENVIRONMENT)
-
-    assert message.attributes.keys() == {"sent_timestamp"}
+    assert dead.request_id == "req-1"
+    assert known_of(message) == {"sent_timestamp": 7, "door": "objects"}
     again = read_again(message)
     assert again.state == read(EVENT, SETTINGS).all_records[0].state
     assert again.execution_id == read(EVENT, SETTINGS).all_records[0].execution_id
@@ -264,4 +376,4 @@ def test_an_event_that_s3_sent_to_the_function_is_one_message() -> None:
     (message,) = redelivery.of_event(json.dumps(EVENT), None)
 
     assert json.loads(message.text) == EVENT
-    assert message.attributes == {}
+    assert known_of(message) == {"door": "objects"}

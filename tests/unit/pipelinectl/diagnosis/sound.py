@@ -30,7 +30,7 @@ DOOR = Door("input/", "s3:ObjectCreated:*")
 
 IN = Queue("in", "https://sqs/in", 960, 1209600, 0, Redrive("dead", 5))
 TOLD = Queue("told", "https://sqs/told", 180, 1209600, 0, Redrive("dead", 5))
-DEAD = Queue("dead", "https://sqs/dead", 30, 1209600, 0)
+DEAD = Queue("dead", "https://sqs/dead", 30, 1209600, 0, refuses_strangers=True)
 
 PIPELINE = Function(
     "pipeline",
@@ -76,6 +76,7 @@ STACK = StackFacts(
     operators=OPERATORS,
     dead_letter_queue_url="https://sqs/dead",
     alias="live",
+    closed=frozenset({"dead"}),
     resources=RESOURCES,
     alarms=(ALARM,),
     account=Account(1000, 1000),

@@ -107,6 +107,7 @@ FAULTS = [
     ("dead-letter-retention", with_queue(sound.DEAD, retention=345600), PROBLEM, "4 d after 14 d"),
     ("dead-letter-retention", with_stack(resources=SHORT_RETENTIONS), WARNING, "4 d after 4 d"),
     ("dead-letters", with_queue(sound.DEAD, messages=3), WARNING, "pipelinectl dlq list"),
+    ("queue-senders", with_queue(sound.DEAD, refuses_strangers=False), PROBLEM, "believes them"),
     (
         "reserved-concurrency",
         with_function(sound.STORE, reserved_concurrency=0),
@@ -227,6 +228,7 @@ UNREADABLE = [
     ("deadline-settings", with_resource("functions", "pipeline", UNREAD)),
     ("resources", with_resource("queues", "in", UNREAD)),
     ("dead-letters", with_resource("queues", "in", UNREAD)),
+    ("queue-senders", with_resource("queues", "dead", UNREAD)),
     ("redrive-policy", with_resource("mappings", "uuid-in", UNREAD)),
     ("mapping-concurrency", with_resource("mappings", "uuid-in", UNREAD)),
     ("account-concurrency", with_resource("mappings", "uuid-in", UNREAD)),
