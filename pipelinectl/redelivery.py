@@ -20,7 +20,7 @@ from pipelinectl.objects import ObjectPath
 Read: TypeAlias = Callable[[ObjectPath], str | None]
 """The text of a payload that a message points to; None where it is not to be had."""
 
-_PASSED_ON = ("handed_over", "continue_from")
+_PASSED_ON = ("continue_from", "offloaded")
 """What the pipeline notes for itself, which is no business of anybody else's."""
 
 
@@ -69,7 +69,7 @@ def of_letter(
         StackMissingError: its id is one that the pipeline gives, and `environment` is not known.
     """
     # By its own body: mending a record does not make another one of it.
-    record = _record(letter, environment, read)
+    record = _record(letter, environment, read, mended=body is not None)
     return Redelivery(letter.message_id, letter.body if body is None else body, record)
 
 
@@ -121,7 +121,9 @@ def _no_event(why: str) -> OperationFailedError:
     return OperationFailedError(msg)
 
 
-def _record(letter: DeadLetter, environment: str | None, read: Read) -> str:
+def _record(
+    letter: DeadLetter, environment: str | None, read: Read, *, mended: bool = False
+) -> str:
     if letter.record is not None:
         return letter.attributes[identity.RECORD]
     kept = letter.kept or {}
@@ -132,6 +134,8 @@ def _record(letter: DeadLetter, environment: str | None, read: Read) -> str:
         "message_attributes": message_attributes.to_event(letter.producers_attributes),
         **{name: kept.get(name) for name in _PASSED_ON},
     }
+    if mended:
+        known.pop("offloaded")  # what is sent now is no pointer that the pipeline has put there
     return _text({name: value for name, value in known.items() if value not in (None, {})})
 
 

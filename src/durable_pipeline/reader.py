@@ -167,6 +167,7 @@ def _of_envelope(record: Record, envelope: Envelope, settings: Settings) -> Read
 def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
     """``record`` as the message says that it is; one of the pipeline's own queues brought it."""
     carried = _carried(attributes)
+    others = {name: value for name, value in record.attributes.items() if name != ATTRIBUTE}
     execution_id = carried.get("execution_id")
     # Nothing can have been sent after the message that tells of it.
     sent = min(carried.get("sent_timestamp") or record.sent_timestamp, record.sent_timestamp)
@@ -178,7 +179,7 @@ def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
         door=carried.get("door"),
         handed_over=carried.get("handed_over", 0),
         start=carried.get("continue_from"),
-        attributes=carried.get("message_attributes", record.attributes),
+        attributes=carried.get("message_attributes", others),
         offloaded=carried.get("offloaded", False),
     )
 
@@ -251,7 +252,7 @@ def _producers(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     while attributes.keys() >= LETTER_ATTRIBUTES:
         inner = _original(attributes).get("message_attributes")
         attributes = inner if isinstance(inner, dict) else {}
-    return {name: value for name, value in attributes.items() if name != ATTRIBUTE}
+    return attributes
 
 
 def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:

@@ -104,9 +104,10 @@ was and transformed, in an invoke that takes 1 MiB. A larger one travels as a po
 OFFLOADED = "offloaded/"
 """Below it lie, in the bucket of payloads, bodies that the pipeline itself has put there."""
 
-MAX_HANDED_OVER = 3
-"""How often a record may be sent on that its neighbours kept from an answer of its own. Each time
-it has all of its deliveries again, and is among the first to be alone."""
+MAX_HANDED_OVER = 100
+"""How often a record may be sent on that its neighbours kept from an answer of its own, or that is
+untold. Each time it has all of its deliveries again, and is among the first to be alone; so this
+only ends what would never end."""
 
 
 def text_size(text: str) -> int:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from durable_pipeline.envelopes import Pointed, open_envelope
+from durable_pipeline.envelopes import Pointed, document_in
 from pipelinectl.claim_checks import PayloadStore
 from pipelinectl.sending import Sender
 from pipelinectl.session import Connection
@@ -45,7 +45,7 @@ def test_a_large_body_goes_to_s3_and_its_message_points_there(deployed: Deployed
     (message,) = deployed.queued()
     assert result.stdout.startswith("sent 1 message, 1 by claim check\n")
     assert payload == LARGE
-    assert open_envelope(message["Body"]) == Pointed({"bucket": "test-payloads", "key": key})
+    assert document_in(message["Body"]) == Pointed({"bucket": "test-payloads", "key": key})
     assert message["MessageAttributes"] == {
         "ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(len(LARGE.encode()))}
     }

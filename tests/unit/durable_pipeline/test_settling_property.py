@@ -365,7 +365,7 @@ mixtures = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     mixture=mixtures,
     batch_size=st.sampled_from([1, 7, 40]),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from durable_pipeline.envelopes import EXTENDED_CLIENT_CLASSES, Pointed, open_envelope
+from durable_pipeline.envelopes import EXTENDED_CLIENT_CLASSES, Pointed, document_in
 from pipelinectl import claim_checks
 from pipelinectl.claim_checks import ClaimCheck, pointer_in
 from pipelinectl.objects import ObjectPath
@@ -12,7 +12,7 @@ CHECK = ClaimCheck("line 1", PAYLOAD, 300_000)
 
 
 def test_the_pipeline_takes_our_pointer_for_one() -> None:
-    envelope = open_envelope(CHECK.text)
+    envelope = document_in(CHECK.text)
 
     assert isinstance(envelope, Pointed)
     assert envelope.pointer == {"bucket": "payloads", "key": "3f2a"}

@@ -238,12 +238,14 @@ def test_a_dead_letter_that_was_sent_to_the_internal_queue_by_hand_is_the_same_r
 
 def test_what_was_noted_of_a_record_is_passed_on() -> None:
     cursor = {"offset": 7, "row": 2, "line": 3}
-    original = {"sent_timestamp": 7, "door": "objects", "handed_over": 2, "continue_from": cursor}
+    original = {"sent_timestamp": 7, "door": "objects", "continue_from": cursor, "offloaded": True}
     dead = letter(
         "{}", texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
     )
 
     assert known_of(redelivery.of_letter(dead, ENVIRONMENT)) == original | {"execution_id": "own"}
+    # A body that was mended is no pointer that the pipeline has put in the place of a large one.
+    assert "offloaded" not in known_of(redelivery.of_letter(dead, ENVIRONMENT, "mended"))
 
 
 @pytest.mark.parametrize(
