@@ -75,12 +75,14 @@ def test_numbers_keep_their_exact_value(pipeline: Pipeline) -> None:
     assert item["original_data"]["count"] == 9007199254740993
 
 
+DEEPEST = ("validate", "InvalidJson")
 UNSTORABLE = {
     "39 digits": (standard()[:-1] + f', "n": {"1" * 39}}}', "store", "NotStorable"),
     "tiny number": (standard()[:-1] + ', "n": 1e-400}', "store", "NotStorable"),
     "NaN": (standard()[:-1] + ', "n": NaN}', "validate", "InvalidJson"),
     "too deep": (standard()[:-1] + f', "n": {"[" * 40}{"]" * 40}}}', "store", "NotStorable"),
-    "item over 400 KB": (standard(text="x" * 250_000), "store", "NotStorable"),
+    "far too deep": (standard()[:-1] + f', "n": {"[" * 400}{"]" * 400}}}', "store", "NotStorable"),
+    "deeper than any": (standard()[:-1] + f', "n": {"[" * 986}{"]" * 986}}}', *DEEPEST),
     "body over 400 KB": (standard(text="x" * 500_000), "read", "RecordTooLarge"),
     "not JSON": ("hello", "validate", "InvalidJson"),
     "unknown type": (standard(processing_type="nope"), "validate", "UnknownProcessingType"),
