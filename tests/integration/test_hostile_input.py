@@ -39,9 +39,9 @@ REJECTED = {
         "nested too deeply",
     ),
     "thousands of unknown fields": (
-        json.dumps(ORDER | {f"field {n}": n for n in range(20_000)}),
+        json.dumps(ORDER | {f"f{n}": n for n in range(20_000)}),
         "ValidationError",
-        "must not contain field 0, field 1",
+        "must not contain f0, f1",
     ),
     "huge integer": (with_field("9" * 100_000), "InvalidJson", "digits"),
     "39 digits": (with_field("9" * 39), "NotStorable", "hold exactly"),
