@@ -6,7 +6,8 @@ them into floats or strings; this one writes them as the decimal literals they a
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,21 +18,25 @@ class NotJsonError(ValueError):
 
 
 def parse(text: str) -> Any:
-    """Read JSON with its numbers as `Decimal`.
+    """Read JSON with its numbers as `Decimal`; byte order marks before it are dropped.
 
     Raises:
-        NotJsonError: `text` is not JSON as RFC 8259 has it (NaN and Infinity are not), or a key
-            stands twice in an object, so that one of the values would be lost.
+        NotJsonError: `text` is not JSON as RFC 8259 has it (NaN and Infinity are not), it is nested
+            deeper than Python reads, a number's exponent is beyond all bounds, or a key stands
+            twice in an object, so that one of the values would be lost.
     """
     try:
         return json.loads(
-            text,
-            parse_float=Decimal,
-            parse_int=Decimal,
+            text.lstrip("\ufeff"),
+            parse_float=_read_number,
+            parse_int=_read_number,
             parse_constant=_refuse_constant,
             object_pairs_hook=_unique_keys,
         )
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        msg = "nested too deeply"
+        raise NotJsonError(msg) from error
+    except ValueError as error:
         raise NotJsonError(str(error)) from error
 
 
@@ -44,7 +49,15 @@ def dumps(value: object, *, indent: int | None = 2) -> str:
     Raises:
         TypeError: `value` holds something else.
     """
-    return "".join(_tokens(value, indent, 0))
+    return "".join(_pieces(value, indent))
+
+
+def _read_number(literal: str) -> Decimal:
+    try:
+        return Decimal(literal)
+    except ArithmeticError:
+        msg = "a number has an exponent beyond all bounds"
+        raise ValueError(msg) from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -60,17 +73,37 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _tokens(value: object, indent: int | None, depth: int) -> Iterable[str]:
+@dataclass(frozen=True)
+class _Unwritten:
+    """A value that is still to be written, so many levels deep."""
+
+    value: object
+    depth: int
+
+
+def _pieces(value: object, indent: int | None) -> Iterator[str]:
+    """`value` piece by piece; without recursion, as a dead letter may be nested very deeply."""
+    work: list[str | _Unwritten] = [_Unwritten(value, 0)]
+    while work:
+        piece = work.pop()
+        if isinstance(piece, str):
+            yield piece
+        else:
+            work.extend(reversed(_written(piece.value, indent, piece.depth)))
+
+
+def _written(value: object, indent: int | None, depth: int) -> list[str | _Unwritten]:
+    """`value` as text, with gaps for what is in it."""
     match value:
         case Mapping():
             members = ((f"{_scalar(str(key))}: ", member) for key, member in value.items())
-            yield from _bracketed("{", members, "}", indent, depth)
-        case list() | tuple():
-            yield from _bracketed("[", (("", member) for member in value), "]", indent, depth)
+            return _bracketed("{", members, "}", indent, depth)
         case set() | frozenset():
-            yield from _tokens(sorted(value), indent, depth)
+            return _bracketed("[", (("", member) for member in sorted(value)), "]", indent, depth)
+        case list() | tuple():
+            return _bracketed("[", (("", member) for member in value), "]", indent, depth)
         case _:
-            yield _scalar(value)
+            return [_scalar(value)]
 
 
 def _bracketed(
@@ -79,16 +112,14 @@ def _bracketed(
     closing: str,
     indent: int | None,
     depth: int,
-) -> Iterable[str]:
+) -> list[str | _Unwritten]:
     inner, outer, comma = _line_breaks(indent, depth)
+    pieces: list[str | _Unwritten] = []
     separator = opening + inner
-    empty = True
     for label, member in members:
-        empty = False
-        yield separator + label
-        yield from _tokens(member, indent, depth + 1)
+        pieces += [separator + label, _Unwritten(member, depth + 1)]
         separator = comma + inner
-    yield opening + closing if empty else outer + closing
+    return [*pieces, outer + closing] if pieces else [opening + closing]
 
 
 def _line_breaks(indent: int | None, depth: int) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,26 +93,29 @@ class Items:
 
 
 def attributes_of(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of an item as the low-level API gives it; numbers are `Decimal`."""
-    from boto3.dynamodb.types import TypeDeserializer
+    """The attributes of an item as the low-level API gives it; numbers are `Decimal`.
 
-    deserialize = TypeDeserializer().deserialize
-    return {name: _plain(deserialize(value)) for name, value in item.items()}
+    boto3's deserializer raises at numbers that DynamoDB holds: at 1E+40, which comes as 41 digits,
+    and at 38 digits below 1E-128.
+    """
+    return {name: _plain(value) for name, value in item.items()}
 
 
-def _plain(value: Any) -> Any:
-    """Replace boto3's wrapper of binary values by the bytes in it."""
-    from boto3.dynamodb.types import Binary
-
-    match value:
-        case Binary():
-            content: bytes = value.value  # type: ignore[attr-defined]  # not in the stubs
+def _plain(value: Mapping[str, Any]) -> Any:
+    """An attribute's value without the name of its type."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return Decimal(content)
+        case "NULL":
+            return None
+        case "M":
+            return attributes_of(content)
+        case "L":
+            return [_plain(element) for element in content]
+        case "NS":
+            return {Decimal(number) for number in content}
+        case "SS" | "BS":
+            return set(content)
+        case _:  # text, a boolean and bytes are what they are
             return content
-        case dict():
-            return {name: _plain(member) for name, member in value.items()}
-        case list():
-            return [_plain(member) for member in value]
-        case set():
-            return {_plain(member) for member in value}
-        case _:
-            return value

@@ -1,7 +1,8 @@
 """Claim checks: a record's content, wherever it lies.
 
 Content is read by the function that needs it, pinned to the state that the pointer names, and
-bounded in size. It is never put into a checkpoint.
+bounded in size. It is never put into a checkpoint. A pointer that names no state is pinned by
+whoever reads it first.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.contracts import InvalidRecord, StageRecord, Superseded, Unavailable
-from shared.objects import Pointer
+from shared.objects import Pointer, derived_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,16 +38,13 @@ class Limits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Limits:
-        """Read INPUT_BUCKET, PAYLOAD_BUCKET, OUTPUT_BUCKET and MAXIMUM_DOCUMENT_SIZE.
-
-        Into the output bucket only the pipeline itself points: what is too large to travel inline.
+        """Read INPUT_BUCKET, PAYLOAD_BUCKET and MAXIMUM_DOCUMENT_SIZE.
 
         Raises:
             KeyError: one is not set.
         """
-        names = ("INPUT_BUCKET", "PAYLOAD_BUCKET", "OUTPUT_BUCKET")
         return cls(
-            buckets=frozenset(environment[name] for name in names),
+            buckets=frozenset({environment["INPUT_BUCKET"], environment["PAYLOAD_BUCKET"]}),
             max_bytes=int(environment["MAXIMUM_DOCUMENT_SIZE"]),
         )
 
@@ -68,22 +66,37 @@ def text_of(record: StageRecord) -> str:
         Superseded: the object of an S3 event was replaced or removed since.
         Unavailable: S3 did not answer, or not allow it; of S3's error code.
     """
+    return read(record)[0]
+
+
+def read(record: StageRecord) -> tuple[str, Pointer | None]:
+    """The record's JSON text, and its pointer pinned to what was read if it was not pinned before.
+
+    Raises as `text_of` does.
+    """
     if "pointer" not in record:
-        return record["body"]
-    return read_text(s3(), record["pointer"], Limits.from_environment(os.environ))
+        return record["body"], None
+    pointer = record["pointer"]
+    response = _get(s3(), pointer, Limits.from_environment(os.environ))
+    text = _text(response, pointer)
+    if pointer.get("etag") or pointer.get("version_id"):
+        return text, None
+    return text, _pinned_to(response, pointer)
 
 
-def read_text(client: S3Client, pointer: Pointer, limits: Limits) -> str:
-    """The text that ``pointer`` points to; raises as `text_of` does."""
-    check_bucket(pointer, limits)
-    response = _get(client, pointer)
-    if response["ContentLength"] > limits.max_bytes:
-        response["Body"].close()
-        raise _invalid(
-            "PayloadTooLarge",
-            f"{location(pointer)} has {response['ContentLength']} bytes; a document may have "
-            f"{limits.max_bytes}. Send many records as CSV or JSON Lines instead",
-        )
+def _pinned_to(response: GetObjectOutputTypeDef, pointer: Pointer) -> Pointer:
+    """``pointer`` to the state that ``response`` is of."""
+    pin: Pointer = {
+        **pointer,
+        "etag": response["ETag"].strip('"'),
+        "size": response["ContentLength"],
+    }
+    if "VersionId" in response:
+        pin["version_id"] = response["VersionId"]
+    return pin
+
+
+def _text(response: GetObjectOutputTypeDef, pointer: Pointer) -> str:
     try:
         return _read(response).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -107,6 +120,16 @@ def message_folder(record_id: str) -> str:
     return f"payloads/{hashlib.sha256(record_id.encode()).hexdigest()[:32]}/"
 
 
+def folder_of(record: StageRecord) -> str:
+    """The key prefix, in the output bucket, of what is made of ``record``.
+
+    Only a repetition of the same message, or of the same state of its object, writes there again.
+    """
+    if "pointer" in record:
+        return derived_folder(record["pointer"])
+    return message_folder(record["id"])
+
+
 def location(pointer: Pointer) -> str:
     """Where it points, for people."""
     return f"s3://{pointer['bucket']}/{pointer['key']}"
@@ -122,15 +145,24 @@ def pinned(pointer: Pointer) -> dict[str, str]:
     return arguments
 
 
-def _get(client: S3Client, pointer: Pointer) -> GetObjectOutputTypeDef:
+def _get(client: S3Client, pointer: Pointer, limits: Limits) -> GetObjectOutputTypeDef:
     from botocore.exceptions import BotoCoreError, ClientError
 
+    check_bucket(pointer, limits)
     try:
-        return client.get_object(**pinned(pointer))  # type: ignore[arg-type]  # all are strings
+        response = client.get_object(**pinned(pointer))  # type: ignore[arg-type]  # all are strings
     except ClientError as error:
         raise reading_error(error.response["Error"]["Code"], str(error), pointer) from None
     except BotoCoreError as error:
         raise Unavailable(type(error).__name__, str(error)) from None
+    if response["ContentLength"] > limits.max_bytes:
+        response["Body"].close()
+        raise _invalid(
+            "PayloadTooLarge",
+            f"{location(pointer)} has {response['ContentLength']} bytes; a document may have "
+            f"{limits.max_bytes}. Send many records as CSV or JSON Lines instead",
+        )
+    return response
 
 
 def reading_error(code: str, message: str, pointer: Pointer) -> Exception:
@@ -141,10 +173,32 @@ def reading_error(code: str, message: str, pointer: Pointer) -> Exception:
     if code in NOT_THERE:
         return _invalid("PayloadMissing", f"{where} does not exist, or has expired; send it again")
     if code in CHANGED:
-        return _invalid("PayloadChanged", f"{where} was overwritten since it was sent")
+        return _invalid(
+            "PayloadChanged", f"{where} was overwritten while it was processed; send it again"
+        )
     if code in INVALID:
         return _invalid("InvalidPointer", f"{where[:200]} cannot be read: {code}")
     return Unavailable(code, message)
+
+
+def put_json(key: str, text: str) -> Pointer:
+    """Put ``text`` into the output bucket, as ``key``; the pointer to it.
+
+    Raises:
+        Unavailable: S3 did not take it.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, content = os.environ["OUTPUT_BUCKET"], text.encode()
+    try:
+        response = s3().put_object(
+            Bucket=bucket, Key=key, Body=content, ContentType="application/json"
+        )
+    except ClientError as error:
+        raise Unavailable(error.response["Error"]["Code"], str(error)) from None
+    except BotoCoreError as error:
+        raise Unavailable(type(error).__name__, str(error)) from None
+    return {"bucket": bucket, "key": key, "etag": response["ETag"].strip('"'), "size": len(content)}
 
 
 def _read(response: GetObjectOutputTypeDef) -> bytes:

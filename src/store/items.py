@@ -1,21 +1,20 @@
 """From a record to the DynamoDB item it becomes, or to the reason why it cannot become one.
 
 DynamoDB refuses a whole request for one item that it cannot hold, so what it cannot hold is found
-here first.
+here first. Documents that are only too large for an item go to S3, and the item points there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
-
-from boto3.dynamodb.types import TypeSerializer
+from typing import Any
 
 from shared import exact_json
-from shared.contracts import InvalidRecord, StageRecord
-from shared.objects import ObjectId
+from shared.contracts import InvalidRecord, StageRecord, shortened
+from shared.objects import ObjectId, Pointer
+from shared.payloads import folder_of, put_json
 
 AttributeValue = Mapping[str, Any]
 Item = Mapping[str, AttributeValue]
@@ -33,18 +32,23 @@ ELEMENT_OVERHEAD = 1
 NUMBER_BYTES = 21
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 
-_serialize = TypeSerializer().serialize
+Put = Callable[[str, str], Pointer]
+"""Puts a text into the output bucket, as a key; answers the pointer to it."""
 
 
-def item_of(record: StageRecord, stored_at: str, time_to_live_in_days: int) -> Item:
+def item_of(
+    record: StageRecord, stored_at: str, time_to_live_in_days: int, put: Put = put_json
+) -> Item:
     """The item of ``record``, in DynamoDB's wire form, numbers exact.
 
     Data that lies in S3 stays there: the item has ``original_data_pointer`` or
-    ``transformed_data_pointer`` instead. An item of an S3 object also has the ``object`` that it is
-    of, as bucket/key, and the ``sequencer`` of its state.
+    ``transformed_data_pointer`` instead, and so it has of data that it is too small for. An item of
+    an S3 object also has the ``object`` that it is of, as bucket/key, and the ``sequencer`` of its
+    state.
 
     Raises:
         InvalidRecord: of type NotStorable, if DynamoDB cannot hold it.
+        Unavailable: S3 did not take what the item is too small for.
     """
     transformed = exact_json.loads(record["transformed"])
     attributes = {
@@ -60,7 +64,12 @@ def item_of(record: StageRecord, stored_at: str, time_to_live_in_days: int) -> I
     }
     if time_to_live_in_days:
         attributes["expires_at"] = _expiry(stored_at, time_to_live_in_days)
-    return _storable({name: _attribute(name, value) for name, value in attributes.items()})
+    item = {name: _attribute(name, value) for name, value in attributes.items()}
+    if len(record["execution_id"].encode()) > MAX_KEY_BYTES:
+        raise _not_storable(
+            f"its execution_id is longer than {MAX_KEY_BYTES} bytes; send it under a shorter one"
+        )
+    return _fitting(item, record, put)
 
 
 def _original(record: StageRecord) -> dict[str, Any]:
@@ -87,77 +96,123 @@ def _expiry(stored_at: str, days: int) -> int:
 
 
 def _attribute(name: str, value: Any) -> AttributeValue:
-    for key in _keys(value):
-        if not 0 < len(key.encode()) <= MAX_NAME_BYTES:
-            length = f"{len(key.encode())} bytes; DynamoDB takes 1 to {MAX_NAME_BYTES}"
-            raise _not_storable(f"{name} has a key of {length}")
-    for number in _numbers(value):
-        if not holds(number):
-            text = _shortened(number)
-            raise _not_storable(f"{name} has a number that DynamoDB cannot hold exactly: {text}")
-    return cast("AttributeValue", _serialize(value))
+    """The attribute ``name``, of a ``value`` that DynamoDB holds, whatever becomes of its size.
 
-
-def holds(number: Decimal | int) -> bool:
-    """Whether DynamoDB holds ``number`` exactly: 38 digits, from 1E-130 to 9.9...E+125."""
-    exact = Decimal(number)
-    return len(exact.as_tuple().digits) <= MAX_DIGITS and (
-        not exact or MIN_EXPONENT <= exact.adjusted() <= MAX_EXPONENT
-    )
-
-
-def _storable(item: Item) -> Item:
-    if len(item["execution_id"]["S"].encode()) > MAX_KEY_BYTES:
-        raise _not_storable(f"its execution_id is longer than {MAX_KEY_BYTES} bytes")
-    if (deepest := max(map(depth, item.values()))) > MAX_DEPTH:
-        raise _not_storable(f"it is nested {deepest} levels deep; DynamoDB takes {MAX_DEPTH}")
-    if (size := item_size(item)) > MAX_ITEM_BYTES:
+    The nesting is asked first, and without recursion: what follows recurses.
+    """
+    if (deepest := depth(value)) > MAX_DEPTH:
         raise _not_storable(
-            f"its item has {size} bytes; DynamoDB takes {MAX_ITEM_BYTES}. "
-            "Upload it to S3 and send a pointer"
+            f"{name} is nested {deepest} levels deep; DynamoDB takes {MAX_DEPTH}. "
+            "Nest it less, or send the inner part as text"
         )
+    try:
+        return attribute_value(value)
+    except NotHeld as error:
+        raise _not_storable(f"{name} has {error}") from None
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """What lies one level below ``value``, two levels, and so on; the last has no elements."""
+    level = [value]
+    while nests := [one for one in level if isinstance(one, dict | list)]:
+        level = [
+            element for one in nests for element in (one.values() if isinstance(one, dict) else one)
+        ]
+        yield level
+
+
+def depth(value: Any) -> int:
+    """Levels of nesting in a JSON value: 0 for a scalar, 1 for a flat object or list."""
+    return sum(1 for _ in _levels(value))
+
+
+class NotHeld(ValueError):  # noqa: N818 - it completes the sentence "an attribute has ..."
+    """DynamoDB has no such value; says which, the rule and the remedy."""
+
+
+def attribute_value(value: Any) -> AttributeValue:
+    """A JSON value in DynamoDB's wire form.
+
+    boto3's serializer refuses numbers that DynamoDB holds, such as those of 38 digits below 1E-128.
+
+    Raises:
+        NotHeld: a number or a key is none of DynamoDB's.
+    """
+    match value:
+        case str():
+            return {"S": value}
+        case bool():
+            return {"BOOL": value}
+        case None:
+            return {"NULL": True}
+        case int() | Decimal():
+            return {"N": number_text(value)}
+        case dict():
+            return {"M": {_key(key): attribute_value(nested) for key, nested in value.items()}}
+        case list():
+            return {"L": [attribute_value(nested) for nested in value]}
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def _key(key: str) -> str:
+    if not 0 < (size := len(key.encode())) <= MAX_NAME_BYTES:
+        raise NotHeld(
+            f"a key of {size} bytes; DynamoDB takes 1 to {MAX_NAME_BYTES}. "
+            "Name it otherwise, or send the object as text"
+        )
+    return key
+
+
+def number_text(number: Decimal | int) -> str:
+    """``number`` as DynamoDB takes it, the same for all ways of writing it.
+
+    Zeros at the end are no digits, and zero is 0 whatever its sign and exponent.
+
+    Raises:
+        NotHeld: it has more than 38 digits, or lies beyond 1E-130 to 9.9...E+125.
+    """
+    if isinstance(number, int) and -_ROUND < number < _ROUND:
+        return str(number)
+    exact = exact_json.plain(number)
+    magnitude = exact.adjusted()
+    digits = len(exact.as_tuple().digits)
+    if digits > MAX_DIGITS or (exact and not MIN_EXPONENT <= magnitude <= MAX_EXPONENT):
+        raise NotHeld(
+            f"a number that DynamoDB cannot hold exactly: {shortened(str(number), 60)}. It takes "
+            f"{MAX_DIGITS} digits, from 1E-130 to 9.9E+125; send it as text"
+        )
+    return f"{exact:f}" if 0 <= magnitude < MAX_DIGITS else str(exact)
+
+
+_ROUND = 10**MAX_DIGITS
+
+
+def _fitting(item: Item, record: StageRecord, put: Put) -> Item:
+    """``item`` with pointers in place of documents, the larger first, until DynamoDB takes it."""
+    while (size := item_size(item)) > MAX_ITEM_BYTES:
+        inline = [name for name in _DOCUMENTS if name in item]
+        if not inline:
+            raise _not_storable(
+                f"its item has {size} bytes without the documents; DynamoDB takes "
+                f"{MAX_ITEM_BYTES}. Shorten its data_source"
+            )
+        largest = max(inline, key=lambda name: value_size(item[name]))
+        file, text = _DOCUMENTS[largest]
+        pointer = put(f"{folder_of(record)}{file}.json", text(record))
+        rest = {name: value for name, value in item.items() if name != largest}
+        item = rest | {f"{largest}_pointer": attribute_value(dict(pointer))}
     return item
+
+
+_DOCUMENTS: Mapping[str, tuple[str, Callable[[StageRecord], str]]] = {
+    "original_data": ("original", lambda record: record["body"]),
+    "transformed_data": ("transformed", lambda record: record["transformed"]),
+}
+"""The attributes that may lie in S3 instead: the name of the file there, and its text."""
 
 
 def _not_storable(why: str) -> InvalidRecord:
     return InvalidRecord("NotStorable", [why])
-
-
-def _shortened(number: Decimal | int) -> str:
-    text = str(number)
-    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
-
-
-def _numbers(value: Any) -> list[Decimal | int]:
-    match value:
-        case bool():
-            return []
-        case int() | Decimal():
-            return [value]
-        case dict():
-            return [number for nested in value.values() for number in _numbers(nested)]
-        case list():
-            return [number for nested in value for number in _numbers(nested)]
-    return []
-
-
-def _keys(value: Any) -> list[str]:
-    match value:
-        case dict():
-            return [*value, *(key for nested in value.values() for key in _keys(nested))]
-        case list():
-            return [key for nested in value for key in _keys(nested)]
-    return []
-
-
-def depth(value: AttributeValue) -> int:
-    """Levels of nesting below an attribute: 0 for a scalar, 1 for a flat map or list."""
-    ((kind, content),) = value.items()
-    if kind == "M":
-        return 1 + max(map(depth, content.values()), default=0)
-    if kind == "L":
-        return 1 + max(map(depth, content), default=0)
-    return 0
 
 
 def item_size(item: Item) -> int:

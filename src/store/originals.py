@@ -29,7 +29,10 @@ def with_kept_original(record: StageRecord) -> StageRecord:
 
 
 def kept(client: S3Client, pointer: Pointer, environment: Mapping[str, str]) -> Pointer:
-    """Where the content of ``pointer`` stays: there, or for a payload its copy in the output."""
+    """Where the content of ``pointer`` stays: there, or for a payload its copy in the output.
+
+    The copy is of the state that the pointer names, or not made.
+    """
     if pointer["bucket"] != environment["PAYLOAD_BUCKET"]:
         return pointer
     bucket, key = environment["OUTPUT_BUCKET"], f"{derived_folder(pointer)}original"
@@ -37,7 +40,7 @@ def kept(client: S3Client, pointer: Pointer, environment: Mapping[str, str]) -> 
         response = client.copy_object(
             Bucket=bucket,
             Key=key,
-            CopySource={"Bucket": pointer["bucket"], "Key": pointer["key"]},
+            CopySource=_source(pointer),
             TaggingDirective="REPLACE",  # copying tags would need permissions of its own
             **_if_unchanged(pointer),
         )
@@ -50,6 +53,13 @@ def kept(client: S3Client, pointer: Pointer, environment: Mapping[str, str]) -> 
     if "size" in pointer:
         copy["size"] = pointer["size"]
     return copy
+
+
+def _source(pointer: Pointer) -> Any:
+    source = {"Bucket": pointer["bucket"], "Key": pointer["key"]}
+    if pointer.get("version_id"):
+        source["VersionId"] = pointer["version_id"]
+    return source
 
 
 def _if_unchanged(pointer: Pointer) -> Any:

@@ -1,19 +1,37 @@
-"""The answer for a transformed record: with its document, or with where that lies."""
+"""The answers for transformed records: with their documents, or with where those lie."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import simplejson
 
-from shared.contracts import Result, StageRecord, Unavailable, ok
-from shared.objects import ObjectState, Pointer, derived_folder
-from shared.payloads import s3
+from shared import exact_json
+from shared.contracts import (
+    MAX_ANSWER_BYTES,
+    Result,
+    StageRecord,
+    answer_size,
+    each,
+    ok,
+    wire_size,
+)
+from shared.payloads import folder_of, put_json
 
-MAX_INLINE_BYTES = 32 * 1024
-"""Of the transformed document of a record that is a pointer; a larger one goes to S3 as well. What
-came in with its message was small enough to travel, and stays so."""
+MAX_POINTED_BYTES = 32 * 1024
+"""Of the transformed document of a record that is a pointer, as JSON text within JSON; a larger one
+goes to S3 as well."""
+
+MAX_INLINE_BYTES = 300 * 1024
+"""Of that of a record that came with its message: twice that, as it was and as it became, is what
+one invoke of the store stage has room for."""
+
+HEAD = ("data_source", "processing_type")
+"""What the store stage needs of a document that lies in S3."""
+
+_ENVELOPE_BYTES = 100
+"""Of an answer, beside its results and the commas between them."""
 
 
 def answer(record: StageRecord, document: dict[str, Any]) -> Result:
@@ -22,24 +40,46 @@ def answer(record: StageRecord, document: dict[str, Any]) -> Result:
     Raises:
         Unavailable: S3 did not take the document.
     """
-    text = simplejson.dumps(document, separators=(",", ":"))
-    if "pointer" not in record or len(text) <= MAX_INLINE_BYTES:
+    text = simplejson.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    most = MAX_POINTED_BYTES if "pointer" in record else MAX_INLINE_BYTES
+    if wire_size(text) <= most:
         return ok(record["id"], text)
-    head = {name: document[name] for name in ("data_source", "processing_type")}
-    return ok(record["id"], simplejson.dumps(head), _put(record["pointer"], text.encode()))
+    return _put_aside(record, text)
 
 
-def _put(source: Pointer | ObjectState, content: bytes) -> Pointer:
-    """Put ``content`` where only a repetition for the same state of ``source`` replaces it."""
-    from botocore.exceptions import BotoCoreError, ClientError
+def answers(
+    records: Sequence[StageRecord], process: Callable[[StageRecord], Result]
+) -> list[Result]:
+    """The result of ``process`` for each of ``records``, all of which one answer has room for.
 
-    bucket, key = os.environ["OUTPUT_BUCKET"], f"{derived_folder(source)}transformed.json"
-    try:
-        response = s3().put_object(
-            Bucket=bucket, Key=key, Body=content, ContentType="application/json"
-        )
-    except ClientError as error:
-        raise Unavailable(error.response["Error"]["Code"], str(error)) from None
-    except BotoCoreError as error:
-        raise Unavailable(type(error).__name__, str(error)) from None
-    return {"bucket": bucket, "key": key, "etag": response["ETag"].strip('"'), "size": len(content)}
+    If it has not, the largest documents go to S3, and the answer has their heads.
+    """
+    results = each(records, process)
+    documents = {
+        result["id"]: result["data"]
+        for result in results
+        if "data" in result and "pointer" not in result
+    }
+
+    def put_aside(record: StageRecord) -> Result:
+        return _put_aside(record, documents[record["id"]])
+
+    size = _ENVELOPE_BYTES + sum(map(_size, results))
+    for index in sorted(range(len(records)), key=lambda index: -_size(results[index])):
+        if size <= MAX_ANSWER_BYTES:
+            break
+        if records[index]["id"] in documents:
+            size -= _size(results[index])
+            (results[index],) = each([records[index]], put_aside)
+            size += _size(results[index])
+    return results
+
+
+def _size(result: Result) -> int:
+    return answer_size(result) + len(", ")
+
+
+def _put_aside(record: StageRecord, text: str) -> Result:
+    document = exact_json.loads(text)
+    head = simplejson.dumps({name: document[name] for name in HEAD}, ensure_ascii=False)
+    return ok(record["id"], head, put_json(f"{folder_of(record)}transformed.json", text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Any
 
+from shared import exact_json
 from shared.contracts import InvalidRecord
 from shared.currencies import MINOR_UNITS
 from shared.timestamps import parse_timestamp
@@ -35,7 +36,7 @@ def money(amount: Decimal | int | str, currency: str) -> Decimal:
     Raises:
         InvalidRecord: the amount has more decimals than any price has.
     """
-    exact = Decimal(amount)
+    exact = exact_json.plain(Decimal(amount))
     exponent = exact.as_tuple().exponent
     digits = -exponent if isinstance(exponent, int) else 0
     if digits > MAX_DECIMALS:

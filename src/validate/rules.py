@@ -12,14 +12,18 @@ from typing import Any
 import fastjsonschema
 
 from shared import exact_json
-from shared.contracts import InvalidRecord, Result, StageRecord, ok
+from shared.contracts import InvalidRecord, Result, StageRecord, ok, shortened
 from shared.currencies import MINOR_UNITS
-from shared.payloads import text_of
+from shared.payloads import read
 from shared.timestamps import is_timestamp
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 SCHEMAS = Path(__file__).with_name("schemas")
+
+MAX_NAMES = 10
+MAX_NAME_CHARACTERS = 40
+"""Of the names that one error tells, and of each of them; the document is the producer's."""
 
 FORMATS: dict[str, Callable[[str], bool]] = {
     "text without control characters": lambda text: not CONTROL.search(text),
@@ -33,19 +37,22 @@ def validate(record: StageRecord) -> Result:
     """Accept ``record`` or raise every reason why not.
 
     Of a record that is only a pointer, nobody before this stage has seen the content: the answer
-    tells the ``record_id`` in it.
+    tells the ``record_id`` in it, and the pointer pinned to what was found right. What is written
+    over it from now on is not what was validated, and no later stage takes it for that.
 
     Raises:
         InvalidRecord: of type InvalidJson, UnknownProcessingType or ValidationError.
-        InvalidRecord, Superseded, Unavailable: the content is not to be had (`text_of`).
+        InvalidRecord, Superseded, Unavailable: the content is not to be had (`read`).
     """
-    document = parse(text_of(record))
+    text, pinned = read(record)
+    document = parse(text)
     processing_type = type_of(document)
     if errors := schema_errors(processing_type, document):
         raise InvalidRecord("ValidationError", errors)
     if "pointer" in record and "record_id" in document:
-        return ok(record["id"], json.dumps({"record_id": document["record_id"]}))
-    return ok(record["id"])
+        identity = json.dumps({"record_id": document["record_id"]}, ensure_ascii=False)
+        return ok(record["id"], identity, pinned)
+    return ok(record["id"], pointer=pinned)
 
 
 def parse(body: str) -> Any:
@@ -108,7 +115,7 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
     if error.rule == "format":
         return f"{_place(error)} must be a valid {error.rule_definition}"
     if error.rule == "additionalProperties":
-        return f"{_place(error)} must not contain {', '.join(_unknown(error))}"
+        return f"{_place(error)} must not contain {_listed(_unknown(error))}"
     return _place(error) + error.message.removeprefix(error.name or "")
 
 
@@ -126,8 +133,18 @@ def _unknown(error: fastjsonschema.JsonSchemaValueException) -> list[str]:
     ]
 
 
+def _listed(names: list[str]) -> str:
+    told = [shortened(name, MAX_NAME_CHARACTERS) for name in names[:MAX_NAMES]]
+    if more := len(names) - len(told):
+        told.append(f"and {more} more")
+    return ", ".join(told)
+
+
 def _place(error: fastjsonschema.JsonSchemaValueException) -> str:
-    return ".".join(error.path[1:]) or "record"
+    names = [shortened(name, MAX_NAME_CHARACTERS) for name in error.path[1:]]
+    if len(names) > MAX_NAMES:
+        names[MAX_NAMES // 2 : -MAX_NAMES // 2] = ["..."]
+    return ".".join(names) or "record"
 
 
 @cache

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from faults.stages import Crash
-from tests.events import STANDARD, sqs_event, sqs_message, standard
+from tests.events import ORDER, STANDARD, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
 
 MIB = 1024 * 1024
@@ -32,6 +33,17 @@ REJECTED = {
     "deep nesting": (with_field("[" * 100_000), "InvalidJson", "nested too deeply"),
     "deep objects": (with_field('{"a":' * 50_000), "InvalidJson", "nested too deeply"),
     "nesting too deep to store": (with_field("[" * 50 + "]" * 50), "NotStorable", "levels deep"),
+    "nesting far too deep": (with_field("[" * 400 + "]" * 400), "NotStorable", "levels deep"),
+    "nesting as deep as some Pythons read": (
+        with_field('["\u0416",' * 986 + "1" + "]" * 986),
+        "InvalidJson",
+        "nested too deeply",
+    ),
+    "thousands of unknown fields": (
+        json.dumps(ORDER | {f"f{n}": n for n in range(20_000)}),
+        "ValidationError",
+        "must not contain f0, f1",
+    ),
     "huge integer": (with_field("9" * 100_000), "InvalidJson", "digits"),
     "39 digits": (with_field("9" * 39), "NotStorable", "hold exactly"),
     "huge exponent": (with_field("1e999999999999999999999"), "InvalidJson", "exponent"),
@@ -95,6 +107,44 @@ def test_unusual_input_that_can_be_stored_is_stored_as_it_is(pipeline: Pipeline,
 
     assert response["summary"]["stored"] == 1
     assert pipeline.items["test-m-1"]["original_data"] == STANDARD | ACCEPTED[case]
+
+
+NUMBERS = {
+    "zero with an exponent": ("0e-999", 0),
+    "zero with a great exponent": ("0e500", 0),
+    "negative zero": ("-0.0", 0),
+    "zeros at the end": ("1.5" + "0" * 60, Decimal("1.5")),
+    "ten to the 40th": ("1" + "0" * 40, 10**40),
+    "ten to the 40th with an exponent": ("1e40", 10**40),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_that_is_oddly_written_is_stored_as_what_it_is(
+    pipeline: Pipeline, case: str
+) -> None:
+    text, number = NUMBERS[case]
+
+    pipeline.process(sqs_event(sqs_message(with_field(text), "m-1")))
+
+    assert pipeline.items["test-m-1"]["original_data"]["x"] == number
+
+
+def test_a_document_too_large_for_its_item_lies_in_the_output_bucket(pipeline: Pipeline) -> None:
+    body = standard(text="x" * 210_000)
+
+    response = pipeline.process(sqs_event(sqs_message(body, "m-1")))
+
+    assert response["summary"]["stored"] == 1
+    pointer = pipeline.items["test-m-1"]["transformed_data_pointer"]
+    content = pipeline.s3.get_object(Bucket=pointer["bucket"], Key=pointer["key"])["Body"].read()
+    assert json.loads(content)["text"] == "x" * 210_000
+
+
+def test_a_byte_order_mark_before_a_body_is_no_fault(pipeline: Pipeline) -> None:
+    pipeline.process(sqs_event(sqs_message("\ufeff" + standard(), "m-1")))
+
+    assert pipeline.items["test-m-1"]["original_data"] == STANDARD
 
 
 def test_message_attributes_at_their_limit_reach_the_dead_letter(pipeline: Pipeline) -> None:

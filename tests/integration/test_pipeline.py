@@ -76,11 +76,14 @@ def test_numbers_keep_their_exact_value(pipeline: Pipeline) -> None:
     assert item["original_data"]["count"] == 9007199254740993
 
 
+DEEPEST = ("validate", "InvalidJson")
 UNSTORABLE = {
     "39 digits": (standard()[:-1] + f', "n": {"1" * 39}}}', "store", "NotStorable"),
     "tiny number": (standard()[:-1] + ', "n": 1e-400}', "store", "NotStorable"),
     "NaN": (standard()[:-1] + ', "n": NaN}', "validate", "InvalidJson"),
     "too deep": (standard()[:-1] + f', "n": {"[" * 40}{"]" * 40}}}', "store", "NotStorable"),
+    "far too deep": (standard()[:-1] + f', "n": {"[" * 400}{"]" * 400}}}', "store", "NotStorable"),
+    "deeper than any": (standard()[:-1] + f', "n": {"[" * 986}{"]" * 986}}}', *DEEPEST),
     "not JSON": ("hello", "validate", "InvalidJson"),
     "unknown type": (standard(processing_type="nope"), "validate", "UnknownProcessingType"),
 }

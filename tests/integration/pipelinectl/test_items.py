@@ -1,7 +1,9 @@
 import json
 from decimal import Decimal
+from typing import Any
 
 import boto3
+import pytest
 
 from pipelinectl.items import Items
 from tests.integration.pipelinectl.conftest import Deployed
@@ -43,6 +45,34 @@ def test_json_keeps_every_digit(deployed: Deployed) -> None:
     assert f'"price": {PRICE}' in result.stdout
     assert item["original_data"] == {"price": Decimal(PRICE), "tags": ["a", "b"], "raw": "AA=="}
     assert result.stderr == ""
+
+
+NUMBERS = [
+    *("0", "-1", "1E+40", "-1.5E+100", "9.9999999999999999999999999999999999999E+125", "1E+125"),
+    *("10000000000000000000000000000000000000000", "1E-130", "-1E-130", "1E-128", "1E-129"),
+    *("1.2345678901234567890123456789012345678E-130", "12345678901234567890123456789012345678"),
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_no_number_that_dynamodb_holds_hides_the_table(deployed: Deployed, number: str) -> None:
+    put(deployed, "other")
+    document = {"M": {"n": {"N": number}, "list": {"L": [{"N": number}]}, "set": {"NS": [number]}}}
+    item: Any = {
+        "execution_id": {"S": "edge"},
+        "data_source": {"S": "s"},
+        "transformed_data": document,
+    }
+    boto3.client("dynamodb").put_item(TableName="processed", Item=item)
+
+    result = deployed.run("items", "--json")
+
+    assert result.exit_code == 0
+    assert deployed.run("items").exit_code == 0
+    items = {item["execution_id"]: item for item in json.loads(result.stdout, parse_float=Decimal)}
+    assert items.keys() == {"edge", "other"}
+    found = items["edge"]["transformed_data"]
+    assert found["n"] == found["list"][0] == found["set"][0] == Decimal(number)
 
 
 def test_source_limit_and_count(deployed: Deployed) -> None:

@@ -55,7 +55,13 @@ def test_a_lone_surrogate_is_written_as_an_escape() -> None:
     assert exact_json.dumps("\ud800") == '"\\ud800"'
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN", "[Infinity]", '{"a": 1, "a": 2}', "[" * 100_000])
+WRONG = [
+    *("", "{", "NaN", "[Infinity]", '{"a": 1, "a": 2}', "[" * 100_000, "\ufeff", "1\ufeff"),
+    *("1e99999999999999999999", "1e-99999999999999999999", "[" * 100_000 + "]" * 100_000),
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_what_is_not_json_is_an_error(text: str) -> None:
     with pytest.raises(exact_json.NotJsonError):
         exact_json.parse(text)
@@ -65,3 +71,20 @@ def test_what_is_not_json_is_an_error(text: str) -> None:
 def test_what_json_cannot_hold_is_an_error(value: object) -> None:
     with pytest.raises(TypeError):
         exact_json.dumps(value)
+
+
+@pytest.mark.parametrize("text", ["\ufeff1", "\ufeff\ufeff1", "\ufeff 1"])
+def test_a_byte_order_mark_before_a_text_is_dropped(text: str) -> None:
+    assert exact_json.parse(text) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 200, 400, 500, 900, 50_000])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_what_is_nested_deeply_is_written(depth: int, indent: int | None) -> None:
+    value: object = "\u0416"
+    for _ in range(depth):
+        value = [value]
+
+    written = exact_json.dumps(value, indent=indent if depth < 1_000 else None)
+
+    assert "".join(written.split()) == "[" * depth + '"\u0416"' + "]" * depth

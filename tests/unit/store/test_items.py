@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts import InvalidRecord, StageRecord
-from store.items import MAX_ITEM_BYTES, depth, holds, item_of, item_size
+from shared.objects import Pointer
+from store.items import MAX_ITEM_BYTES, NotHeld, item_of, item_size, number_text
+from store.items import depth as depth_of
 from tests.events import STANDARD
 
 STORED_AT = "2026-03-01T00:00:00.000000Z"
@@ -35,7 +36,7 @@ def test_an_item_has_what_was_received_and_what_became_of_it() -> None:
     item = item_of(record('{"n": 1.50}'), STORED_AT, time_to_live_in_days=0)
 
     assert item["execution_id"] == {"S": "x"}
-    assert item["original_data"] == {"M": {"n": {"N": "1.50"}}}
+    assert item["original_data"] == {"M": {"n": {"N": "1.5"}}}
     assert item["transformed_data"]["M"]["data_source"] == {"S": "test.csv"}
     assert "expires_at" not in item
 
@@ -53,7 +54,8 @@ def test_an_item_expires_when_asked_to() -> None:
         ('{"n": 1e126}', "cannot hold exactly"),
         ('{"n": [{"deep": 1e-131}]}', "cannot hold exactly: 1E-131"),
         (f'{{"n": {"[" * 33}{"]" * 33}}}', "nested 34 levels deep; DynamoDB takes 32"),
-        (json.dumps({"text": "x" * MAX_ITEM_BYTES}), "bytes; DynamoDB takes 409600"),
+        ('{"a": {"": 1}}', "original_data has a key of 0 bytes; DynamoDB takes 1 to 65535"),
+        (json.dumps({"k" * 65_536: 1}), "a key of 65536 bytes"),
     ],
 )
 def test_what_dynamodb_cannot_hold_is_refused_with_the_reason(document: str, says: str) -> None:
@@ -62,15 +64,55 @@ def test_what_dynamodb_cannot_hold_is_refused_with_the_reason(document: str, say
     assert invalid.value.reason["type"] == "NotStorable"
 
 
+@pytest.mark.parametrize("depth", [200, 400, 985, 50_000])
+def test_depth_is_asked_without_recursion(depth: int) -> None:
+    document: dict[str, Any] = {}
+    for _ in range(depth):
+        document = {"a": document}
+
+    assert depth_of(document) == depth + 1
+
+
 @given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers())
-def test_a_number_that_holds_comes_out_as_it_went_in(number: Decimal | int) -> None:
-    if holds(number):
-        assert TypeDeserializer().deserialize(TypeSerializer().serialize(number)) == number
+def test_a_number_is_written_as_the_same_number_or_refused(number: Decimal | int) -> None:
+    try:
+        written = number_text(number)
+    except NotHeld:
+        digits = str(Decimal(number).copy_abs()).partition("E")[0].replace(".", "").strip("0")
+        exponent = Decimal(number).adjusted()
+        assert len(digits) > 38 or not -130 <= exponent <= 125
+    else:
+        assert Decimal(written) == number
 
 
-@pytest.mark.parametrize("number", ["1e125", "9" * 38, "-1e-130", "0", "0e-400"])
-def test_the_largest_and_the_smallest_number_hold(number: str) -> None:
-    assert holds(Decimal(number))
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        *(
+            ("1e125", "1E+125"),
+            ("9" * 38, "9" * 38),
+            ("-1e-130", "-1E-130"),
+            ("1e37", "1" + "0" * 37),
+        ),
+        *(
+            ("0", "0"),
+            ("-0.0", "0"),
+            ("0e-999", "0"),
+            ("0e500", "0"),
+            ("0e126", "0"),
+            ("0e-166", "0"),
+        ),
+        *(("1e40", "1E+40"), ("1" + "0" * 40, "1E+40"), ("1.5" + "0" * 50, "1.5"), ("1.50", "1.5")),
+        *(("-12e1", "-120"), ("0.001", "0.001"), ("1e-7", "1E-7"), ("9." + "9" * 37 + "e125",) * 2),
+        ("1.2345678901234567890123456789012345678E-130",) * 2,
+    ],
+)
+def test_a_number_is_written_without_what_says_nothing(number: str, written: str) -> None:
+    expected = written.replace("e125", "E+125")
+
+    assert number_text(Decimal(number)) == expected
+    if Decimal(number) == int(Decimal(number)):
+        assert number_text(int(Decimal(number))) == expected
 
 
 def test_a_key_longer_than_dynamodb_takes_is_refused() -> None:
@@ -96,7 +138,55 @@ def test_size_counts_as_dynamodb_does(value: dict[str, Any], size: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "levels"),
-    [({"S": ""}, 0), ({"M": {}}, 1), ({"L": [{"M": {"a": {"L": []}}}]}, 3)],
+    [("", 0), (None, 0), ({}, 1), ([1, "a"], 1), ([{"a": []}], 3), ([[], [[]], 1], 3)],
 )
-def test_depth_counts_levels(value: dict[str, Any], levels: int) -> None:
-    assert depth(value) == levels
+def test_depth_counts_levels(value: object, levels: int) -> None:
+    assert depth_of(value) == levels
+
+
+def put(key: str, text: str) -> Pointer:
+    return {"bucket": "output", "key": key, "etag": "e", "size": len(text.encode())}
+
+
+def test_the_larger_document_lies_in_s3_where_an_item_is_too_small_for_both() -> None:
+    large = json.dumps(STANDARD | {"text": "x" * 300_000})
+    small = json.dumps(STANDARD | {"text": "x" * 200_000})
+
+    for original, transformed in ((large, small), (small, large)):
+        item = item_of(record(original, transformed=transformed), STORED_AT, 0, put)
+        inside, outside = ("transformed", "original")[:: 1 if original is large else -1]
+        assert f"{inside}_data" in item
+        assert f"{outside}_data" not in item
+        pointer = item[f"{outside}_data_pointer"]["M"]
+        assert pointer["key"]["S"].endswith(f"/{outside}.json")
+
+
+def test_what_dynamodb_cannot_hold_is_not_put_into_s3_either() -> None:
+    document = json.dumps({"n": 0, "text": "x" * MAX_ITEM_BYTES}).replace("0", "9" * 39, 1)
+
+    def refuse(key: str, text: str) -> Pointer:
+        raise AssertionError(key)
+
+    with pytest.raises(InvalidRecord, match="cannot hold exactly"):
+        item_of(record(document), STORED_AT, 0, refuse)
+
+
+def test_an_item_too_large_without_its_documents_is_refused() -> None:
+    transformed = json.dumps(STANDARD | {"data_source": "x" * MAX_ITEM_BYTES})
+
+    with pytest.raises(InvalidRecord, match="Shorten its data_source"):
+        item_of(record(transformed=transformed), STORED_AT, 0, put)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from(["1", "-1.5", '"a"', '"\u0416"', "[]", '{"a":1}', '"abcdefgh"', "9e99"]),
+    st.integers(1, 400_000),
+)
+def test_an_item_is_never_larger_than_dynamodb_takes(element: str, size: int) -> None:
+    elements = ",".join([element] * (size // (len(element.encode()) + 1) + 1))
+
+    item = item_of(record(f'{{"x":[{elements}]}}'), STORED_AT, 0, put)
+
+    assert item_size(item) <= MAX_ITEM_BYTES
+    assert ("original_data" in item) != ("original_data_pointer" in item)

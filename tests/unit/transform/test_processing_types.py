@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import exact_json
-from shared.contracts import InvalidRecord
+from shared.contracts import InvalidRecord, StageRecord
 from tests.events import ORDER, STANDARD, order, standard
+from transform.answers import answers
 from transform.order import money
-from transform.processing_types import transform
+from transform.processing_types import PROCESSING_TYPES, transform
 
 
 def transformed(body: str) -> dict[str, object]:
@@ -62,6 +64,46 @@ def test_a_total_is_exact(price: Decimal, quantity: int) -> None:
     assert total.as_integer_ratio()[0] * price.as_integer_ratio()[1] == (
         price.as_integer_ratio()[0] * quantity * total.as_integer_ratio()[1]
     )
+
+
+@pytest.mark.parametrize("price", ["0", "-0.0", "0e500", "0e-999", "0.00000000000000"])
+def test_a_price_of_nothing_is_nothing_however_it_is_written(price: str) -> None:
+    body = json.dumps(ORDER)[:-1].replace('"12.5"', price) + "}"
+
+    document = exact_json.loads(transform({"id": "a", "body": body})["data"])
+
+    assert str(document["unit_price"]) == str(document["total"]) == "0.00"
+
+
+def test_zeros_at_the_end_make_no_price_finer() -> None:
+    body = json.dumps(ORDER)[:-1].replace('"12.5"', "12.5" + "0" * 60) + "}"
+
+    document = exact_json.loads(transform({"id": "a", "body": body})["data"])
+
+    assert str(document["unit_price"]) == "12.50"
+
+
+def test_a_document_is_answered_in_its_own_letters() -> None:
+    assert "\u0416" in transform({"id": "a", "body": standard(text="\u0416")})["data"]
+
+
+def test_a_fault_of_a_type_s_function_is_the_failure_of_the_record_that_shows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def transform_wrong(document: dict[str, Any]) -> dict[str, Any]:
+        return document | {"half": document["private"] / 2}
+
+    monkeypatch.setitem(PROCESSING_TYPES, "standard", transform_wrong)
+    records: list[StageRecord] = [
+        {"id": "a", "body": standard(private="private")},
+        {"id": "b", "body": standard(private=4)},
+    ]
+
+    results = answers(records, transform)
+
+    assert [result["outcome"] for result in results] == ["failed", "ok"]
+    assert results[0]["reason"]["type"] == "TypeError"
+    assert "private" not in results[0]["reason"]["message"]
 
 
 def test_a_price_finer_than_any_is_refused() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts import InvalidRecord
+from shared.contracts import InvalidRecord, each
 from tests.events import ORDER, STANDARD
 from transform.processing_types import PROCESSING_TYPES
 from validate.rules import processing_types, validate
@@ -95,6 +95,29 @@ def test_every_reason_is_told_not_only_the_first() -> None:
     errors = errors_of(json.dumps(ORDER | wrong))
 
     assert len(errors) == len(wrong)
+
+
+def test_many_or_long_unknown_fields_are_named_shortly() -> None:
+    (error,) = errors_of(json.dumps(ORDER | {"a" * 100: 1} | {f"b{n}": n for n in range(20)}))
+
+    named = ", ".join(["a" * 37 + "...", *(f"b{n}" for n in range(9))])
+    assert error == f"record must not contain {named}, and 11 more"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("0e-999", "-0.0", "0e500", "1e40", "1e999999999999999999", "1e-999999999999999999"),
+        *("9" * 1000, "1.5" + "0" * 990),
+    ],
+)
+@pytest.mark.parametrize("field", sorted(ORDER))
+def test_an_odd_number_in_any_field_is_right_or_wrong_and_no_crash(field: str, number: str) -> None:
+    fields = json.dumps({name: value for name, value in ORDER.items() if name != field})
+
+    (result,) = each([{"id": "a", "body": f'{fields[:-1]}, "{field}": {number}}}'}], validate)
+
+    assert result["outcome"] in ("ok", "rejected")
 
 
 def test_each_type_that_is_validated_is_transformed_and_the_other_way_round() -> None:
