@@ -27,6 +27,9 @@ _NOT_ALLOWED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 
 _UTF8_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_BLANK = b" \t\r\v\f\x1a"
+"""With the end-of-file mark that DOS programs write."""
+
 
 @dataclass(frozen=True)
 class Body:
@@ -49,12 +52,14 @@ class Body:
 def from_lines(content: bytes, name: str) -> Iterator[Body]:
     r"""Read one body a line; blank lines are skipped, lines end with \n or \r\n.
 
+    A byte order mark may begin any line, since files are joined, and an end-of-file mark the last.
+
     Raises:
         UsageError: a line is not UTF-8.
     """
-    lines = content.removeprefix(_UTF8_BYTE_ORDER_MARK).split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
+    for number, marked in enumerate(content.split(b"\n"), start=1):
+        line = _without_marks(marked)
+        if line.strip(_BLANK):
             origin = f"{name} line {number}"
             yield Body(_decoded(line.removesuffix(b"\r"), origin), origin)
 
@@ -65,7 +70,7 @@ def from_whole(content: bytes, name: str) -> Body:
     Raises:
         UsageError: it is not UTF-8.
     """
-    text = _decoded(content.removeprefix(_UTF8_BYTE_ORDER_MARK), name)
+    text = _decoded(_without_marks(content), name)
     return Body(text.removesuffix("\n").removesuffix("\r"), name)
 
 
@@ -112,6 +117,12 @@ def with_record_id(body: Body, record_id: str) -> Body:
 def repeated(bodies: tuple[Body, ...], count: int) -> Iterator[Body]:
     """All of `bodies`, `count` times over; a text is held in memory only once."""
     return itertools.chain.from_iterable(itertools.repeat(bodies, count))
+
+
+def _without_marks(content: bytes) -> bytes:
+    while content.startswith(_UTF8_BYTE_ORDER_MARK):
+        content = content.removeprefix(_UTF8_BYTE_ORDER_MARK)
+    return content
 
 
 def _decoded(content: bytes, origin: str) -> str:

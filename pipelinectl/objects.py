@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipelinectl.errors import UsageError
@@ -23,6 +23,8 @@ CONTENT_TYPES = {
     ".jsonl": "application/x-ndjson",
     ".ndjson": "application/x-ndjson",
 }
+
+COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}\.(?:csv|json|jsonl)")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
@@ -85,15 +87,34 @@ def is_upload_id(reference: str) -> bool:
     return _UPLOAD_ID.fullmatch(reference) is not None
 
 
-def content_type(path: Path) -> str:
-    """The content type of a file the pipeline reads, by its suffix.
+def content_type(key: str) -> str:
+    """The content type of an object the pipeline reads, by the suffix of its key, or file name.
 
     Raises:
-        UsageError: the pipeline does not read such files.
+        UsageError: the pipeline does not read such objects.
     """
+    refuse_compressed(key)
     try:
-        return CONTENT_TYPES[path.suffix.lower()]
+        return CONTENT_TYPES[suffix_of(key)]
     except KeyError:
         known = ", ".join(CONTENT_TYPES)
-        msg = f"{path}: the pipeline reads {known}, and tells them by the suffix: rename the file"
+        msg = (
+            f"{key}: the pipeline reads {known}, and tells them by the suffix: give it one of them"
+        )
         raise UsageError(msg) from None
+
+
+def refuse_compressed(name: str) -> None:
+    """Refuse what no other name would make readable.
+
+    Raises:
+        UsageError: the file's name, or the key, says that it is compressed.
+    """
+    if suffix_of(name) in COMPRESSED:
+        msg = f"{name}: it is compressed, which the pipeline does not read: decompress it first"
+        raise UsageError(msg)
+
+
+def suffix_of(key: str) -> str:
+    """The suffix of a key or file name, in small letters; empty if it has none."""
+    return PurePosixPath(key).suffix.lower()

@@ -81,7 +81,7 @@ class BucketDoor:
     key: str | None = None
 
     def put(self, source: Source, advance: Callable[[int], None]) -> Uploaded:
-        """Upload to `<prefix>/<file name>`, or to `key` where that is given.
+        """Upload to `<prefix>/<name>`, or to the name alone where it begins with the prefix.
 
         Raises:
             UsageError: the file cannot be read, or S3 does not take such a key.
@@ -95,7 +95,7 @@ class BucketDoor:
         return Uploaded(source, path, head["ETag"].strip('"'), head.get("VersionId"))
 
     def _key(self, source: Source) -> str:
-        name = self.key or source.path.name
+        name = name_of(source.path, self.key)
         key = name if name.startswith(f"{self.prefix}/") else f"{self.prefix}/{name}"
         if len(key.encode()) > MAX_KEY_BYTES:
             msg = f"{key[:60]}...: more than {MAX_KEY_BYTES} bytes: choose a shorter key (--key)"
@@ -150,6 +150,13 @@ class _Metered:
         self._left -= len(content)
         self._advance(len(content))
         return content
+
+
+def name_of(path: Path, key: str | None) -> str:
+    """What the file is called below its door: `key`, which may be a folder, or by its own name."""
+    if key is None:
+        return path.name
+    return f"{key}{path.name}" if key.endswith("/") else key
 
 
 def opened(path: Path) -> IO[bytes]:

@@ -1,5 +1,6 @@
 """`pipelinectl upload`."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
@@ -20,6 +21,24 @@ from pipelinectl.uploading import ApiDoor, BucketDoor, Door, Source, Uploaded
 _WAIT_SECONDS = 600
 _SHOWN = 3
 _TAB = "tab"
+
+
+_OF_ROWS = {
+    "processing-type": "--type",
+    "data-source": "--data-source",
+    "delimiter": "--delimiter",
+    "empty-cells": "--empty-cells",
+}
+"""The option for each of the metadata: all speak for rows, and the last two for cells."""
+
+_OF_CELLS = ("delimiter", "empty-cells")
+
+
+class EmptyCells(StrEnum):
+    """What an empty cell is."""
+
+    ABSENT = "absent"
+    EMPTY = "empty"
 
 
 class To(StrEnum):
@@ -44,7 +63,11 @@ def upload(
     ] = To.INPUT,
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Key of one file below its door; the file's name if not given."),
+        typer.Option(
+            "--key",
+            help="Key of one file below its door, or, if it ends with a slash, the folder of all; "
+            "the file's name if not given.",
+        ),
     ] = None,
     processing_type: Annotated[
         str | None, typer.Option("--type", help="Processing type of the rows.")
@@ -56,6 +79,14 @@ def upload(
         str | None,
         typer.Option(
             "--delimiter", help="What separates the columns of CSV: one character, or tab."
+        ),
+    ] = None,
+    empty_cells: Annotated[
+        EmptyCells | None,
+        typer.Option(
+            "--empty-cells",
+            help="What an empty cell of CSV is: absent, a field that the record has not, which is "
+            "the default, or empty, a field that is an empty text.",
         ),
     ] = None,
     wait: Annotated[
@@ -80,15 +111,17 @@ def upload(
     - `pipelinectl upload orders.csv --type order --wait`
     - `pipelinectl upload *.jsonl --to messages --data-source shop`
     - `pipelinectl upload export.csv --key 2026/03/orders.csv`
+    - `pipelinectl upload *.csv --key 2026/03/ --empty-cells empty`
     """
     _check(files, to, key)
     metadata = {
         "processing-type": processing_type,
         "data-source": data_source,
         "delimiter": None if delimiter is None else _named(delimiter),
+        "empty-cells": None if empty_cells is None else empty_cells.value,
     }
     given = {name: value for name, value in metadata.items() if value is not None}
-    sources = [_source(path, given) for path in files]
+    sources = [_source(path, key, given) for path in files]
     pipeline = open_pipeline(ctx, quiet=as_json)
     uploads = _put_all(_door(pipeline, to, key), sources, quiet=as_json)
     entries = _wait(pipeline, uploads, timeout, quiet=as_json) if wait else {}
@@ -102,8 +135,11 @@ def _check(files: Sequence[Path], to: To, key: str | None) -> None:
     if key is not None and to is To.MESSAGES:
         msg = "--key is for the bucket: the uploads API gives keys of its own: leave it out"
         raise UsageError(msg)
-    if key is not None and len(files) > 1:
-        msg = f"--key names one object, and there are {len(files)} files: upload them one by one"
+    if key is not None and not key.endswith("/") and len(files) > 1:
+        msg = (
+            f"--key names one object, and there are {len(files)} files: upload them one by one, "
+            "or end it with a slash, so that it names a folder"
+        )
         raise UsageError(msg)
     names = [path.name for path in files]
     if to is not To.MESSAGES and (twice := {name for name in names if names.count(name) > 1}):
@@ -121,9 +157,36 @@ def _named(delimiter: str) -> str:
     return delimiter
 
 
-def _source(path: Path, metadata: dict[str, str]) -> Source:
-    content_type = objects.content_type(path)
-    return Source(path, uploading.size_of(path), content_type, metadata)
+def _source(path: Path, key: str | None, metadata: dict[str, str]) -> Source:
+    objects.refuse_compressed(path.name)
+    name = uploading.name_of(path, key)
+    content_type = objects.content_type(name)
+    _refuse_ignored(name, metadata)
+    travelling = {one: _in_ascii(value) for one, value in metadata.items()}
+    return Source(path, uploading.size_of(path), content_type, travelling)
+
+
+def _refuse_ignored(name: str, metadata: dict[str, str]) -> None:
+    """Refuse what the pipeline would not look at, so that nobody thinks that it was done."""
+    suffix = objects.suffix_of(name)
+    if suffix == ".csv":
+        return
+    ignored = [_OF_ROWS[one] for one in metadata if suffix == ".json" or one in _OF_CELLS]
+    if not ignored:
+        return
+    what = "one document, which names its own" if suffix == ".json" else "JSON, which has no cells"
+    msg = f"{name}: {' and '.join(ignored)} cannot speak for it, it is {what}: leave it out"
+    raise UsageError(msg)
+
+
+def _in_ascii(value: str) -> str:
+    """The value as it arrives through a header as it was: encoded by RFC 2047, as S3 does.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    if value.isascii() and value.isprintable() and value == value.strip() and "=?" not in value:
+        return value
+    return f"=?UTF-8?B?{b64encode(value.encode()).decode()}?="
 
 
 def _door(pipeline: Pipeline, to: To, key: str | None) -> Door:

@@ -55,7 +55,7 @@ def source(folder: Path) -> Source:
     """
     path = folder / FILE
     metadata = {"processing-type": _TYPE}
-    return Source(path, uploading.size_of(path), objects.content_type(path), metadata)
+    return Source(path, uploading.size_of(path), objects.content_type(path.name), metadata)
 
 
 def upload(door: BucketDoor, file: Source, run: str) -> Uploaded:

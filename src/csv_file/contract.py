@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
-from shared.contracts import InvalidRecord
+from shared.contracts import InvalidRecord, Reason
 from shared.objects import ObjectState
 
 Format = Literal["csv", "jsonl"]
+
+EmptyCells = Literal["absent", "empty"]
+
+MAX_ERRORS = 20
+
+MAX_ERROR_LENGTH = 500
+"""Characters of one error. A row of a thousand unknown fields would tell of more than it holds."""
 
 
 class InvalidFile(InvalidRecord):
     """The file as a whole is wrong and stays wrong: reject it, do not retry."""
 
 
+class InvalidQuotes(InvalidRecord):
+    """What a row's quotes mean is not to be told; so many lines ``swallowed`` went with it."""
+
+    def __init__(self, reason_type: str, error: str, swallowed: int) -> None:
+        super().__init__(reason_type, [error])
+        self.swallowed = swallowed
+
+
 class Cursor(TypedDict):
     """Where a row starts: bytes from the beginning, its number and its line, both from 1.
 
-    Rows are numbered without the header and blank lines, lines with all of them.
+    Rows are numbered without the header and what is no row, as blank lines; lines with all of them.
     """
 
     offset: int
@@ -38,7 +53,8 @@ class File(ObjectState):
     """One state of an object, and how to read it. ``etag`` and ``size`` are always there.
 
     ``delimiter`` and ``header`` are empty for JSON Lines. ``processing_type`` and ``data_source``
-    are those of rows that do not say their own.
+    are those of rows that do not say their own. ``empty_cells`` says whether a field without text
+    is left out of the record or an empty text; a file that was planned before has it not.
     """
 
     format: Format
@@ -46,6 +62,7 @@ class File(ObjectState):
     header: list[str]
     processing_type: str
     data_source: str
+    empty_cells: NotRequired[EmptyCells]
 
 
 class Plan(TypedDict):
@@ -64,8 +81,32 @@ class Counts(TypedDict):
     rejects: int
 
 
-class Part(Range, Counts):
+class Tally(Counts):
+    """Counts, and how many lines, if any, were ``swallowed``.
+
+    That is, a wrong quote has made them part of a row that began before them. The row is a reject;
+    how many rows the lines would have been nobody knows.
+    """
+
+    swallowed: NotRequired[int]
+
+
+class Part(Range, Tally):
     """A range that has been worked on: what it came to, and where that lies."""
 
     results_key: str
     rejects_key: str
+
+
+def bounded(reason: Reason) -> Reason:
+    """The first errors of ``reason``, none of them long, so that it is no larger than its row."""
+    errors = [_cut(error) for error in reason.get("errors", [])]
+    if len(errors) > MAX_ERRORS:
+        errors[MAX_ERRORS:] = [f"{len(errors) - MAX_ERRORS:,} more errors"]
+    return {"type": reason["type"], "message": "; ".join(errors), "errors": errors}
+
+
+def _cut(error: str) -> str:
+    if len(error) <= MAX_ERROR_LENGTH:
+        return error
+    return f"{error[:MAX_ERROR_LENGTH]}... ({len(error):,} characters)"

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from csv_file.contract import Cursor, Format, InvalidFile
+from csv_file.contract import Cursor, Format, InvalidFile, InvalidQuotes
+from csv_file.quotes import check_quotes
 from csv_file.source import Head
 from csv_file.syntax import csv_syntax
 
@@ -28,11 +29,31 @@ FOREIGN = {
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
-    b"PK\x03\x04": "an Excel workbook or another ZIP archive",
-    b"\x1f\x8b": "compressed with gzip",
 }
 
+_DECOMPRESS = "decompress it first, and upload what is in it"
+
+NO_TEXT = {
+    b"PK\x03\x04": (
+        "an Excel workbook or another ZIP archive",
+        f"save the sheet as 'CSV UTF-8', or {_DECOMPRESS}",
+    ),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an Excel workbook", "save the sheet as 'CSV UTF-8'"),
+    b"\x1f\x8b": ("compressed with gzip", _DECOMPRESS),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", _DECOMPRESS),
+    b"\xfd7zXZ\0": ("compressed with xz", _DECOMPRESS),
+}
+"""How files begin that are no text: what they seem to be, and what to do."""
+
+COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst")
+
 _QUOTED = re.compile(rb'(?<![^,;\t|\r\n])"[^"]*+(?:""[^"]*+)*+"?')
+
+_NOTHING = re.compile(rb"(?:%b|[ %b]*+[\r\n]++)*" % (codecs.BOM_UTF8, DELIMITERS.encode()))
+"""Any number of byte order marks, blank lines and rows of delimiters alone."""
+
+_SEP_LINE = re.compile(rb'("?)sep=([^\r\n]*?)\1(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+"""Excel's first line that names the delimiter: it is no header."""
 
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n|\Z")
 
@@ -57,6 +78,10 @@ def format_of(key: str) -> Format:
         if key.lower().endswith(suffix):
             return name
     known = ", ".join(FORMATS)
+    if key.lower().endswith(COMPRESSED):
+        raise InvalidFile(
+            "UnknownFormat", [f"{key[-100:]!r} is compressed: {_DECOMPRESS} ({known})"]
+        )
     raise InvalidFile("UnknownFormat", [f"{key[-100:]!r} must end in one of: {known}"])
 
 
@@ -70,32 +95,48 @@ def dialect_of(head: Head) -> Dialect:
     _refuse_foreign(head.content)
     if name == "csv":
         return _csv(head)
-    start = _after_mark(head.content)
+    start = _after_marks(head.content)
     _refuse_nul(head.content[start:].lstrip().split(b"\n", 1)[0])
     return Dialect(name, "", [], {"offset": start, "row": 1, "line": 1})
 
 
 def _csv(head: Head) -> Dialect:
-    mark = _after_mark(head.content)
-    content = head.content[mark:].lstrip(b"\r\n")
-    start = len(head.content) - len(content)
-    delimiter = _given(head.metadata) or _most_frequent(content)
+    start = _after_nothing(head.content, 0)
+    sep_line = _SEP_LINE.match(head.content, start)
+    if sep_line:
+        start = _after_nothing(head.content, sep_line.end())
+    content = head.content[start:]
+    delimiter = _delimiter(head.metadata, sep_line) or _most_frequent(content)
     header = _header(content, delimiter, whole=head.whole)
-    names = _names(header, delimiter)
+    count_lines = csv_syntax(delimiter).count_lines
+    names = _names(header, 1 + count_lines(head.content[:start]), delimiter)
     line_break = _LINE_BREAK.match(content, len(header))
     offset = start + (line_break.end() if line_break else len(header))
-    line = 1 + csv_syntax(delimiter).count_lines(head.content[mark:offset])
+    line = 1 + count_lines(head.content[:offset])
     return Dialect("csv", delimiter, names, {"offset": offset, "row": 1, "line": line})
 
 
-def _after_mark(content: bytes) -> int:
-    return len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0
+def _after_nothing(content: bytes, start: int) -> int:
+    nothing = _NOTHING.match(content, start)
+    return nothing.end() if nothing else start
+
+
+def _after_marks(content: bytes) -> int:
+    """Where the byte order marks end: programs that add one do not look whether one is there."""
+    start = 0
+    while content.startswith(codecs.BOM_UTF8, start):
+        start += len(codecs.BOM_UTF8)
+    return start
 
 
 def _refuse_foreign(content: bytes) -> None:
     for mark, name in FOREIGN.items():
         if content.startswith(mark):
             raise _not_utf8(f"it seems to be {name}")
+    for mark, (name, remedy) in NO_TEXT.items():
+        if content.startswith(mark):
+            problem = f"the file is not UTF-8 text: it seems to be {name}; {remedy}"
+            raise InvalidFile("NotUtf8", [problem])
 
 
 def _refuse_nul(line: bytes) -> None:
@@ -107,16 +148,25 @@ def _not_utf8(why: str) -> InvalidFile:
     return InvalidFile("NotUtf8", [f"the file is not UTF-8 text: {why}; save it as UTF-8"])
 
 
-def _given(metadata: Mapping[str, str]) -> str:
-    """The delimiter that the object's metadata names; empty if none."""
+def _delimiter(metadata: Mapping[str, str], sep_line: re.Match[bytes] | None) -> str:
+    """The delimiter that the object's metadata or its first line names; empty if neither does."""
     value = metadata.get("delimiter", "")
-    delimiter = "\t" if value.lower() == "tab" else value
-    if len(delimiter) > 1 or delimiter in {'"', "\r", "\n", "\0"}:
-        raise InvalidFile(
-            "InvalidDelimiter",
-            [f"the metadata 'delimiter' is {value[:20]!r}; it must be one character, or tab"],
-        )
-    return delimiter
+    given = "\t" if value.lower() == "tab" else value
+    if given:
+        _check_delimiter(given, f"the metadata 'delimiter' is {value[:20]!r}")
+    if not sep_line:
+        return given
+    named = sep_line[2].decode("utf-8", "backslashreplace")
+    _check_delimiter(named, f"the first line is {f'sep={named[:20]}'!r}")
+    if given not in {"", named}:
+        problem = f"the first line is {f'sep={named}'!r}, and the metadata 'delimiter' is {value!r}"
+        raise InvalidFile("InvalidDelimiter", [f"{problem}; leave out the one that is wrong"])
+    return named
+
+
+def _check_delimiter(delimiter: str, said: str) -> None:
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise InvalidFile("InvalidDelimiter", [f"{said}; it must be one character, or tab"])
 
 
 def _most_frequent(content: bytes) -> str:
@@ -143,12 +193,16 @@ def _too_long(header: bytes) -> str:
     return f"{problem}; probably the file has no line breaks, or begins with blank lines only"
 
 
-def _names(header: bytes, delimiter: str) -> list[str]:
+def _names(header: bytes, line: int, delimiter: str) -> list[str]:
     try:
         text = header.decode()
     except UnicodeDecodeError as error:
         byte = f"byte 0x{header[error.start]:02X} in the header"
         raise _not_utf8(f"it seems to be Windows-1252 or ISO 8859-1 ({byte})") from None
+    try:
+        check_quotes(header, line, delimiter)
+    except InvalidQuotes as invalid:
+        raise InvalidFile("InvalidHeader", [f"the header: {invalid}"]) from None
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names = [name.strip() for name in next(rows, [])]
     if errors := _wrong(names):

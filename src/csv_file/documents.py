@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import simplejson
 
 from csv_file.contract import File
+from csv_file.quotes import check_quotes
 from csv_file.rows import Row
 from shared import exact_json
 from shared.contracts import InvalidRecord
@@ -27,6 +29,15 @@ _LITERALS = {
     "number": re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"),
     "boolean": re.compile(r"true|false"),
 }
+
+_MARK = codecs.BOM_UTF8.decode()
+
+_BLANK = " \t\r\n"
+"""Around a JSON text, by its grammar."""
+
+_NUL_REMEDY = "it seems to be UTF-16, or no text at all; save the whole file as UTF-8"
+
+_OTHER_REMEDY = "it seems to be Windows-1252 or ISO 8859-1; save the whole file as UTF-8"
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -64,27 +75,46 @@ def json_text(document: Document) -> str:
 
 
 def _from_cells(row: Row, file: File) -> Document:
-    """The cells by their columns' names; an empty cell is a field that is not there."""
+    """The cells by their columns' names; an empty cell is a field that is not there, or empty."""
+    if b'"' in row.raw:
+        check_quotes(row.raw, row.line, file["delimiter"], file["header"])
     _refuse_other_encodings(row.raw)
     if len(row.fields) != len(file["header"]):
         counts = f"row has {len(row.fields)} fields, the header {len(file['header'])}"
         raise InvalidRecord("WrongNumberOfFields", [counts])
-    return {name: cell for name, cell in zip(file["header"], row.fields, strict=True) if cell}
+    fields = row.fields if row.raw.isascii() else _without_mark(row)
+    cells = zip(file["header"], fields, strict=True)
+    if file.get("empty_cells") == "empty":
+        return dict(cells)
+    return {name: cell for name, cell in cells if cell}
+
+
+def _without_mark(row: Row) -> list[str]:
+    """The fields, the first without the mark that a file brings along into one it is joined to."""
+    if not row.raw.startswith(codecs.BOM_UTF8):
+        return row.fields
+    first, *others = row.fields
+    return [first.lstrip(_MARK), *others]
 
 
 def _from_json(row: Row) -> Any:
     _refuse_other_encodings(row.raw)
-    return parse(row.raw.decode())
+    # Without its line break: the parser would place the end of a text in a second line.
+    return parse(row.raw.decode().lstrip(_MARK).rstrip(_BLANK))
 
 
 def _refuse_other_encodings(raw: bytes) -> None:
+    if b"\0" in raw:
+        byte = f"a NUL byte, {raw.index(0)} bytes from where it starts"
+        raise InvalidRecord("NotUtf8", [f"row has {byte}: {_NUL_REMEDY}"])
     if raw.isascii():
         return
     try:
         raw.decode()
     except UnicodeDecodeError as error:
         byte = f"byte 0x{raw[error.start]:02X}, {error.start} bytes from where it starts"
-        raise InvalidRecord("NotUtf8", [f"row is not UTF-8 ({byte}); save it as UTF-8"]) from None
+        problem = f"row is not UTF-8 ({byte}): {_OTHER_REMEDY}"
+        raise InvalidRecord("NotUtf8", [problem]) from None
 
 
 def _read_literals(document: Document, processing_type: str) -> None:

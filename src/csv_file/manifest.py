@@ -21,7 +21,7 @@ from shared.payloads import NOT_THERE
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-DESCRIPTION = ("format", "delimiter", "header", "processing_type", "data_source")
+DESCRIPTION = ("format", "delimiter", "header", "processing_type", "data_source", "empty_cells")
 
 STATE = ("bucket", "key", "version_id", "etag", "size", "sequencer")
 
@@ -73,7 +73,9 @@ def finish(
         return {"manifest": None, "counts": counts}
     _check_complete(done, segments, file)
     manifest: Pointer = {"bucket": bucket, "key": f"{results_folder(file)}manifest.json"}
-    _put(client, manifest, {**_description(file), **_summary(segments, counts), "parts": done})
+    swallowed = sum(part.get("swallowed", 0) for part in done)
+    summary = _summary(segments, counts) | {"swallowed_lines": swallowed}
+    _put(client, manifest, {**_description(file), **summary, "parts": done})
     return {"manifest": manifest, "counts": counts}
 
 
@@ -127,7 +129,7 @@ def _check_complete(done: Sequence[Part], written: Sequence[Segment], file: File
 def _description(file: File) -> dict[str, object]:
     content: Mapping[str, object] = {**file}
     state = {name: content[name] for name in STATE if name in content}
-    return {"object": state} | {name: content[name] for name in DESCRIPTION}
+    return {"object": state} | {name: content[name] for name in DESCRIPTION if name in content}
 
 
 def _summary(segments: Sequence[Segment], counts: Counts) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from csv_file.contract import Counts, File, Part, Range
+from csv_file.contract import File, InvalidQuotes, Part, Range, Tally, bounded
 from csv_file.documents import json_text, record_of
 from csv_file.rows import Row, rows_of
 from csv_file.source import blocks
@@ -37,37 +37,46 @@ def process_range(client: S3Client, bucket: str, file: File, work: Range) -> Par
     name = f"{work['start']:015d}.jsonl"
     results_key = f"{results_folder(file)}results/{name}"
     rejects_key = f"{results_folder(file)}rejects/{name}"
-    counts = _counts_written(client, bucket, results_key, work)
-    if counts is None:
+    tally = _tally_written(client, bucket, results_key, work)
+    if tally is None:
         with (
             blocks(client, file, work["start"], work["end"]) as content,
             tempfile.TemporaryFile() as results,
             tempfile.TemporaryFile() as rejects,
         ):
-            counts = write_rows(rows_of(file, work, content), file, results, rejects)
+            tally = write_rows(rows_of(file, work, content), file, results, rejects)
             _put(client, bucket, rejects_key, rejects, {})
             # Last, because it says that both are there.
-            _put(client, bucket, results_key, results, {**work, **counts})
-    return {**work, **counts, "results_key": results_key, "rejects_key": rejects_key}
+            _put(client, bucket, results_key, results, {**work, **tally})
+    return {**work, **tally, "results_key": results_key, "rejects_key": rejects_key}
 
 
-def write_rows(rows: Iterable[Row], file: File, results: IO[bytes], rejects: IO[bytes]) -> Counts:
+def write_rows(rows: Iterable[Row], file: File, results: IO[bytes], rejects: IO[bytes]) -> Tally:
     """Write each row's line to ``results`` or to ``rejects``."""
-    written = rejected = 0
+    written = rejected = swallowed = 0
     for row in rows:
         try:
             record = json_text(record_of(row, file))
         except InvalidRecord as invalid:
             rejects.write(_reject(row, invalid.reason))
             rejected += 1
+            swallowed += invalid.swallowed if isinstance(invalid, InvalidQuotes) else 0
         else:
             results.write(f'{{"row":{row.number},"record":{record}}}\n'.encode())
             written += 1
-    return {"rows": written + rejected, "results": written, "rejects": rejected}
+    tally: Tally = {"rows": written + rejected, "results": written, "rejects": rejected}
+    if swallowed:
+        tally["swallowed"] = swallowed
+    return tally
 
 
 def _reject(row: Row, reason: Reason) -> bytes:
-    reject = {"row": row.number, "line": row.line, "reason": reason, "raw": _shown(row.raw)}
+    reject = {
+        "row": row.number,
+        "line": row.line,
+        "reason": bounded(reason),
+        "raw": _shown(row.raw),
+    }
     return f"{json.dumps(reject, separators=(',', ':'))}\n".encode()
 
 
@@ -80,7 +89,7 @@ def _shown(raw: bytes) -> str:
     return f"{beginning}... ({len(content):,} bytes)"
 
 
-def _counts_written(client: S3Client, bucket: str, key: str, work: Range) -> Counts | None:
+def _tally_written(client: S3Client, bucket: str, key: str, work: Range) -> Tally | None:
     """What the results object says of ``work``; None if it is not there, or of another range."""
     try:
         metadata = client.head_object(Bucket=bucket, Key=key)["Metadata"]
@@ -90,11 +99,14 @@ def _counts_written(client: S3Client, bucket: str, key: str, work: Range) -> Cou
         raise
     if any(metadata.get(name) != str(value) for name, value in work.items()):
         return None
-    return {
+    tally: Tally = {
         "rows": int(metadata["rows"]),
         "results": int(metadata["results"]),
         "rejects": int(metadata["rejects"]),
     }
+    if "swallowed" in metadata:
+        tally["swallowed"] = int(metadata["swallowed"])
+    return tally
 
 
 def _put(

@@ -68,7 +68,7 @@ class RowStarts:
         self._buffer_offset = at["offset"]
         self._position = 0  # in the buffer: all before it has been passed
         self._whole = 0  # in the buffer: lines are whole up to here
-        self._plain: re.Pattern[bytes] | None = None  # what ends a row, if there is no quote
+        self._plain = False  # each line in the buffer is a row or none
         self._ended = False
         self._row = at["row"]
         self._line = at["line"]
@@ -91,13 +91,13 @@ class RowStarts:
         return self._buffer_offset + self._position
 
     def _find_row(self) -> bool:
-        """Go to the next row, over blank lines; False if there is none."""
+        """Go to the next row, over lines that are none; False if there is none."""
         while True:
-            blank = self._syntax.blank_lines.match(self._buffer, self._position, self._whole)
-            if blank:
-                self._advance(blank.end())
-            if self._position < self._whole:
-                return True
+            while self._position < self._whole:
+                empty = self._syntax.empty.match(self._buffer, self._position, self._whole)
+                if not empty:
+                    return True
+                self._advance(empty.end())
             if self._ended:
                 return False
             self._load()
@@ -106,7 +106,7 @@ class RowStarts:
         """Go over rows that start before ``offset``; False if not one is whole yet."""
         self._refuse_large()
         target = offset - self._buffer_offset
-        end, rows = self._plain_rows(self._plain, target) if self._plain else self._rows(target)
+        end, rows = self._plain_rows(target) if self._plain else self._rows(target)
         self._advance(end)
         self._row += rows
         return rows > 0
@@ -118,18 +118,25 @@ class RowStarts:
             if row.lastindex:  # a quote is not closed: the row goes on, or to the file's end
                 return (self._whole, rows + 1) if self._ended else (end, rows)
             end = row.end()
-            rows += 1
+            rows += not self._is_empty(row)
             if end >= target:
                 break
         return end, rows
 
-    def _plain_rows(self, plain_end: re.Pattern[bytes], target: int) -> tuple[int, int]:
-        """As `_rows` does, but faster, where there is no quote."""
+    def _is_empty(self, row: re.Match[bytes]) -> bool:
+        start, end = row.span()
+        if self._buffer[start] not in self._syntax.blank:  # of most rows this tells, and fast
+            return False
+        return self._syntax.empty.fullmatch(self._buffer, start, end) is not None
+
+    def _plain_rows(self, target: int) -> tuple[int, int]:
+        """As `_rows` does, but faster, where no quote makes a row of several lines."""
         search_from = min(max(target - 1, self._position), self._whole)
-        found = plain_end.search(self._buffer, search_from, self._whole)
+        found = self._syntax.line_end.search(self._buffer, search_from, self._whole)
         end = found.end() if found else self._whole
-        lines = self._buffer[self._position : end].splitlines()
-        return end, len(lines) - lines.count(b"")
+        lines = self._syntax.split_lines(self._buffer[self._position : end])
+        blank = [line for line in lines if not line.strip(self._syntax.blank)]
+        return end, len(lines) - sum(bool(self._syntax.empty.fullmatch(line)) for line in blank)
 
     def _advance(self, position: int) -> None:
         self._line += self._syntax.count_lines(self._buffer[self._position : position])
@@ -149,14 +156,14 @@ class RowStarts:
             return
         self._buffer += block
         self._whole = self._syntax.whole_lines(self._buffer)
-        self._plain = None if b'"' in self._buffer else self._syntax.plain_end
+        self._plain = not (self._syntax.quotes and b'"' in self._buffer)
 
     def _refuse_large(self) -> None:
         """Only the first row of the buffer can be too large: it alone began before the block."""
         if self._whole - self._position <= MAX_ROW_BYTES:
             return
         row = self._syntax.row.match(self._buffer, self._position, self._whole)
-        if row and len(row.group().rstrip(self._syntax.blank)) > MAX_ROW_BYTES:
+        if row and len(row.group().rstrip(b"\r\n")) > MAX_ROW_BYTES:
             raise self._too_large()
 
     def _too_large(self) -> InvalidFile:
@@ -170,6 +177,6 @@ class RowStarts:
             before = self._buffer[self._position : row.start(1)]
             line = self._line + self._syntax.count_lines(before)
             return f"the quote that opens in line {line} is never closed"
-        if row and self._syntax.count_lines(row.group().rstrip(self._syntax.blank)):
+        if row and self._syntax.count_lines(row.group().rstrip(b"\r\n")):
             return "a quote in it is missing"
         return "a line break in it is missing"

@@ -25,10 +25,11 @@ class Row(NamedTuple):
 
 def rows_of(file: File, work: Range, content: Iterable[bytes]) -> Iterator[Row]:
     """The rows in ``content``, the bytes of the range ``work``, in order."""
-    lines = _lines(content, syntax_of(file))
+    syntax = syntax_of(file)
+    lines = _lines(content, syntax)
     if file["format"] == "csv":
-        return _csv_rows(lines, work, file["delimiter"])
-    return _json_rows(lines, work)
+        return _csv_rows(lines, work, syntax, file["delimiter"])
+    return _json_rows(lines, work, syntax)
 
 
 def _lines(content: Iterable[bytes], syntax: Syntax) -> Iterator[bytes]:
@@ -42,13 +43,14 @@ def _lines(content: Iterable[bytes], syntax: Syntax) -> Iterator[bytes]:
     yield from syntax.split_lines(rest)
 
 
-def _csv_rows(lines: Iterator[bytes], work: Range, delimiter: str) -> Iterator[Row]:
+def _csv_rows(lines: Iterator[bytes], work: Range, syntax: Syntax, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(2 * MAX_ROW_BYTES)  # the reader's own limit is that of a row, not of it
     read: list[bytes] = []
     number, line = work["row"], work["line"]
     for fields in csv.reader(_decoded(lines, read), delimiter=delimiter):
-        if fields:
-            yield Row(number, line, b"".join(read), fields)
+        raw = b"".join(read)
+        if raw.strip(syntax.blank) or not syntax.empty.fullmatch(raw):
+            yield Row(number, line, raw, fields)
             number += 1
         line += len(read)
         read.clear()
@@ -61,9 +63,9 @@ def _decoded(lines: Iterator[bytes], read: list[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape")
 
 
-def _json_rows(lines: Iterator[bytes], work: Range) -> Iterator[Row]:
+def _json_rows(lines: Iterator[bytes], work: Range, syntax: Syntax) -> Iterator[Row]:
     number = work["row"]
     for line, raw in enumerate(lines, start=work["line"]):
-        if raw.strip():
+        if raw.strip(syntax.blank) or not syntax.empty.fullmatch(raw):
             yield Row(number, line, raw, [])
             number += 1

@@ -17,7 +17,9 @@ SUFFIXES = {
 }
 """The suffix of the key, by content type: it says how the object is read."""
 
-METADATA = ("processing-type", "data-source", "delimiter")
+METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
+
+EMPTY_CELLS = ("absent", "empty")
 
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_METADATA_LENGTH = 256
@@ -115,6 +117,8 @@ def _metadata(metadata: Any) -> dict[str, str]:
             "metadata.delimiter must be one character, no quote, or the word tab: give what "
             "separates the columns"
         )
+    if values.get("empty-cells", EMPTY_CELLS[0]) not in EMPTY_CELLS:
+        raise RequestRefused(f"metadata.empty-cells must be one of: {', '.join(EMPTY_CELLS)}")
     return values
 
 
@@ -127,7 +131,7 @@ def _header_value(name: str, value: Any) -> str:
         return value
     raise RequestRefused(
         f"metadata.{name} must be 1 to {MAX_METADATA_LENGTH} printable ASCII characters without "
-        "blanks at its ends, as it travels in a header: shorten or rewrite it"
+        "blanks at its ends, as it travels in a header: shorten it, or encode it by RFC 2047"
     )
 
 

@@ -83,6 +83,100 @@ def test_a_long_raw_text_is_cut_with_a_mark(function: Function) -> None:
     assert reject["raw"] == "x,y" + "z" * (16 * 1024 - 3) + "... (20,003 bytes)"
 
 
+def test_a_reject_is_bounded_however_much_is_wrong_with_its_row(function: Function) -> None:
+    columns = [f"unknown_{n:04d}" for n in range(1000)]
+    header, cells = ",".join(columns), ",".join("x" for _ in columns)
+
+    function.work_through(function.put("input/order/a.csv", f"{header}\n{cells}\n".encode()))
+
+    (reject,) = function.all_lines("rejects")
+    assert len(json.dumps(reject["reason"])) < 3_000
+    last = reject["reason"]["errors"][-1]
+    assert last.startswith("record must not contain unknown_0000, unknown_0001, ")
+    assert last.endswith("... (14,022 characters)")
+
+
+def test_a_file_with_an_error_in_each_column_is_answered_with_the_first_of_them(
+    function: Function,
+) -> None:
+    answer = function.plan(function.put("input/a.csv", b"a" + b"," * 999 + b"\n1\n"))
+
+    errors = answer["reason"]["errors"]
+    assert errors[0] == "column 2 of the header has no name"
+    assert errors[-1] == "979 more errors"
+    assert len(errors) == 21
+    assert answer["reason"]["message"] == "; ".join(errors)
+
+
+@pytest.mark.parametrize("range_bytes", [1, 12, 1000])
+def test_a_quote_that_is_never_closed_is_a_reject_and_the_manifest_tells_of_its_lines(
+    function: Function, range_bytes: int
+) -> None:
+    table = b'id,name,note\n0,Al,ok\n1,Ann,"fine\n2,Bob,ok\n3,Cy,ok\n4,Di,ok\n'
+    state = function.put("input/a.csv", table)
+
+    answer = function.work_through(state, range_bytes=range_bytes)
+
+    manifest = json.loads(function.read(answer["manifest"]["key"]))
+    (reject,) = function.all_lines("rejects")
+    assert answer["counts"] == {"rows": 2, "results": 1, "rejects": 1}
+    assert (reject["row"], reject["line"], reject["reason"]["type"]) == (2, 3, "UnclosedQuote")
+    assert "lines 3 to 6 were read as one row" in reject["reason"]["message"]
+    assert manifest["swallowed_lines"] == manifest["parts"][-1]["swallowed"] == 3
+
+
+def test_what_was_swallowed_is_told_again_by_a_range_that_was_written(function: Function) -> None:
+    plan = function.plan(function.put("input/a.csv", b'a\n"b\nc\n'))
+
+    first = function.process(plan["file"], plan["ranges"][0])
+    again = function.process(plan["file"], plan["ranges"][0])
+
+    assert first["part"]["swallowed"] == 1
+    assert again["part"] == first["part"]
+
+
+@pytest.mark.parametrize("range_bytes", [1, 1000])
+@pytest.mark.parametrize("key", ["input/rows.csv", "input/order/rows.csv"])
+def test_rows_in_which_nothing_stands_are_none_whatever_their_type(
+    function: Function, key: str, range_bytes: int
+) -> None:
+    table = b'sku,note\r\n,,\r\n1,x\r\n,\r\n"" , \r\n\r\n2,y\r\n,\r\n\x1a'
+
+    finished = function.work_through(function.put(key, table), range_bytes=range_bytes)
+
+    lines = function.all_lines("results") + function.all_lines("rejects")
+    assert finished["counts"]["rows"] == 2
+    assert [line["row"] for line in lines] == [1, 2]
+    assert [line["line"] for line in lines if "line" in line] in ([], [3, 7])
+
+
+@pytest.mark.parametrize("range_bytes", [1, 1000])
+def test_json_lines_of_files_that_were_joined_are_read_marks_and_all(
+    function: Function, range_bytes: int
+) -> None:
+    mark = b"\xef\xbb\xbf"
+    lines = (
+        mark * 2 + b'{"n": 1}\n' + mark + b'{"n": 2}\r\n' + mark + b"\n\x1a\n" + mark + b'{"n": 3}'
+    )
+
+    finished = function.work_through(function.put("input/a.jsonl", lines), range_bytes=range_bytes)
+
+    assert finished["counts"] == {"rows": 3, "results": 3, "rejects": 0}
+    assert [line["record"]["n"] for line in function.all_lines("results")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("choice", "eve"), [("absent", {}), ("empty", {"note": ""})])
+def test_an_empty_cell_is_what_the_objects_metadata_say(
+    function: Function, choice: str, eve: dict[str, str]
+) -> None:
+    state = function.put("input/people.csv", TABLE, empty_cells=choice)
+
+    answer = function.work_through(state, range_bytes=1)
+
+    assert json.loads(function.read(answer["manifest"]["key"]))["empty_cells"] == choice
+    assert results(function)[-1] == {"row": 5, "name": "eve", **eve}
+
+
 def test_the_manifest_says_what_was_made_of_what(function: Function) -> None:
     state = function.put("input/people.csv", TABLE, data_source="People", delimiter=",")
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from csv_file.description import described
 from pipelinectl import uploading, waiting
 from tests.integration.pipelinectl.catalog_entries import put_entry
 from tests.integration.pipelinectl.conftest import TEMPLATE, Deployed
 from tests.integration.pipelinectl.uploads_server import MAXIMUM, Server, serving
+from tests.unit.csv_file.reading import a_head
 
 ROWS = b"a,b\n1,2\n"
 
@@ -56,6 +58,8 @@ def test_a_file_goes_into_the_bucket_under_its_name(deployed: Deployed, rows: Pa
     [
         (("--key", "2026/03/a.csv"), "input/2026/03/a.csv"),
         (("--key", "input/a.csv"), "input/a.csv"),
+        (("--key", "2026/03/"), "input/2026/03/orders.csv"),
+        (("--key", "/"), "input//orders.csv"),
         (("--to", "direct"), "direct/orders.csv"),
         (("--to", "direct", "--key", "input/a.csv"), "direct/input/a.csv"),
     ],
@@ -151,13 +155,29 @@ def test_an_api_that_does_not_answer_is_3_and_the_url_stays_secret(
         (("{rows}", "--to", "messages", "--key", "k"), "--key is for the bucket"),
         (("{rows}", "--key", "k" * 1020 + ".csv"), "more than 1024 bytes"),
         (("{rows}", "--delimiter", ";;"), "give one character, or 'tab'"),
-        (("{rows}", "--data-source", "é"), "Non ascii characters"),
+        (("{rows}", "--key", "orders"), "orders: the pipeline reads .csv"),
+        (("{rows}", "--key", "orders.csv.gz"), "orders.csv.gz: it is compressed"),
+        (("orders.csv.gz", "--key", "orders.csv"), "decompress it first"),
+        (("{rows}", "--empty-cells", "null"), "absent"),
+        (("{document}", "--type", "order"), "a.json: --type cannot speak for it, it is one doc"),
+        (("{rows}", "{document}", "--data-source", "x"), "a.json: --data-source cannot speak"),
+        (
+            ("{document}", "--type", "order", "--data-source", "x"),
+            "--type and --data-source cannot",
+        ),
+        (("{rows}", "--key", "a.json", "--type", "order"), "a.json: --type cannot speak for it"),
+        (("{lines}", "--type", "order", "--delimiter", ";"), "a.jsonl: --delimiter cannot speak"),
+        (("{lines}", "--empty-cells", "empty"), "a.jsonl: --empty-cells cannot speak for it"),
     ],
 )
 def test_wrong_usage_is_2_and_uploads_nothing(
     deployed: Deployed, rows: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    result = deployed.run("upload", *(part.format(rows=rows) for part in arguments))
+    paths = {"rows": rows, "document": rows.with_name("a.json"), "lines": rows.with_name("a.jsonl")}
+    for path in paths.values():
+        path.write_bytes(ROWS)
+
+    result = deployed.run("upload", *(part.format_map(paths) for part in arguments))
 
     assert result.exit_code == 2
     assert said in result.stderr
@@ -172,20 +192,69 @@ def test_an_empty_file_is_refused(deployed: Deployed, tmp_path: Path) -> None:
     assert "the file is empty" in deployed.run("upload", str(path)).stderr
 
 
+def test_the_name_that_counts_is_that_of_the_object(deployed: Deployed, tmp_path: Path) -> None:
+    path = tmp_path / "export.txt"
+    path.write_bytes(ROWS)
+
+    deployed.run("upload", str(path), "--key", "a.jsonl")
+
+    assert stored(deployed, "test-input", "input/a.jsonl")[1] == "application/x-ndjson"
+
+
+def test_a_folder_takes_several_files(deployed: Deployed, rows: Path) -> None:
+    other = rows.with_name("b.csv")
+    other.write_bytes(ROWS)
+
+    uploads = deployed.run("upload", str(rows), str(other), "--key", "sub/", "--json").json[
+        "uploads"
+    ]
+
+    assert [one["key"] for one in uploads] == ["input/sub/orders.csv", "input/sub/b.csv"]
+
+
+def test_a_folder_is_waited_for_as_the_object_in_it(
+    deployed: Deployed, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(deployed, monkeypatch, state="done", key="input/sub/orders.csv")
+
+    result = deployed.run("upload", str(rows), "--key", "sub/", "--wait")
+
+    assert result.exit_code == 0
+    assert "input/sub/orders.csv: done" in result.stdout
+
+
+@pytest.mark.parametrize("to", ["input", "messages"])
+@pytest.mark.parametrize("source", ["Zürich", "数" * 30, " blank ", "=?x?="])
+def test_a_source_of_any_characters_arrives_as_it_was(
+    with_api: Deployed, server: Server, rows: Path, to: str, source: str
+) -> None:
+    arguments = ("--data-source", source, "--empty-cells", "empty", "--to", to, "--json")
+
+    (one,) = with_api.run("upload", str(rows), *arguments).json["uploads"]
+
+    metadata = stored(with_api, one["bucket"], one["key"])[2]
+    file, _ = described(a_head(ROWS, one["key"], **metadata))
+    assert all(value.isascii() for value in metadata.values())
+    assert (file["data_source"], file["empty_cells"]) == (source, "empty")
+
+
 def test_a_tab_travels_by_its_name(deployed: Deployed, rows: Path) -> None:
     deployed.run("upload", str(rows), "--delimiter", "\t")
 
     assert stored(deployed, "test-input", "input/orders.csv")[2] == {"delimiter": "tab"}
 
 
-def settle(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, **attributes: Any) -> None:
+def settle(
+    deployed: Deployed,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str = "input/orders.csv",
+    **attributes: Any,
+) -> None:
     """Let the pipeline come to an end with the newest version while it is waited for."""
 
     def work(_: float) -> None:
-        head = deployed.s3.head_object(Bucket="test-input", Key="input/orders.csv")
-        put_entry(
-            deployed, "test-input/input/orders.csv", version_id=head["VersionId"], **attributes
-        )
+        head = deployed.s3.head_object(Bucket="test-input", Key=key)
+        put_entry(deployed, f"test-input/{key}", version_id=head["VersionId"], **attributes)
 
     monkeypatch.setattr(waiting, "settled", partial(waiting.settled, sleep=work))
 

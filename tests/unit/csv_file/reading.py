@@ -87,16 +87,39 @@ def by_ranges(
 
 
 def in_one_pass(content: bytes, delimiter: str = ",") -> list[Read]:
-    """What ``csv.reader`` says, blank lines skipped."""
-    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
-    reader = csv.reader(text, delimiter=delimiter)
+    """What ``csv.reader`` says, without rows in which nothing stands."""
+    parsed = list(_parsed(content, delimiter))
+    is_open = ends_in_quotes(content, delimiter)
     rows: list[Read] = []
     line = 1
-    for fields in reader:
-        if fields:
+    for index, (fields, end) in enumerate(parsed, start=1):
+        if not is_empty(fields) or (is_open and index == len(parsed)):
             rows.append(Read(len(rows) + 1, line, fields))
-        line = reader.line_num + 1
+        line = end + 1
     return rows
+
+
+def _parsed(content: bytes, delimiter: str) -> Iterator[tuple[list[str], int]]:
+    """The fields of each row, and the line that it ends in."""
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
+    reader = csv.reader(text, delimiter=delimiter)
+    for fields in reader:
+        yield fields, reader.line_num
+
+
+def is_empty(fields: list[str]) -> bool:
+    """Whether it is no row, unless its last quote is not closed."""
+    first, *others = fields or [""]
+    if first and not others and not first.strip("\x1a"):
+        return True
+    cells = [first.lstrip("\ufeff"), *others]
+    return not any(cell.strip(" \t") for cell in cells)
+
+
+def ends_in_quotes(content: bytes, delimiter: str) -> bool:
+    """Whether a quote is still open at the end: then another line becomes part of its field."""
+    *_, (last, _) = _parsed(content + b"\nNEXT", delimiter)
+    return last != ["NEXT"]
 
 
 def all_rows(content: bytes, range_bytes: int, **metadata: str) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import lzma
 
 import pytest
 
@@ -41,9 +42,9 @@ def rejection(content: bytes, key: str = "input/rows.csv", **metadata: str) -> t
         ("a;b,c\n", ","),
         ('"a,b,c";d\n', ";"),
         ('x;"a,b\n,c"\n,,,,', ";"),
-        ('a"b,"c;d;e,f\n', ","),
+        ('a"b,"c;d;e",f\n', ","),
         ("a;b\n,,,,,,,,\n", ";"),
-        ('"a,,,', ","),
+        (";;\n , \n\na,b\n", ","),
     ],
 )
 def test_the_delimiter_is_the_most_frequent_in_the_header_outside_quotes(
@@ -68,10 +69,86 @@ def test_what_cannot_be_a_delimiter_is_refused(given: str) -> None:
 
 
 def test_names_are_stripped_and_keep_their_order() -> None:
-    assert header_of('\ufeff b , "a" ,"x ""y""\n z"\n') == ["b", '"a"', 'x "y"\n z']
+    assert header_of('\ufeff b ,a"1,"x ""y""\n z"\n') == ["b", 'a"1', 'x "y"\n z']
 
 
-@pytest.mark.parametrize("text", ["", "\ufeff", "\n\r\n"])
+@pytest.mark.parametrize("marks", [1, 2, 5])
+@pytest.mark.parametrize("before", ["", "\n", ",,\r\n"])
+def test_any_number_of_byte_order_marks_is_no_part_of_the_header(marks: int, before: str) -> None:
+    file, first = described(a_head(f"{before}{chr(0xFEFF) * marks}id,name\n1,Ann\n".encode()))
+
+    assert file["header"] == ["id", "name"]
+    assert first["offset"] == file["size"] - len("1,Ann\n")
+    assert first["line"] == 2 + bool(before)
+
+
+SEP_LINES = ["sep={}", "SEP={}", '"sep={}"']
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", ":"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\ufeff\ufeff"])
+@pytest.mark.parametrize("line", SEP_LINES)
+def test_excels_first_line_names_the_delimiter_and_is_no_header(
+    line: str, mark: str, line_break: str, delimiter: str
+) -> None:
+    names = ["id", "a,;|b" if delimiter not in ",;|" else "ab", "qty"]
+    lines = [line.format(delimiter), delimiter.join(names), "1", ""]
+
+    file, first = described(a_head(f"{mark}{line_break.join(lines)}".encode()))
+
+    assert (file["delimiter"], file["header"]) == (delimiter, names)
+    assert first == {"offset": file["size"] - len(f"1{line_break}"), "row": 1, "line": 3}
+
+
+def test_the_header_after_excels_first_line_may_have_a_mark_and_lines_before_it() -> None:
+    assert header_of("sep=;\r\n\r\n\ufeffid;name\r\n") == ["id", "name"]
+
+
+@pytest.mark.parametrize("line", ["sep=", "sep=;;", "sep=tabs", 'sep="', "sep=\\t"])
+def test_a_first_line_that_names_no_delimiter_is_refused(line: str) -> None:
+    kind, message = rejection(f"{line}\nid;name\n".encode())
+
+    assert kind == "InvalidDelimiter"
+    assert message.startswith("the first line is 'sep=")
+    assert message.endswith("it must be one character, or tab")
+
+
+def test_a_first_line_and_metadata_that_differ_are_refused_and_that_agree_are_not() -> None:
+    content = "sep=;\nid;name\n"
+
+    assert header_of(content, delimiter=";") == ["id", "name"]
+    assert rejection(content.encode(), delimiter="tab") == (
+        "InvalidDelimiter",
+        (
+            "the first line is 'sep=;', and the metadata 'delimiter' is 'tab'; "
+            "leave out the one that is wrong"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "place"),
+    [
+        ('id, "name, first", x\n1,2,3\n', "line 1, column 2: a quote that follows a blank"),
+        ('\n\nid,"name"s\n1,2\n', "line 3, column 2: text follows the quote that closes"),
+        ('id,name"\n1,2\n', "line 1, column 2: a quote ends the field that none has opened"),
+        ('id,"a\nb","name\n1,2\n', "the quote that opens in line 2, column 3, is never closed"),
+        ('"a\n', "the quote that opens in line 1, column 1, is never closed"),
+        ('"a,,,', "the quote that opens in line 1, column 1, is never closed"),
+    ],
+)
+def test_a_header_whose_quotes_may_mean_something_else_is_refused_with_place_and_remedy(
+    header: str, place: str
+) -> None:
+    kind, message = rejection(header.encode())
+
+    assert kind == "InvalidHeader"
+    assert message.startswith(f"the header: {place}")
+    assert "let quotes enclose a whole field" in message
+
+
+@pytest.mark.parametrize("text", ["", "\ufeff", "\n\r\n", ",,\n;;\n", "sep=;", "sep=;\r\n"])
 def test_an_empty_file_has_no_header_and_no_rows(text: str) -> None:
     file, first = described(a_head(text.encode()))
 
@@ -89,7 +166,7 @@ def test_an_empty_file_has_no_header_and_no_rows(text: str) -> None:
         ("\ufeffa\nb", 5, 2),
         ("\n\r\na\n\nb", 5, 4),
         ('"a\nb"\nc', 6, 3),
-        ('"a\n', 3, 2),
+        ("sep=;\n\na\nb", 9, 4),
     ],
 )
 def test_rows_begin_after_the_headers_line_break(text: str, offset: int, line: int) -> None:
@@ -150,8 +227,6 @@ def test_a_header_after_too_many_blank_lines_is_refused() -> None:
         (TABLE.encode("utf-16-le"), "NUL bytes, so it seems to be UTF-16"),
         (TABLE.encode("utf-32-be"), "NUL bytes, so it seems to be UTF-16 or UTF-32"),
         (TABLE.encode("cp1252"), "Windows-1252 or ISO 8859-1 (byte 0xE4 in the header)"),
-        (b"PK\x03\x04rest", "an Excel workbook"),
-        (gzip.compress(TABLE.encode(), mtime=0), "gzip"),
     ],
 )
 def test_another_encoding_is_named_with_the_remedy(content: bytes, name: str) -> None:
@@ -162,6 +237,26 @@ def test_another_encoding_is_named_with_the_remedy(content: bytes, name: str) ->
     assert message.endswith("save it as UTF-8")
 
 
+@pytest.mark.parametrize(
+    ("content", "name", "remedy"),
+    [
+        (b"PK\x03\x04rest", "an Excel workbook or another ZIP archive", "save the sheet as"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save the sheet as"),
+        (gzip.compress(TABLE.encode(), mtime=0), "compressed with gzip", "decompress it first"),
+        (lzma.compress(TABLE.encode()), "compressed with xz", "decompress it first"),
+        (b"\x28\xb5\x2f\xfdrest", "compressed with zstd", "decompress it first"),
+    ],
+)
+@pytest.mark.parametrize("key", ["input/a.csv", "input/a.jsonl"])
+def test_what_is_no_text_is_named_and_told_to_be_decompressed(
+    content: bytes, name: str, remedy: str, key: str
+) -> None:
+    kind, message = rejection(content, key)
+
+    assert kind == "NotUtf8"
+    assert f"it seems to be {name}; {remedy}" in message
+
+
 def test_a_row_that_is_not_utf_8_does_not_speak_for_the_file() -> None:
     file, _ = described(a_head(b"a,b\n\xe4,\x00\n"))
 
@@ -169,11 +264,12 @@ def test_a_row_that_is_not_utf_8_does_not_speak_for_the_file() -> None:
 
 
 @pytest.mark.parametrize("key", ["input/a.jsonl", "input/a.ndjson", "input/A.JSONL"])
-def test_json_lines_have_neither_header_nor_delimiter(key: str) -> None:
-    file, first = described(a_head(b"\xef\xbb\xbf{}\n", key))
+@pytest.mark.parametrize("marks", [0, 1, 3])
+def test_json_lines_have_neither_header_nor_delimiter(key: str, marks: int) -> None:
+    file, first = described(a_head(codecs.BOM_UTF8 * marks + b"{}\n", key))
 
     assert (file["format"], file["header"], file["delimiter"]) == ("jsonl", [], "")
-    assert first == {"offset": 3, "row": 1, "line": 1}
+    assert first == {"offset": 3 * marks, "row": 1, "line": 1}
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le"])
@@ -181,7 +277,14 @@ def test_json_lines_in_another_encoding_are_refused(encoding: str) -> None:
     assert rejection('{"a": 1}\n'.encode(encoding), "input/a.jsonl")[0] == "NotUtf8"
 
 
-@pytest.mark.parametrize("key", ["input/a.txt", "input/csv", "input/a.csv.gz"])
+def test_a_compressed_file_is_told_to_be_decompressed_not_to_be_renamed() -> None:
+    kind, message = rejection(b"a\n", "input/a.csv.gz")
+
+    assert kind == "UnknownFormat"
+    assert message.startswith("'input/a.csv.gz' is compressed: decompress it first")
+
+
+@pytest.mark.parametrize("key", ["input/a.txt", "input/csv", "input/csv.gz/a"])
 def test_an_unknown_format_is_answered_with_the_known_ones(key: str) -> None:
     kind, message = rejection(b"a\n", key)
 

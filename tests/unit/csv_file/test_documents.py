@@ -59,6 +59,34 @@ def test_cells_are_text_by_their_columns_names_and_an_empty_one_is_not_there() -
     }
 
 
+def test_an_empty_cell_is_an_empty_text_where_the_file_says_so() -> None:
+    file = csv_file("a", "b", "data_source")
+    file["empty_cells"] = "empty"
+
+    assert record(file, "", "x", "") == {
+        "a": "",
+        "b": "x",
+        "processing_type": "standard",
+        "data_source": "ROWS.CSV",
+    }
+
+
+def test_a_file_planned_before_there_was_a_choice_has_no_empty_cells() -> None:
+    file = csv_file("a", "b")
+    assert "empty_cells" not in file
+
+    assert "a" not in record(file, "", "x")
+
+
+def test_a_byte_order_mark_in_the_middle_of_a_file_is_no_part_of_a_cell() -> None:
+    assert record(csv_file("a", "b"), "\ufeff\ufeffx", "\ufeffy") == {
+        "a": "x",
+        "b": "\ufeffy",
+        "processing_type": "standard",
+        "data_source": "ROWS.CSV",
+    }
+
+
 def test_a_rows_own_type_and_source_win_where_they_are_not_empty() -> None:
     file = csv_file("data_source", "processing_type", processing_type="order")
 
@@ -161,6 +189,26 @@ def test_a_row_that_is_not_utf_8_is_told() -> None:
 
     assert found["type"] == "NotUtf8"
     assert found["message"].startswith("row is not UTF-8 (byte 0xE4, 2 bytes from")
+    assert found["message"].endswith(
+        "it seems to be Windows-1252 or ISO 8859-1; save the whole file as UTF-8"
+    )
+
+
+def test_a_row_with_a_nul_byte_is_told_to_be_utf_16() -> None:
+    found = reason(csv_file("a", "b"), "x\0", "\0y\0")
+
+    assert found["type"] == "NotUtf8"
+    assert found["message"] == (
+        "row has a NUL byte, 1 bytes from where it starts: it seems to be UTF-16, or no text at "
+        "all; save the whole file as UTF-8"
+    )
+
+
+def test_a_wrong_quote_is_told_before_what_it_has_led_to() -> None:
+    found = reason(csv_file("a", "b"), '"x', "\udce4", "y")
+
+    assert found["type"] == "UnclosedQuote"
+    assert "line 2, column 1 (a)" in found["message"]
 
 
 def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
@@ -191,6 +239,17 @@ def test_a_json_line_keeps_every_digit_and_is_not_read_twice() -> None:
     assert transformed["big"] == 123456789012345678901234567890
     assert transformed["text"] == "1"
     assert transformed["data_source"] == "ROWS.CSV"
+
+
+@pytest.mark.parametrize("marks", ["\ufeff", "\ufeff\ufeff", "\ufeff "])
+def test_a_byte_order_mark_before_a_json_text_is_no_part_of_it(marks: str) -> None:
+    assert json_record(f'{marks}{{"a": "\ufeff"}}')["a"] == "\ufeff"
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", ""])
+def test_a_row_has_one_line_also_in_its_errors(line_break: str) -> None:
+    with pytest.raises(InvalidRecord, match=r"at line 1, column 6$"):
+        record_of(Row(1, 9, b'{"a":' + line_break.encode(), []), a_file(b"", "", "jsonl"))
 
 
 @pytest.mark.parametrize("value", ['""', "null"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csv_file.contract import InvalidFile, Range
+from csv_file.contract import File, Format, InvalidFile, Range
 from csv_file.description import described
+from csv_file.parts import write_rows
 from csv_file.planning import RowStarts, cut
 from csv_file.rows import rows_of
 from csv_file.syntax import MAX_ROW_BYTES, csv_syntax
@@ -53,6 +56,13 @@ FEATURES = {
     "an unclosed quote and blank lines": 'a\n"b\n\n\n',
     "several bytes a character": "ä,€\n😀,\u2028x\x85\x0b\x0c\x1c\nñ\n",
     "a byte order mark inside": "a\n\ufeffb\n\ufeff\n",
+    "rows of empty cells": 'a,b\n,,\n\n , \t\n"","  "\nc,d\n,\r\n,',
+    "a quote that opens in a row of empty cells": 'a,b\n,"\n\n',
+    "a quote that opens in a blank": 'a,b\n "\n,"\n',
+    "a blank after a closing quote": 'a\n"" ,\n"" ""\n ""\n',
+    "end-of-file marks": "a\n\x1a\nb\n\x1a\x1a",
+    "end-of-file marks among cells": "a\n\x1a,\n,\x1a\n\x1a ",
+    "byte order marks and nothing else": 'a\n\ufeff\ufeff\n\ufeff ,\n\ufeff""\n',
     "nul": "a\0,b\n\0\n",
 }
 
@@ -71,7 +81,8 @@ def test_each_feature_comes_out_as_in_one_pass(
     assert by_ranges(content, file, ranges, block_bytes) == in_one_pass(content)
 
 
-PIECES = ['"', '""', ",", "\n", "\r", "\r\n", "\ufeff", "a", "bc", " ", "é", "€", "😀", ";", "\0"]
+PIECES = ['"', '""', ",", "\n", "\r", "\r\n", "\ufeff", "a", "bc", " ", "\t", "é", "€", "😀", ";"]
+PIECES += ["\0", "\x1a"]
 
 texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
@@ -81,7 +92,7 @@ texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
     range_bytes=st.integers(1, 40),
     max_ranges=st.integers(1, 4),
     block_bytes=st.integers(1, 20),
-    delimiter=st.sampled_from([",", ";", "a", "é", "€", " ", "]", "^", "-", "\\", "%"]),
+    delimiter=st.sampled_from([",", ";", "a", "é", "€", " ", "\t", "]", "^", "-", "\\", "%"]),
 )
 def test_any_text_comes_out_as_in_one_pass(
     text: str, range_bytes: int, max_ranges: int, block_bytes: int, delimiter: str
@@ -101,7 +112,7 @@ def test_any_text_comes_out_as_in_one_pass(
 @given(
     mark=st.sampled_from(["", "\ufeff"]),
     before=st.sampled_from(["", "\n", "\r\n\r"]),
-    header=st.sampled_from(['x,y,"z\nz"', '"x,",y', "x", "x\ty\tz,", '"x";y']),
+    header=st.sampled_from(['x,y,"z\nz"', '"x,",y', "x", "x\ty\tz,", '"x";y', 'x"1,y']),
     after=st.sampled_from(["\n", "\r", "\r\n"]),
     text=texts,
     range_bytes=st.integers(1, 40),
@@ -235,7 +246,61 @@ def test_line_breaks_without_end_do_not_fill_the_memory() -> None:
     assert "is never closed" in too_large(b'a\n"' + b"\n" * 2 * MAX_ROW_BYTES, 1000)
 
 
-JSON_PIECES = ["{}", "[1]", " ", "\n", "\r", "\t", "\x0b", "\x85", "é", '"', ","]
+def written(content: bytes, file: File, ranges: list[Range]) -> tuple[bytes, bytes, int, int]:
+    """Results, rejects, rows and swallowed lines of the ranges, each worked on by itself."""
+    results, rejects = io.BytesIO(), io.BytesIO()
+    rows = swallowed = 0
+    for work in ranges:
+        blocks = in_blocks(content[work["start"] : work["end"]], 7)
+        tally = write_rows(rows_of(file, work, blocks), file, results, rejects)
+        rows += tally["rows"]
+        swallowed += tally.get("swallowed", 0)
+    return results.getvalue(), rejects.getvalue(), rows, swallowed
+
+
+WILD = [b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"a", b" ", b"\t", b"\x1a", b"\0", b"\xe4"]
+WILD += [codecs.BOM_UTF8, "\u201d".encode(), "é".encode(), b'a,"b\n', b"1,2\n", b',,\n, "c"\n']
+
+
+@given(
+    content=st.lists(st.sampled_from(WILD) | st.binary(max_size=3), max_size=30).map(b"".join),
+    kind=st.sampled_from(["csv", "jsonl"]),
+    range_bytes=st.integers(1, 40),
+    max_ranges=st.integers(1, 4),
+    block_bytes=st.integers(1, 20),
+)
+def test_any_bytes_in_any_ranges_end_as_the_same_results_and_rejects(
+    content: bytes, kind: Format, range_bytes: int, max_ranges: int, block_bytes: int
+) -> None:
+    file = a_file(content, "," if kind == "csv" else "", kind)
+    file["header"] = ["id", "name"]
+    whole = planned(content, file, 1_000_000)
+
+    ranges = planned(content, file, range_bytes, max_ranges=max_ranges, block_bytes=block_bytes)
+
+    assert len(whole) <= 1
+    assert written(content, file, ranges) == written(content, file, whole)
+
+
+@given(rest=st.text(st.sampled_from("ab, \n\r;\u201d"), max_size=60))
+@pytest.mark.parametrize("range_bytes", [1, 10, 1000])
+def test_a_quote_that_is_never_closed_loses_no_line_without_a_word(
+    rest: str, range_bytes: int
+) -> None:
+    content = f'1,2\n3,"{rest}'.encode()
+    file = a_file(content)
+    file["header"] = ["id", "name"]
+
+    results, rejects, rows, swallowed = written(content, file, planned(content, file, range_bytes))
+
+    (reject,) = [json.loads(line) for line in rejects.splitlines()]
+    assert (rows, results.count(b"\n")) == (2, 1)
+    assert (reject["row"], reject["line"], reject["reason"]["type"]) == (2, 2, "UnclosedQuote")
+    assert swallowed == len(rest.rstrip("\r\n").splitlines() or [""]) - 1
+    assert ("lines 2 to " in reject["reason"]["message"]) == bool(swallowed)
+
+
+JSON_PIECES = ["{}", "[1]", " ", "\n", "\r", "\t", "\x0b", "\x85", "é", '"', ",", "\ufeff", "\x1a"]
 
 
 @given(
@@ -250,7 +315,9 @@ def test_json_lines_are_cut_at_line_feeds_and_nowhere_else(
     content = text.encode()
     file = a_file(content, "", "jsonl")
     lines = enumerate(content.split(b"\n"), start=1)
-    expected = [(line, raw) for line, raw in lines if raw.strip()]
+    expected = [
+        (line, raw) for line, raw in lines if raw.decode().lstrip("\ufeff").strip(" \t\r\v\f\x1a")
+    ]
 
     ranges = planned(content, file, range_bytes, max_ranges=max_ranges, block_bytes=block_bytes)
     rows = [
@@ -262,6 +329,15 @@ def test_json_lines_are_cut_at_line_feeds_and_nowhere_else(
     assert [(row.line, row.raw.removesuffix(b"\n")) for row in rows] == expected
     assert [row.number for row in rows] == list(range(1, len(expected) + 1))
     assert all(before["end"] == after["start"] for before, after in pairwise(ranges))
+
+
+def test_rows_of_empty_cells_without_end_do_not_fill_the_memory_nor_make_a_row_too_large() -> None:
+    content = b"a,b\r\n" + b",\r\n" * 800_000 + b"c,d\r\n" + b'"",\n' * 300_000
+    file = a_file(content)
+
+    ranges = planned(content, file, 1, block_bytes=MAX_ROW_BYTES)
+
+    assert [(r["row"], r["line"]) for r in ranges] == [(1, 1), (2, 800_002)]
 
 
 def test_spaces_without_end_do_not_fill_the_memory() -> None:

@@ -13,6 +13,18 @@ def test_each_line_with_text_is_a_body_that_knows_its_number() -> None:
     assert found == [Body('{"a": 1}', "f.jsonl line 1"), Body('{"b": 2}', "f.jsonl line 4")]
 
 
+def test_byte_order_marks_and_an_end_of_file_mark_are_no_part_of_a_body() -> None:
+    mark = b"\xef\xbb\xbf"
+    content = mark * 2 + b"1\n" + mark + b"2\r\n" + mark + b"\r\n3\n\x1a"
+
+    assert list(bodies.from_lines(content, "f")) == [
+        Body("1", "f line 1"),
+        Body("2", "f line 2"),
+        Body("3", "f line 4"),
+    ]
+    assert bodies.from_whole(mark * 2 + b"1\n", "f") == Body("1", "f")
+
+
 def test_other_line_separators_of_unicode_do_not_cut_a_body() -> None:
     (body,) = bodies.from_lines('{"a": "x\u2028y"}'.encode(), "f")
 

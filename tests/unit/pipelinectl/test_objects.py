@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +82,12 @@ def test_files_that_can_be_uploaded_are_those_that_are_processed() -> None:
 
 
 def test_a_file_is_known_by_its_suffix() -> None:
-    assert content_type(Path("A.CSV")) == "text/csv"
+    assert content_type("2026/A.CSV") == "text/csv"
     with pytest.raises(UsageError, match=r"a\.txt: the pipeline reads \.csv"):
-        content_type(Path("a.txt"))
+        content_type("a.txt")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "A.ZIP", "sub/a.jsonl.zst"])
+def test_what_is_compressed_is_to_be_decompressed_not_renamed(name: str) -> None:
+    with pytest.raises(UsageError, match=r"it is compressed, .* decompress it first"):
+        content_type(name)

@@ -92,6 +92,25 @@ def test_a_delimiter_is_one_character_or_tab(delimiter: str) -> None:
     assert parsed(metadata={"delimiter": delimiter}).metadata == {"delimiter": delimiter}
 
 
+@pytest.mark.parametrize("choice", ["absent", "empty"])
+def test_what_an_empty_cell_is_can_be_chosen(choice: str) -> None:
+    assert parsed(metadata={"empty-cells": choice}).metadata == {"empty-cells": choice}
+
+
+@pytest.mark.parametrize("choice", ["null", "Empty"])
+def test_another_choice_is_refused_with_those_there_are(choice: str) -> None:
+    with pytest.raises(
+        RequestRefused, match=r"metadata\.empty-cells must be one of: absent, empty"
+    ):
+        parsed(metadata={"empty-cells": choice})
+
+
+def test_a_source_beyond_ascii_travels_as_rfc_2047_has_it() -> None:
+    encoded = {"data-source": "=?UTF-8?B?WsO8cmljaA==?="}
+
+    assert parsed(metadata=encoded).metadata == encoded
+
+
 @pytest.mark.parametrize("metadata", [None, [], "a", 1])
 def test_metadata_that_is_no_object_is_refused(metadata: Any) -> None:
     with pytest.raises(RequestRefused, match="metadata must be an object"):
