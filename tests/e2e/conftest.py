@@ -27,7 +27,7 @@ STACK = "durable-pipeline"
 PARAMETERS = {
     "Environment": "test",
     "ExecutionTimeout": "60",
-    "VisibilityTimeout": "70",
+    "VisibilityTimeout": "75",
     "StageTimeout": "20",
     "FilesTimeout": "15",
     "RangeSize": "65536",

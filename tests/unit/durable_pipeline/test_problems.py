@@ -58,9 +58,7 @@ OF_CHAINED_INVOKES = {
 )
 def test_each_error_that_the_service_has_for_a_chained_invoke_has_its_remedy(name: str) -> None:
     said: str = getattr(child_dispatcher, name)
-    error = (
-        InvokeError("", error_type=said) if name.endswith("_ERROR_TYPE") else InvokeError(said)
-    )
+    error = InvokeError("", error_type=said) if name.endswith("_ERROR_TYPE") else InvokeError(said)
 
     assert Problem.of(error).remedy is OF_CHAINED_INVOKES[name]
 
