@@ -45,10 +45,13 @@ def deploy(
 ) -> dict[str, str]:
     """Build the template, overlay it and deploy it; return the stack's outputs.
 
-    `echo` receives each line that `sam` prints. Raises LocalCloudError, with the last lines
-    of what `sam` printed, when building or deploying fails or the local cloud does not answer.
+    `echo` receives each line that `sam` prints. Raises LocalCloudError when the parameters
+    contradict each other or the local cloud does not answer, and, with the last lines of what `sam`
+    printed, when building or deploying fails.
     """
     template = template.resolve()
+    if wrong := contradictions(cloudformation_yaml.load(template), parameters):
+        raise LocalCloudError("\n".join(wrong))
     build = (build_directory or settings.directory / "build" / stack_name).resolve()
     build.mkdir(parents=True, exist_ok=True)
     sam = _sam(settings, template.parent, echo)
@@ -60,6 +63,25 @@ def deploy(
     # Without this, the stack would be gone if ministack were killed.
     snapshot.save(settings)
     return _outputs(settings, stack_name)
+
+
+def contradictions(template: Mapping[str, Any], parameters: Mapping[str, str]) -> list[str]:
+    """Say which of the template's own Comparisons of its parameters do not hold, and the remedy.
+
+    They are in its Metadata, `Twice` one parameter `AtMost` another one, because CloudFormation's
+    Rules, which the local cloud has as well, cannot compare numbers.
+    """
+    defaults = {name: p.get("Default") for name, p in template.get("Parameters", {}).items()}
+    values = {**defaults, **parameters}
+    return [
+        f"{small} {values[small]} is more than half of {large} {values[large]}. {why} "
+        f"Set {small} to {int(values[large]) // 2} or less, or a longer {large}."
+        for small, large, why in (
+            (c["Twice"], c["AtMost"], c["Because"])
+            for c in template.get("Metadata", {}).get("Comparisons", ())
+        )
+        if 2 * int(values[small]) > int(values[large])
+    ]
 
 
 def _sam(settings: Settings, directory: Path, echo: Callable[[str], None] | None) -> _Sam:

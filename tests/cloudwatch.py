@@ -31,13 +31,13 @@ def of_type(kind: str) -> dict[str, Any]:
     return {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == kind}
 
 
-def alarmed() -> dict[str, Metric]:
+def alarmed(stack: str) -> dict[str, Metric]:
     """The metric of each alarm; a dimension that refers to a resource has its logical id."""
     return {
         name: Metric(
             alarm["Namespace"],
             alarm["MetricName"],
-            frozenset((d["Name"], _logical_id(d["Value"])) for d in alarm["Dimensions"]),
+            frozenset((d["Name"], _value(d["Value"], stack)) for d in alarm["Dimensions"]),
         )
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items()
     }
@@ -114,5 +114,8 @@ def messages_of(query: str) -> set[str]:
     return set(re.findall(r"[\"']([^\"']+)[\"']", found.group(1).split("|")[0])) if found else set()
 
 
-def _logical_id(value: Any) -> str:
-    return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+def _value(value: Any, stack: str) -> str:
+    if isinstance(value, str):
+        return value
+    name = str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+    return stack if name == "AWS::StackName" else name

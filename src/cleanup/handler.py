@@ -21,7 +21,7 @@ from shared.contracts import utc_now
 from shared.object_catalog import Catalog
 from shared.sqs_consumer import RETRIES, consume
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

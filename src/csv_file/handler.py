@@ -19,7 +19,7 @@ from shared.contracts import utc_now
 from shared.payloads import s3
 from shared.telemetry import observed
 
-logger = Logger(service="csv-file")
+logger = Logger(service="csv-file", use_rfc3339=True)  # or Lambda misjudges its level
 
 Answer = dict[str, Any]
 

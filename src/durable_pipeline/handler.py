@@ -20,7 +20,7 @@ from durable_pipeline.settings import Settings
 from durable_pipeline.settle import settle
 from durable_pipeline.tally import Tally
 
-logger = Logger(service="durable-pipeline")
+logger = Logger(service="durable-pipeline", use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @partial(durable_execution, plugins=exporters(os.environ))

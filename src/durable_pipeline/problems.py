@@ -47,6 +47,14 @@ NOTHING_HELPS_ERRORS = frozenset(
 
 TOO_LARGE_ERRORS = frozenset({"Function.ResponseSizeTooLarge", "RequestTooLargeException"})
 
+TIMEOUT_ERRORS = frozenset({"ChainedInvoke.Timeout", "Sandbox.Timedout"})
+"""An invocation that the durable execution service no longer waited for, and one that Lambda ended
+at the function's timeout."""
+
+_TOO_LARGE_WORDS = ("too large", "payload size must be less than or equal to")
+"""What the durable execution service says of more than 1 MiB, to a stage or from one: it has no
+error type for either."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -80,7 +88,7 @@ def _remedy(error_type: str, message: str) -> Remedy:
         return Remedy.BACK_OFF
     if error_type in NOTHING_HELPS_ERRORS:
         return Remedy.NONE
-    # The durable execution service has no error type for a result above its 1 MiB.
-    if error_type in TOO_LARGE_ERRORS or "too large" in message.lower():
+    if error_type in TOO_LARGE_ERRORS or any(w in message.lower() for w in _TOO_LARGE_WORDS):
         return Remedy.BISECT
+    # Time-outs too: chance, a poison record, or too much for one invocation, which bisecting mends.
     return Remedy.TRY_ONCE_MORE

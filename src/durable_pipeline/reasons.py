@@ -6,7 +6,12 @@ such as an exception of a function's own code, counts as "Other", and the logs s
 
 from __future__ import annotations
 
-from durable_pipeline.problems import BACK_OFF_ERRORS, NOTHING_HELPS_ERRORS, TOO_LARGE_ERRORS
+from durable_pipeline.problems import (
+    BACK_OFF_ERRORS,
+    NOTHING_HELPS_ERRORS,
+    TIMEOUT_ERRORS,
+    TOO_LARGE_ERRORS,
+)
 
 OTHER = "Other"
 
@@ -40,7 +45,6 @@ OF_STAGES = frozenset(
         "QueueUnavailable",
         "QuotaReached",
         "Runtime.ExitError",
-        "Sandbox.Timedout",
         "TopicUnavailable",
     }
 )
@@ -66,6 +70,7 @@ KNOWN = (
     | OF_SERVICES
     | BACK_OFF_ERRORS
     | NOTHING_HELPS_ERRORS
+    | TIMEOUT_ERRORS
     | TOO_LARGE_ERRORS
 )
 

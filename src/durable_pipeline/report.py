@@ -7,11 +7,13 @@ tells was counted from checkpoints, the time included.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_durable_execution_sdk_python import DurableContext
+from aws_durable_execution_sdk_python.lambda_service import Operation, OperationType
+from aws_durable_execution_sdk_python.state import CheckpointedResult
 from aws_lambda_powertools.metrics import MetricUnit
 
 from durable_pipeline.dead_letters import UNTOLD
@@ -25,6 +27,9 @@ from shared.telemetry import emit
 LINE_RECORDS = 25
 """So many records, at most, in one log line: each has up to six fields, and Logs Insights finds 200
 in a line. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Parse.html"""
+
+RETRIED = " attempt "
+"""Is in the name of each invoke that repeats one that failed: see `calls.Call`."""
 
 COUNTERS: dict[OutcomeName, str] = {
     "stored": "RecordsStored",
@@ -51,7 +56,7 @@ def report(
     base = {"service": "durable-pipeline", "stack": settings.stack_name}
     counts = Counter(outcome["outcome"] for outcome in outcomes.values())
     until = tally.until or _started(context)
-    emit(_of_batch(batch, outcomes, counts, tally, until), base)
+    emit(_of_batch(batch, outcomes, counts, tally, until) | _of_execution(context, tally), base)
     for (outcome, reason), count in _reasons(outcomes).items():
         emit(_count("RecordsByReason", count), base | {"outcome": outcome, "reason": reason})
     for name, count in _objects(batch, outcomes).items():
@@ -77,6 +82,41 @@ def _of_batch(
     for rows in _files(outcomes):
         values |= rows
     return values
+
+
+def _of_execution(context: DurableContext, tally: Tally) -> dict[str, tuple[MetricUnit, float]]:
+    """How many operations the execution has, itself included, and how many bytes are in them.
+
+    Bytes are those that this last invocation holds in memory: what came in, results and errors. Not
+    what was sent to the stages, nor what a map hides that an earlier invocation finished. Nothing
+    is read or serialised for it.
+    """
+    operations = context.state.operations.values()
+    size = sum(map(_size, operations))
+    return _count("ExecutionOperations", len(operations) + _hidden(operations, tally)) | {
+        "ExecutionStateBytes": (MetricUnit.Bytes, size)
+    }
+
+
+def _hidden(operations: Iterable[Operation], tally: Tally) -> int:
+    """Operations that a finished map hides: invokes; and of each that was a retry, two more.
+
+    Those are the wait before it, and the step that reads the clock.
+    """
+    names = [o.name or "" for o in operations if o.operation_type is OperationType.CHAINED_INVOKE]
+    retries = sum(RETRIED in name for name in names)
+    return tally.invokes - len(names) + 2 * (tally.retries - retries)
+
+
+def _size(operation: Operation) -> int:
+    """Bytes of what an operation holds, as UTF-8; text that is all ASCII says so at once."""
+    found = CheckpointedResult.create_from_operation(operation)
+    texts = [found.result]
+    if operation.execution_details:
+        texts.append(operation.execution_details.input_payload)
+    if found.error:
+        texts += [found.error.message, found.error.data, *(found.error.stack_trace or ())]
+    return sum(len(t) if t.isascii() else len(t.encode()) for t in texts if t)
 
 
 def _count(name: str, value: int) -> dict[str, tuple[MetricUnit, float]]:

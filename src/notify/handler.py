@@ -18,7 +18,7 @@ from shared import processing_events
 from shared.object_catalog import Catalog
 from shared.sqs_consumer import RETRIES, consume
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from shared.contracts import Result, StageRecord, StageResponse, respond
+from shared.contracts import Result, StageRecord, StageResponse, respond, utc_now
 
 NAMESPACE = "DurablePipeline"
 
@@ -76,8 +76,15 @@ def observed(
 
 
 def emit(values: Mapping[str, tuple[MetricUnit, float]], dimensions: Mapping[str, str]) -> None:
-    """Emit metrics, by name with unit and value, as one line in CloudWatch's embedded format."""
+    """Emit metrics, by name with unit and value, as one line in CloudWatch's embedded format.
+
+    Lambda takes a line without a level, or without a time in RFC 3339, for INFO and drops it where
+    the function's level is higher. So it carries a time, and the level that is just let through.
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    """
     metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_metadata("level", os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+    metrics.add_metadata("timestamp", utc_now())
     for name, dimension in dimensions.items():
         metrics.add_dimension(name, dimension)
     for name, (unit, value) in values.items():

@@ -17,7 +17,7 @@ from store.originals import with_kept_original
 from store.settings import Settings
 from store.table import Table
 
-logger = Logger(service="store")
+logger = Logger(service="store", use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

@@ -12,7 +12,7 @@ from shared.telemetry import answer_stage
 from transform.answers import answers
 from transform.processing_types import transform
 
-logger = Logger(service="transform")
+logger = Logger(service="transform", use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -15,7 +15,7 @@ from uploads.api import api
 from uploads.settings import Settings
 from uploads.uploads import Uploads
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

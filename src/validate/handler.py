@@ -11,7 +11,7 @@ from shared.contracts import StageResponse, each
 from shared.telemetry import answer_stage
 from validate.rules import validate
 
-logger = Logger(service="validate")
+logger = Logger(service="validate", use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -40,6 +40,7 @@ PARAMETERS = {
     "ExecutionTimeout": "40",
     "VisibilityTimeout": "45",
     "StageTimeout": "5",
+    "FilesTimeout": "20",
     "MaximumConcurrency": "4",
     "MaxReceiveCount": "4",
     "RetryDelay": "1",

@@ -31,7 +31,7 @@ PARAMETERS = {
     "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR}",
     "Environment": "test",
     "ExecutionTimeout": "60",
-    "VisibilityTimeout": "70",
+    "VisibilityTimeout": "75",
     "StageTimeout": "20",
     "FilesTimeout": "15",
     "RangeSize": "65536",

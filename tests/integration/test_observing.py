@@ -156,6 +156,34 @@ def test_a_batch_says_what_it_took(pipeline: Pipeline, seen: Seen) -> None:
     assert seen.value("Bisects") == 2
 
 
+def test_an_execution_says_how_many_operations_and_bytes_it_has(
+    pipeline: Pipeline, seen: Seen
+) -> None:
+    event = sqs_event_of([standard(note="ß" * 100)] * 250)
+
+    operations = pipeline.run(event).get_all_operations()
+
+    results = [str(getattr(operation, "result", None) or "") for operation in operations]
+    size = len(json.dumps(event)) + sum(len(result.encode()) for result in results)
+    assert seen.value("ExecutionOperations") == 1 + len(operations) > 10
+    assert seen.value("ExecutionStateBytes") == size
+
+
+@pytest.mark.parametrize("ranges", [1, 12])
+def test_an_execution_counts_what_a_finished_map_hides(
+    pipeline: Pipeline, seen: Seen, monkeypatch: pytest.MonkeyPatch, ranges: int
+) -> None:
+    monkeypatch.setenv("RANGE_SIZE", "100")
+    pipeline.inject("csv_file", Crash(), attempts={2, 3})
+    rows = "id,name\n" + "".join(f"{n:04},{'x' * 93}\n" for n in range(ranges))
+    state = pipeline.put("input/people.csv", rows)
+
+    result = pipeline.run(sqs_event(sqs_message(json.dumps(s3_event(state)), "m-file")))
+
+    assert seen.value("Retries") == 2
+    assert seen.value("ExecutionOperations") == 1 + len(result.get_all_operations()) > ranges
+
+
 def test_chunks_add_up(pipeline: Pipeline, seen: Seen) -> None:
     pipeline.inject("validate", Crash(), attempts={2})
 
@@ -267,9 +295,12 @@ def test_nothing_that_a_record_says_is_in_a_log_or_a_metric(everything: Seen) ->
 def test_alarms_and_dashboard_name_metrics_that_are_emitted(everything: Seen) -> None:
     emitted = set(everything.metrics)
     ours = {metric for metric in shown("stack") if metric.namespace == OURS}
+    watched = {metric for metric in alarmed("stack").values() if metric.namespace == OURS}
 
     assert {metric for metric in ours if not any(matches(metric, e) for e in emitted)} == set()
     assert {e.name for e in emitted} == {metric.name for metric in ours}
+    assert {metric.name for metric in watched} == {"ExecutionOperations", "ExecutionStateBytes"}
+    assert watched <= emitted
 
 
 def matches(shown: Metric, emitted: Metric) -> bool:
@@ -279,7 +310,9 @@ def matches(shown: Metric, emitted: Metric) -> bool:
     return shown.name == emitted.name and same_names and given <= emitted.dimensions
 
 
-@pytest.mark.parametrize("metric", sorted({*alarmed().values(), *shown("stack")}, key=str), ids=str)
+@pytest.mark.parametrize(
+    "metric", sorted({*alarmed("stack").values(), *shown("stack")}, key=str), ids=str
+)
 def test_metrics_of_aws_exist_and_are_of_resources_here(metric: Metric) -> None:
     if metric.namespace == OURS:
         return
@@ -313,7 +346,7 @@ def test_the_guide_lists_each_metric_with_its_unit_and_dimensions(everything: Se
 def in_guide() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for line in GUIDE.read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 4 and cells[1] in {"Count", "Seconds", "Milliseconds"}:
+        if len(cells) == 4 and cells[1] in {"Bytes", "Count", "Seconds", "Milliseconds"}:
             for name in re.findall(r"`(\w+)`", cells[0]):
                 yield name, cells[1], tuple(re.findall(r"`(\w+)`", cells[2]))
 

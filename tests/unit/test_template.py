@@ -5,25 +5,45 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.settings import Settings as CatalogSettings
 from cleanup.settings import Settings as CleanupSettings
 from csv_file.settings import Settings as CsvFileSettings
 from durable_pipeline.execution_records import LOGS
 from durable_pipeline.settings import Settings as PipelineSettings
-from localcloud.cloudformation_yaml import load
+from localcloud.deploy import contradictions
 from notify.settings import Settings as NotifySettings
+from pipelinectl.diagnosis.facts import Facts, Function, Mapping, Queue, Resources
+from pipelinectl.diagnosis.findings import Level
+from pipelinectl.diagnosis.rules import mappings, timeouts
+from pipelinectl.local import LOCAL_PARAMETERS
 from shared.payloads import Limits
 from store.settings import Settings as StoreSettings
+from tests.chaos import cloud as chaos
+from tests.chaos import test_large_file as large_file
+from tests.cloudformation import (
+    DEFAULTS,
+    LAMBDAS_LEVELS,
+    PARAMETERS,
+    TEMPLATE,
+    refusals,
+    translations,
+)
+from tests.cloudformation import resolved as of_stack
 from tests.cloudwatch import dashboard
+from tests.e2e import conftest as end_to_end
+from tests.unit.pipelinectl.diagnosis.sound import FACTS
 from uploads.settings import Settings as UploadsSettings
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = load(ROOT / "template.yaml")
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 
 
@@ -41,7 +61,6 @@ SHARED: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 DOORS = ("DataProcessingQueue", "ObjectsQueue", "InternalQueue", "FilesQueue")
 """The queues that the durable function reads."""
 
-PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 STACK_NAME = "a" * 26  # the longest with which all buckets get their names
 ARNS = {
     "${AWS::Partition}": "aws",
@@ -127,11 +146,14 @@ def variables(function: str) -> set[str]:
 
 
 def test_an_execution_fits_what_an_event_source_mapping_allows() -> None:
-    timeout = PARAMETERS["ExecutionTimeout"]
+    assert PARAMETERS["ExecutionTimeout"]["MaxValue"] <= 900
 
-    assert timeout["MaxValue"] <= 900
-    assert PARAMETERS["VisibilityTimeout"]["Default"] > timeout["Default"]
-    assert PARAMETERS["FilesTimeout"]["Default"] < timeout["Default"]
+
+def test_a_queue_may_wait_for_the_whole_execution() -> None:
+    # A synchronous invocation ends at the function's timeout, if that is the lower one.
+    function = FUNCTIONS["DurablePipelineFunction"]
+
+    assert function["Timeout"] == function["DurableConfig"]["ExecutionTimeout"]
 
 
 def test_every_door_invokes_the_alias_and_hears_of_each_record() -> None:
@@ -573,13 +595,20 @@ def test_each_function_that_fails_or_finds_no_room_raises_an_alarm(metric: str) 
 
 @pytest.mark.parametrize(
     "metric",
-    [
-        *("DurableExecutionFailed", "DurableExecutionTimedOut"),
-        *("DurableExecutionOperations", "DurableExecutionStorageWrittenBytes"),
-    ],
+    ["DurableExecutionFailed", "DurableExecutionTimedOut"],
 )
 def test_executions_raise_alarms(metric: str) -> None:
     assert watched(metric) == {"DurablePipelineFunction"}
+
+
+@pytest.mark.parametrize(("metric", "most"), [("ExecutionOperations", 3000)])
+def test_an_execution_raises_an_alarm_before_it_has_as_many_operations_as_it_may(
+    metric: str, most: int
+) -> None:
+    (alarm,) = [a for a in of_type("AWS::CloudWatch::Alarm").values() if a["MetricName"] == metric]
+
+    assert most / 2 < alarm["Threshold"] < most
+    assert alarm["Statistic"] == "Maximum"
 
 
 def resolved_name(value: Any) -> str:
@@ -658,15 +687,6 @@ def test_a_traced_function_may_write_traces(name: str) -> None:
     assert otherwise == {"Ref": "AWS::NoValue"}
 
 
-def test_opentelemetry_is_refused_without_its_layer() -> None:
-    rule = TEMPLATE["Rules"]["OpenTelemetryComesByLayer"]
-
-    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Tracing"}, "otel"]}
-    assert rule["Assertions"][0]["Assert"] == {
-        "Fn::Not": [{"Fn::Equals": [{"Ref": "TracingLayerArn"}, ""]}]
-    }
-
-
 def test_a_trail_costs_only_those_who_want_one() -> None:
     assert PARAMETERS["CloudTrailEnabled"]["Default"] == "false"
     for name in ("Trail", "TrailBucket", "TrailBucketPolicy"):
@@ -704,3 +724,251 @@ def test_dependencies_are_pinned_with_hashes() -> None:
         assert all("==" in pin for pin in pins), path
         assert text.count("--hash=") >= len(pins), path
         assert "://" not in text, path
+
+
+LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:opentelemetry:1"
+OTEL = {**DEFAULTS, "Tracing": "otel", "TracingLayerArn": LAYER}
+# Other values of the parameters that are text by a pattern; of the function's, the longest.
+TEXTS = {
+    "Environment": "e" * 20,
+    "TracingLayerArn": LAYER.replace("telemetry", "t" * (140 + len("telemetry") - len(LAYER))),
+    "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms",
+    "OperatorsEmail": "operators@example.com",
+    "OperatorsPhone": "+41790000000",
+}
+
+
+def others(name: str) -> list[str]:
+    """Values that a parameter may have, other than its default; the longest is among them."""
+    parameter = PARAMETERS[name]
+    if name in TEXTS:
+        return [TEXTS[name]]
+    bounds = [parameter.get("MinValue"), parameter.get("MaxValue")]
+    values = map(str, parameter.get("AllowedValues", bounds))
+    return [value for value in values if value != DEFAULTS[name]]
+
+
+CHANGES = {
+    name: {**OTEL, name: DEFAULTS[name] if OTEL[name] != DEFAULTS[name] else others(name)[-1]}
+    for name in PARAMETERS
+}
+BASE, *CHANGED = translations([OTEL, *CHANGES.values()])
+AFTER = dict(zip(PARAMETERS, CHANGED, strict=True))
+
+
+def version_of(resources: dict[str, Any], values: dict[str, str]) -> tuple[str, Any]:
+    """The version that the alias names. CloudFormation makes another where any of this differs."""
+    alias = resources["DurablePipelineFunctionAliaslive"]["Properties"]
+    name = alias["FunctionVersion"]["Fn::GetAtt"][0]
+    return name, of_stack(resources[name]["Properties"], values)
+
+
+def function_of(resources: dict[str, Any], values: dict[str, str]) -> Any:
+    return of_stack(resources["DurablePipelineFunction"]["Properties"], values)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_publishes_a_version_if_and_only_if_it_changes_the_function(name: str) -> None:
+    # Only if, because Lambda refuses to publish what it has published, and the deployment fails.
+    values = CHANGES[name]
+
+    changed = function_of(AFTER[name], values) != function_of(BASE, OTEL)
+
+    assert (version_of(AFTER[name], values) != version_of(BASE, OTEL)) is changed
+
+
+VALUES = st.fixed_dictionaries(
+    {name: st.sampled_from([DEFAULTS[name], *others(name)]) for name in PARAMETERS}
+)
+
+
+@given(VALUES, st.sampled_from(list(PARAMETERS)), st.data())
+def test_two_deployments_share_a_version_if_and_only_if_they_share_the_function(
+    before: dict[str, str], name: str, data: st.DataObject
+) -> None:
+    after = {**before, name: data.draw(st.sampled_from([DEFAULTS[name], *others(name)]))}
+    functions = [function_of(BASE, values) for values in (before, after)]
+
+    published = version_of(BASE, before) != version_of(BASE, after)
+
+    assert published is (functions[0] != functions[1])
+    # That is surely what Lambda compares with the version before, when it is asked to publish.
+    assert published is (functions[0]["Environment"] != functions[1]["Environment"])
+
+
+def test_the_parameters_that_reach_the_function_are_told_from_those_that_do_not() -> None:
+    publishing = {
+        name
+        for name in PARAMETERS
+        if version_of(AFTER[name], CHANGES[name]) != version_of(BASE, OTEL)
+    }
+
+    assert {"StageTimeout", "LogLevel", "ExecutionTimeout", "Tracing"} <= publishing
+    assert publishing.isdisjoint({"BatchSize", "VisibilityTimeout", "OperatorsEmail"})
+    # Without OpenTelemetry, its layer is nothing to the function.
+    assert version_of(BASE, {**OTEL, "Tracing": "none"}) == version_of(
+        BASE, {**OTEL, "Tracing": "none", "TracingLayerArn": TEXTS["TracingLayerArn"]}
+    )
+
+
+def test_code_publishes_a_version_and_no_change_publishes_none() -> None:
+    (other,) = translations([OTEL], code="other")
+    (again,) = translations([OTEL])
+
+    assert version_of(other, OTEL)[0] != version_of(BASE, OTEL)[0]
+    assert version_of(again, OTEL) == version_of(BASE, OTEL)
+
+
+def test_a_versions_description_takes_the_longest_values() -> None:
+    longest = {
+        **{name: max([DEFAULTS[name], *others(name)], key=len) for name in PARAMETERS},
+        "Tracing": "otel",
+    }
+    texts = ("Environment", "TracingLayerArn")
+
+    assert not [name for name in texts if any(t.startswith(name) for t in refusals(longest))]
+    for name in texts:  # and there is none that is longer
+        assert refusals({name: TEXTS[name].replace(":1", ":11") + "e" * (name[0] == "E")})
+    _, properties = version_of(BASE, longest)
+    assert len(properties["Description"]) <= 256
+
+
+def test_cloudformation_replaces_a_version_whose_description_changes() -> None:
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::Lambda::Version").schema
+
+    assert "/properties/Description" in schema["createOnlyProperties"]
+    assert schema["properties"]["Description"]["maxLength"] == 256
+
+
+def test_executions_that_run_keep_their_version() -> None:
+    name, _ = version_of(BASE, OTEL)
+
+    # One is for a version whose logical id is gone, the other for one that was replaced.
+    assert BASE[name]["DeletionPolicy"] == BASE[name]["UpdateReplacePolicy"] == "Retain"
+    assert "DeletionPolicy" not in BASE["DurablePipelineFunction"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
+def test_lambda_lets_through_what_a_function_is_to_log(name: str, level: str) -> None:
+    properties = of_stack(BASE[name]["Properties"], {**OTEL, "LogLevel": level})
+
+    # Without it, Lambda drops what is below INFO and tells the function's logger to log the rest.
+    assert properties["LoggingConfig"]["LogFormat"] == "JSON"
+    assert properties["LoggingConfig"]["ApplicationLogLevel"] == LAMBDAS_LEVELS[level]
+    assert properties["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
+    allowed = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::Lambda::Function")
+    levels = allowed.schema["definitions"]["LoggingConfig"]["properties"]["ApplicationLogLevel"]
+    assert LAMBDAS_LEVELS[level] in levels["enum"]
+
+
+# What is given, and what the refusal says to set.
+REFUSED = [
+    ({"BatchSize": "11"}, "Set MaximumBatchingWindowInSeconds to 1"),
+    ({"BatchSize": "10000"}, "Set MaximumBatchingWindowInSeconds to 1"),
+    (
+        {"VisibilityTimeout": "960", "MaximumBatchingWindowInSeconds": "60"},
+        "Set VisibilityTimeout to 1260",
+    ),
+    ({"VisibilityTimeout": "900"}, "VisibilityTimeout: must be 1260"),
+    ({"VisibilityTimeout": "75"}, "Set VisibilityTimeout to 1260"),
+    ({"VisibilityTimeout": "45", "ExecutionTimeout": "60"}, "Set VisibilityTimeout to 1260"),
+    (
+        {
+            "VisibilityTimeout": "75",
+            "ExecutionTimeout": "60",
+            "MaximumBatchingWindowInSeconds": "15",
+        },
+        "Set VisibilityTimeout to 1260",
+    ),
+    ({"FilesTimeout": "451"}, "FilesTimeout: must be 3 to 450"),
+    ({"FilesTimeout": "300", "ExecutionTimeout": "300"}, "Set FilesTimeout to half"),
+    ({"Tracing": "otel"}, "Set TracingLayerArn"),
+]
+
+
+@pytest.mark.parametrize(("values", "says"), REFUSED)
+def test_settings_that_contradict_each_other_are_refused_with_what_to_set(
+    values: dict[str, str], says: str
+) -> None:
+    (refusal,) = refusals(values)
+
+    assert says in refusal
+
+
+@pytest.mark.parametrize("rule", TEMPLATE["Rules"])
+def test_every_rule_refuses_something_here(rule: str) -> None:
+    said = {refusal for values, _ in REFUSED for refusal in refusals(values)}
+
+    assert {a["AssertDescription"] for a in TEMPLATE["Rules"][rule]["Assertions"]} <= said
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"VisibilityTimeout": "960", "MaximumBatchingWindowInSeconds": "59"},
+        {"BatchSize": "100", "MaximumBatchingWindowInSeconds": "5"},
+        {"BatchSize": "10000", "MaximumBatchingWindowInSeconds": "300"},
+        OTEL,
+        *(LOCAL_PARAMETERS, end_to_end.PARAMETERS, chaos.PARAMETERS, large_file.PARAMETERS),
+    ],
+)
+def test_settings_that_agree_are_taken(values: dict[str, str]) -> None:
+    assert not refusals(values)
+    assert not contradictions(TEMPLATE, values)
+
+
+def seconds(name: str) -> st.SearchStrategy[int]:
+    return st.integers(PARAMETERS[name]["MinValue"], PARAMETERS[name]["MaxValue"])
+
+
+@given(
+    visibility=st.sampled_from(PARAMETERS["VisibilityTimeout"]["AllowedValues"]),
+    execution=seconds("ExecutionTimeout") | st.sampled_from([20, 30, 40, 60, 900]),
+    window=seconds("MaximumBatchingWindowInSeconds") | st.integers(0, 5) | st.integers(58, 61),
+    size=seconds("BatchSize") | st.integers(9, 12),
+)
+def test_what_the_template_takes_the_doctor_finds_sound(
+    visibility: int, execution: int, window: int, size: int
+) -> None:
+    values = {
+        "VisibilityTimeout": visibility,
+        "ExecutionTimeout": execution,
+        "MaximumBatchingWindowInSeconds": window,
+        "BatchSize": size,
+        "FilesTimeout": 3,
+    }
+    queue = Queue("in", "https://sqs/in", visibility, 1209600, 0)
+    function = Function("pipeline", execution, execution_timeout=execution)
+    mapping = Mapping(
+        "uuid", "in", "pipeline", "live", "Enabled", size, window, 10, reports_item_failures=True
+    )
+    facts = replaced(FACTS, queue, function)
+
+    if not refusals({name: str(value) for name, value in values.items()}):
+        for rule in (timeouts.visibility_timeout, mappings.batch_window):
+            assert rule.judge(mapping, facts).level is Level.OK
+        assert timeouts.execution_timeout.judge(function, facts).level is Level.OK
+
+
+def replaced(facts: Facts, queue: Queue, function: Function) -> Facts:
+    assert facts.stack is not None
+    found = Resources(queues={"in": queue}, functions={"pipeline": function})
+    return replace(facts, stack=replace(facts.stack, resources=found))
+
+
+@pytest.mark.parametrize("name", ["StageTimeout", "FilesTimeout"])
+def test_what_rules_cannot_say_the_local_deployment_does(name: str) -> None:
+    values = {"ExecutionTimeout": "60", "StageTimeout": "30", "FilesTimeout": "30"}
+
+    (refusal,) = contradictions(TEMPLATE, {**values, name: "31"})
+
+    assert f"{name} 31 is more than half of ExecutionTimeout 60" in refusal
+    assert f"Set {name} to 30 or less" in refusal
+    assert not contradictions(TEMPLATE, values)
+
+
+@pytest.mark.parametrize("name", ["StageTimeout", "FilesTimeout"])
+def test_at_the_default_of_an_execution_no_timeout_within_it_is_too_long(name: str) -> None:
+    assert not contradictions(TEMPLATE, {name: str(PARAMETERS[name]["MaxValue"])})

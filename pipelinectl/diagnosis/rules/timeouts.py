@@ -6,7 +6,7 @@ from pipelinectl.diagnosis.rules import subjects
 from pipelinectl.diagnosis.rules.subjects import Called
 
 _SQS_FOR_LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
-_DURABLE_MAPPINGS = "https://docs.aws.amazon.com/lambda/latest/dg/durable-invoking-esm.html"
+_DURABLE_INVOKING = "https://docs.aws.amazon.com/lambda/latest/dg/durable-invoking.html"
 _LONGEST_EXECUTION = 900
 _TIMES_THE_TIMEOUT = 6
 
@@ -44,8 +44,10 @@ def _needed_visibility(function: Function, window: int) -> tuple[int, str]:
 
 @rule(
     "execution-timeout",
-    says=f"a durable function behind a queue ends within {_LONGEST_EXECUTION} s, waits included",
-    source=_DURABLE_MAPPINGS,
+    says=f"a durable function behind a queue ends within {_LONGEST_EXECUTION} s, waits included, "
+    "and its own timeout is no shorter than its executions: a queue invokes synchronously, which "
+    "ends at the lower of the two",
+    source=_DURABLE_INVOKING,
     of=lambda facts: (
         (name, function)
         for name, function in subjects.durable_functions(facts)
@@ -55,9 +57,13 @@ def _needed_visibility(function: Function, window: int) -> tuple[int, str]:
 def execution_timeout(function: Function, _: Facts) -> Finding:
     """The event source mapping waits for the whole execution, and no longer than this."""
     found = f"{function.execution_timeout} s"
-    if (function.execution_timeout or 0) > _LONGEST_EXECUTION:
+    seconds = function.execution_timeout or 0
+    if seconds > _LONGEST_EXECUTION:
         remedy = f"deploy with an ExecutionTimeout of at most {_LONGEST_EXECUTION}"
         return problem(function.name, found, remedy)
+    if function.timeout < seconds:
+        remedy = "deploy template.yaml again, which sets both to ExecutionTimeout"
+        return problem(function.name, f"{found}, {function.timeout} s when invoked", remedy)
     return ok(function.name, found)
 
 

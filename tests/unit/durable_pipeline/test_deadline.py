@@ -12,8 +12,8 @@ from durable_pipeline.budget import Budget
 from durable_pipeline.containment import Containment, Stage
 from durable_pipeline.deadline import SETTLE_SECONDS, Deadline
 from durable_pipeline.tally import Tally
+from tests.cloudformation import TEMPLATE
 from tests.unit.durable_pipeline.fake_context import START, FakeContext, LambdaError
-from tests.unit.test_template import TEMPLATE
 
 
 def after(seconds: float) -> str:

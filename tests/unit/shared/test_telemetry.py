@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit
 
 from shared.contracts import Result, StageRecord, failed, ok, rejected
-from shared.telemetry import answer_stage
+from shared.telemetry import answer_stage, emit
+from tests.cloudformation import LAMBDAS_LEVELS
+
+SRC = Path(__file__).parents[3] / "src"
 
 EVENT: dict[str, Any] = {
     "durable_execution_arn": "arn:1",
@@ -90,3 +97,57 @@ def test_a_stage_answers_an_orchestrator_that_does_not_name_its_execution(logger
     answer = answer_stage(logger, event, lambda records: [ok("m-1"), ok("m-2")])
 
     assert len(answer["results"]) == 2
+
+
+# Of Lambda's levels, from the least to the most that is let through.
+LEVELS = ["FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]
+
+
+def lets_through(level: str, line: dict[str, Any]) -> bool:
+    """Whether Lambda passes a JSON line on, at an ApplicationLogLevel.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    """
+    timed = datetime.fromisoformat(line.get("timestamp", "")).tzinfo is not None
+    own = {"WARNING": "WARN", "CRITICAL": "FATAL"}.get(line["level"], line["level"])
+    return LEVELS.index(own if timed and own in LEVELS else "INFO") <= LEVELS.index(level)
+
+
+@pytest.mark.parametrize("level", [*LAMBDAS_LEVELS.values(), None])
+def test_metrics_are_let_through_at_every_level(
+    level: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_LOG_LEVEL", raising=False)
+    if level:
+        monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", level)
+
+    emit({"Rows": (MetricUnit.Count, 1)}, {"service": "stage"})
+
+    line = json.loads(capsys.readouterr().out)
+    assert lets_through(level or "INFO", line)
+    assert (line["Rows"], line["service"]) == ([1.0], "stage")
+
+
+@pytest.mark.parametrize("parameter", LAMBDAS_LEVELS)
+def test_a_function_logs_what_lambda_lets_through(
+    parameter: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    level = LAMBDAS_LEVELS[parameter]
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", parameter)
+    monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", level)
+    log = StringIO()
+    logger = Logger(service=request.node.name, stream=log, use_rfc3339=True)
+
+    for write in (logger.debug, logger.info, logger.warning, logger.error):
+        write("said")
+
+    asked = LEVELS[1 : LEVELS.index(level) + 1]
+    assert all(lets_through(level, line) for line in lines(log))
+    assert len(lines(log)) == len(asked)
+
+
+@pytest.mark.parametrize("handler", sorted(SRC.glob("*/handler.py")), ids=lambda p: p.parent.name)
+def test_every_functions_lines_have_a_time_that_lambda_reads(handler: Path) -> None:
+    module = importlib.import_module(f"{handler.parent.name}.handler")
+
+    assert module.logger.registered_formatter.use_rfc3339_iso8601

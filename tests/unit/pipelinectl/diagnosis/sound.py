@@ -34,7 +34,7 @@ DEAD = Queue("dead", "https://sqs/dead", 30, 1209600, 0, refuses_strangers=True)
 
 PIPELINE = Function(
     "pipeline",
-    60,
+    900,
     execution_timeout=900,
     qualifiers=frozenset({"live"}),
     variables={

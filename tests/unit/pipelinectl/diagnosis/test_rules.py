@@ -85,6 +85,12 @@ FAULTS = [
         PROBLEM,
         "at most 900",
     ),
+    (
+        "execution-timeout",
+        with_function(sound.PIPELINE, timeout=60),
+        PROBLEM,
+        "900 s, 60 s when invoked",
+    ),
     ("stage-timeout", with_function(sound.STORE, timeout=451), PROBLEM, "at most 450"),
     (
         "deadline-settings",
