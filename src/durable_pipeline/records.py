@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from shared.carried import Carried, Cursor, Door
-from shared.contracts import Reason, wire_size
+from shared.contracts import Reason, checkpoint_size
 from shared.objects import ObjectState, Pointer
 from shared.processing_events import Counts
 
@@ -60,8 +60,8 @@ class Record:
 
     @cached_property
     def travelling_size(self) -> int:
-        """Bytes that it brings into a payload, at most, as they are on the wire."""
-        return POINTED_BYTES if self.content is None else wire_size(self.content)
+        """Bytes that it brings into a checkpoint, at most."""
+        return POINTED_BYTES if self.content is None else checkpoint_size(self.content)
 
     @property
     def is_suspect(self) -> bool:
@@ -97,9 +97,9 @@ FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 POINTED_BYTES = 32 * 1024
 """What a document that lies in S3 counts for in a chunk: at most so much of it travels."""
 
-MAX_INLINE_BYTES = 256 * 1024
-"""Of a document that travels along, as JSON text in JSON. The store stage is sent it twice, as it
-was and transformed, in an invoke that takes 1 MiB. A larger one travels as a pointer."""
+MAX_INLINE_BYTES = 320_000
+"""Of a document that travels along, in a checkpoint. The store stage is sent it twice in one, as it
+was and as it became. A larger one travels as a pointer."""
 
 OFFLOADED = "offloaded/"
 """Below it lie, in the bucket of payloads, bodies that the pipeline itself has put there."""

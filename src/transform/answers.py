@@ -13,19 +13,19 @@ from shared.contracts import (
     Result,
     StageRecord,
     answer_size,
+    checkpoint_size,
     each,
     ok,
-    wire_size,
 )
 from shared.payloads import folder_of, put_json
 
 MAX_POINTED_BYTES = 32 * 1024
-"""Of the transformed document of a record that is a pointer, as JSON text within JSON; a larger one
-goes to S3 as well."""
+"""Of the transformed document of a record that is a pointer, in a checkpoint; a larger one goes to
+S3 as well."""
 
-MAX_INLINE_BYTES = 300 * 1024
-"""Of that of a record that came with its message: twice that, as it was and as it became, is what
-one invoke of the store stage has room for."""
+MAX_INLINE_BYTES = 350_000
+"""Of that of a record that came with its message: with what it was, one invoke of the store stage
+has room for it."""
 
 HEAD = ("data_source", "processing_type")
 """What the store stage needs of a document that lies in S3."""
@@ -42,7 +42,7 @@ def answer(record: StageRecord, document: dict[str, Any]) -> Result:
     """
     text = simplejson.dumps(document, ensure_ascii=False, separators=(",", ":"))
     most = MAX_POINTED_BYTES if "pointer" in record else MAX_INLINE_BYTES
-    if wire_size(text) <= most:
+    if checkpoint_size(text) <= most:
         return ok(record["id"], text)
     return _put_aside(record, text)
 

@@ -26,7 +26,7 @@ from shared.contracts import (
     StageResponse,
     answer_size,
     check_response,
-    wire_size,
+    checkpoint_size,
 )
 from tests.events import ORDER, STANDARD, standard
 from tests.integration.batches import CONTEXT
@@ -330,13 +330,13 @@ def test_a_document_travels_up_to_its_limit_on_the_wire(
             del record["pointer"]["sequencer"]  # type: ignore[typeddict-item]  # a message's has none
         return stages.transform(record)["m-1"]
 
-    room = most - wire_size(transformed_of(0)["data"])
+    room = most - checkpoint_size(transformed_of(0)["data"])
 
     result = transformed_of(room + more)
 
     assert ("pointer" in result) == bool(more)
     if not more:
-        assert wire_size(result["data"]) == most
+        assert checkpoint_size(result["data"]) == most
     else:
         assert json.loads(result["data"]) == {
             "data_source": "TEST.CSV",
@@ -550,20 +550,6 @@ def test_a_pointer_that_is_pinned_is_not_answered_again(stages: Stages) -> None:
     state = stages.put("uuid", standard())
 
     assert "pointer" not in stages.validate({"id": "m-1", "pointer": state})["m-1"]
-
-
-def test_what_the_pipeline_itself_put_into_the_output_bucket_stays_where_it_is(
-    stages: Stages,
-) -> None:
-    stages.put("payloads/x/body.json", standard(text="x" * 50_000), bucket="output")
-    record = pointer_to("output", "payloads/x/body.json")
-
-    stages.run(record)
-
-    item = attributes_of(stages.item("m-1") or {})
-    assert item["original_data_pointer"]["key"] == "payloads/x/body.json"
-    listed = stages.s3.list_objects_v2(Bucket="output")["Contents"]
-    assert len(listed) == 2
 
 
 def test_a_byte_order_mark_before_a_body_is_no_fault(stages: Stages) -> None:
