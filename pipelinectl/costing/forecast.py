@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # The pipeline's rules, src/durable_pipeline/chunks.py.
 MAX_CHUNK_RECORDS = 100
-MAX_CHUNK_BYTES = 400 * 1024
+MAX_CHUNK_BYTES = 300_000
 MAX_CONCURRENT_CHUNKS = 10
 
 MAX_BATCH_SIZE = 10_000

@@ -20,7 +20,7 @@ from durable_pipeline.tally import Tally
 from shared.batching import batches
 
 MAX_CHUNK_RECORDS = 100
-MAX_CHUNK_BYTES = 320_000
+MAX_CHUNK_BYTES = 300_000
 """In a checkpoint. The store stage is sent each record twice, as it was and as it became, in one of
 700,000; a chunk that grows beyond that on its way is cut again where it does."""
 

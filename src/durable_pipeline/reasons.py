@@ -35,7 +35,9 @@ OF_RECORDS = frozenset(
     }
 )
 
-OF_FILES = frozenset({"InvalidDelimiter", "InvalidHeader", "RowTooLarge", "UnknownFormat"})
+OF_FILES = frozenset(
+    {"InvalidDelimiter", "InvalidHeader", "InvalidMetadata", "RowTooLarge", "UnknownFormat"}
+)
 
 OF_STAGES = frozenset(
     {

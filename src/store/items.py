@@ -20,7 +20,7 @@ AttributeValue = Mapping[str, Any]
 Item = Mapping[str, AttributeValue]
 
 MAX_ITEM_BYTES = 400 * 1024
-MAX_DEPTH = 32
+MAX_DEPTH = 31  # of lists and maps; the value within them is DynamoDB's thirty-second level
 MAX_KEY_BYTES = 2048
 MAX_NAME_BYTES = 64 * 1024 - 1
 MAX_DIGITS = 38

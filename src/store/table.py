@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.batching import batches
 from shared.contracts import Result, StageRecord, each, failed, ok, superseded
-from store.items import Item, item_of
+from store.items import Item, item_of, item_size
 from store.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 BATCH_ITEMS = 25
-# BatchWriteItem takes 25 items and 16 MB; 25 items of 400 KB are less than that:
+BATCH_BYTES = 16 * 1000 * 1000
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 
 CONCURRENT_PUTS = 8
@@ -183,7 +183,8 @@ class Table:
         """
         errors: dict[str, WriteError] = {}
         alone = [write for write in writes if write.is_of_object or write.contested]
-        for batch in batches([write.item for write in writes if write not in alone]):
+        others = [write.item for write in writes if write not in alone]
+        for batch in batches(others, item_size, max_bytes=BATCH_BYTES, max_entries=BATCH_ITEMS):
             errors |= self._persist(batch, deadline, self._put_batch)
 
         def persist(write: Write) -> dict[str, WriteError]:
@@ -275,13 +276,6 @@ class Table:
         except (ClientError, BotoCoreError) as error:
             return [item], WriteError.of(error)
         return [], UNPROCESSED
-
-
-def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Runs of ``items`` that one BatchWriteItem takes."""
-    rest = iter(items)
-    while batch := list(islice(rest, BATCH_ITEMS)):
-        yield batch
 
 
 def key_of(item: Item) -> str:

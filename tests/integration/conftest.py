@@ -87,7 +87,12 @@ class Pipeline(Harness):
                 drained.append({"body": message["Body"], **attributes})
 
     def redeliver(self, queue_url: str) -> list[dict[str, Any]]:
-        """The messages in a queue of the pipeline's own, as its mapping delivers them."""
+        """The messages in a queue of the pipeline's own, as its mapping delivers them.
+
+        Those that are delayed come at once.
+        """
+        for delayed in sqs_backends[ACCOUNT][REGION].queues[queue_url.rsplit("/", 1)[-1]]._messages:
+            delayed.delayed_until = 0
         return [
             sqs_message(
                 message.pop("body"),
@@ -165,18 +170,12 @@ def _forget_clients() -> None:
 @pytest.fixture
 def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """A pipeline with empty tables, queues and buckets."""
-    sqs, sns, s3 = boto3.client("sqs"), boto3.client("sns"), boto3.client("s3")
+    sqs, s3 = boto3.client("sqs"), boto3.client("s3")
     urls = {
         name: sqs.create_queue(QueueName=name)["QueueUrl"]
         for name in ("queue", "objects", "internal", "files", "dead-letters", "events")
     }
-    topic_arn = sns.create_topic(Name="events")["TopicArn"]
-    sns.subscribe(
-        TopicArn=topic_arn,
-        Protocol="sqs",
-        Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
-        Attributes={"RawMessageDelivery": "true"},
-    )
+    topic_arn = create_topic()
     for bucket in BUCKETS:
         s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket="input", VersioningConfiguration={"Status": "Enabled"})
@@ -213,6 +212,19 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     }.items():
         monkeypatch.setenv(name, value)
     return Pipeline(table, urls)
+
+
+def create_topic() -> str:
+    """The topic of processing events, whose messages go into a queue; its ARN."""
+    sns = boto3.client("sns")
+    topic_arn = sns.create_topic(Name="events")["TopicArn"]
+    sns.subscribe(
+        TopicArn=topic_arn,
+        Protocol="sqs",
+        Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    return topic_arn
 
 
 def _create_table(name: str, key: str) -> Any:

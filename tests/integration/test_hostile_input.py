@@ -95,7 +95,7 @@ ACCEPTED: dict[str, Any] = {
     "emoji and combining marks": {"x": "\U0001f469\u200d\U0001f4bb e\u0301"},
     "dots and dollars in keys": {"a.b": 1, "$c": 2, "d e": 3},
     "the largest number": {"x": int("9" * 38)},
-    "nesting just shallow enough": {"x": json.loads("[" * 31 + "]" * 31)},
+    "nesting just shallow enough": {"x": json.loads("[" * 30 + "]" * 30)},
     "a look-alike of our own attributes": {"execution_id": "x", "stored_at": "never"},
     "200 KB of text": {"x": "y" * 190_000},
 }

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from faults.stages import Crash
 from shared.objects import ObjectId, ObjectState
 from tests.events import s3_event, sns_envelope, sqs_event, sqs_message, standard
-from tests.integration.conftest import Pipeline
+from tests.integration.conftest import Pipeline, create_topic
 
 
 def in_sqs(event: dict[str, Any]) -> dict[str, Any]:
@@ -240,6 +241,57 @@ def test_an_event_without_a_queue_that_no_queue_takes_fails_the_execution(
 
     assert result.error is not None
     assert "NotSettled" in str(result.error.type)
+
+
+def last(event: dict[str, Any]) -> dict[str, Any]:
+    """The event, on its last delivery."""
+    event["Records"][0]["attributes"]["ApproximateReceiveCount"] = "3"
+    return event
+
+
+def test_with_the_topic_gone_a_rejection_keeps_its_reason(pipeline: Pipeline) -> None:
+    state = pipeline.put("input/a.json", "{}")
+    pipeline.delete_topic()
+
+    first = pipeline.process(in_sqs(s3_event(state)))
+    pipeline.process(last(in_sqs(s3_event(state))))
+
+    assert first["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    (letter,) = pipeline.dead_letters
+    assert (letter["stage"], letter["error_type"]) == ("validate", "ValidationError")
+    assert json.loads(letter["errors"])[-1] == "and the topic of events was not told"
+
+
+def test_with_the_topic_gone_what_is_stored_is_told_later(pipeline: Pipeline) -> None:
+    state = pipeline.put("input/a.json", standard())
+    pipeline.delete_topic()
+
+    response = pipeline.process(last(in_sqs(s3_event(state))))
+    create_topic()
+    (onwards,) = pipeline.redeliver(pipeline.internal_queue_url)
+    pipeline.process(sqs_event(onwards))
+
+    assert response["summary"] == {
+        "stored": 0,
+        "dead_letters": 0,
+        "back_to_queue": 0,
+        "handed_over": 1,
+    }
+    assert [event["event"] for event in pipeline.events] == ["done"]
+    assert not pipeline.dead_letters
+
+
+def test_what_an_earlier_delivery_stored_is_announced_as_done(pipeline: Pipeline) -> None:
+    state = pipeline.put("input/a.json", standard())
+    pipeline.delete_topic()
+    pipeline.process(in_sqs(s3_event(state)))
+    create_topic()
+    pipeline.inject("validate", Crash())
+
+    response = pipeline.process(last(in_sqs(s3_event(state))))
+
+    assert response["summary"]["stored"] == 1
+    assert [event["event"] for event in pipeline.events] == ["done"]
 
 
 def test_a_topic_that_takes_no_announcement_sends_the_record_back(pipeline: Pipeline) -> None:

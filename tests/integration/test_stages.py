@@ -439,7 +439,7 @@ def test_a_document_of_any_depth_is_stored_or_refused_and_its_neighbour_stored(
     assert results["m-2"]["outcome"] == "ok"
     reason = results["m-1"].get("reason", {"type": ""})
     assert reason["type"] == (
-        "" if depth <= 32 else "NotStorable" if depth <= exact_json.MAX_NESTING else "InvalidJson"
+        "" if depth <= 31 else "NotStorable" if depth <= exact_json.MAX_NESTING else "InvalidJson"
     )
 
 

@@ -62,8 +62,11 @@ def test_an_event_without_a_time_is_of_now(catalog: Catalog) -> None:
     assert entry["received_at"] == NOW
 
 
+TEST_EVENT = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "input"})
+
+
 def test_the_test_event_enters_nothing(catalog: Catalog) -> None:
-    assert enter('{"Event": "s3:TestEvent"}', catalog, NOW) == 0
+    assert enter(TEST_EVENT, catalog, NOW) == 0
 
 
 def test_another_event_is_refused(catalog: Catalog) -> None:

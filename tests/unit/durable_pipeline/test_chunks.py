@@ -46,7 +46,7 @@ def test_documents_in_s3_count_for_what_may_travel_of_them() -> None:
 
     chunks = list(chunked(records))
 
-    assert [len(chunk) for chunk in chunks] == [12, 12, 6]
+    assert [len(chunk) for chunk in chunks] == [9, 9, 9, 3]
 
 
 def test_what_has_failed_before_goes_alone_and_the_oldest_first() -> None:

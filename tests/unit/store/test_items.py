@@ -53,7 +53,7 @@ def test_an_item_expires_when_asked_to() -> None:
         (f'{{"n": {"1" * 39}}}', "a number that DynamoDB cannot hold exactly: 1{39}"),
         ('{"n": 1e126}', "cannot hold exactly"),
         ('{"n": [{"deep": 1e-131}]}', "cannot hold exactly: 1E-131"),
-        (f'{{"n": {"[" * 33}{"]" * 33}}}', "nested 34 levels deep; DynamoDB takes 32"),
+        (f'{{"n": {"[" * 33}{"]" * 33}}}', "nested 34 levels deep; DynamoDB takes 31"),
         ('{"a": {"": 1}}', "original_data has a key of 0 bytes; DynamoDB takes 1 to 65535"),
         (json.dumps({"k" * 65_536: 1}), "a key of 65536 bytes"),
     ],

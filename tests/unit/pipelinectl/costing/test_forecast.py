@@ -74,7 +74,7 @@ def test_a_stage_takes_longer_for_more_records_and_never_less_than_measured() ->
 
 
 def test_large_bodies_make_small_chunks() -> None:
-    found = of(100, 100, used(10, body_bytes=40 * 1024))
+    found = of(100, 100, used(10, body_bytes=30_000))
 
     assert found.operations_per_execution == 1 + 3 * 10 + 1
 
