@@ -52,7 +52,7 @@ PARAMETERS = {
 # nobody could say why. So the queue grants more deliveries than the durable function counts to.
 DELIVERIES = 60
 
-_QUEUES = ("DataProcessingQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
+_QUEUES = ("DataProcessingQueueUrl", "ObjectsQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
 _COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -126,11 +126,30 @@ class ChaosCloud:
             Item(
                 execution_id=item["execution_id"]["S"],
                 message_id=item["message_id"]["S"],
-                document=canonical(_deserialize(item["original_data"])),
+                document=self._document(item),
             )
             for page in found
             for item in page["Items"]
+            if "object" not in item
         ]
+
+    def _document(self, item: Any) -> str:
+        if "original_data" in item:
+            return canonical(_deserialize(item["original_data"]))
+        pointer = _deserialize(item["original_data_pointer"])
+        content = self.client("s3").get_object(Bucket=pointer["bucket"], Key=pointer["key"])
+        return canonical(json.loads(content["Body"].read()))
+
+    def objects(self) -> dict[str, Any]:
+        """The transformed data of the items that are of objects, by the object's key."""
+        pages = self.client("dynamodb").get_paginator("scan")
+        found = pages.paginate(TableName=self.outputs["ProcessedDataTable"], ConsistentRead=True)
+        items = [item for page in found for item in page["Items"] if "object" in item]
+        assert len({item["object"]["S"] for item in items}) == len(items)
+        return {
+            item["object"]["S"].partition("/")[2]: _deserialize(item["transformed_data"])
+            for item in items
+        }
 
     def _letters(self) -> list[Letter]:
         sqs, url = self.client("sqs"), self.outputs["DeadLetterQueueUrl"]
@@ -148,7 +167,7 @@ def deployed(settings: Settings, directory: Path) -> ChaosCloud:
     """The pipeline, deployed with faults in its stages from a copy in ``directory``."""
     template = with_faults(Application(ROOT / "template.yaml"), FUNCTIONS, directory)
     document = json.loads(template.read_text())
-    for name in ("DataProcessingQueue", "InternalQueue"):
+    for name in ("DataProcessingQueue", "ObjectsQueue", "InternalQueue", "FilesQueue"):
         queue = document["Resources"][name]["Properties"]
         queue["RedrivePolicy"]["maxReceiveCount"] = DELIVERIES
     template.write_text(json.dumps(document))

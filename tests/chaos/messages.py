@@ -11,6 +11,8 @@ from random import Random
 from tests.events import order, standard
 
 STAGES = ("validate", "transform", "store")
+MAX_MESSAGE_BYTES = 1024 * 1024
+
 TRANSIENT_PROBABILITY = 0.25
 """Low enough that no such record fails at each attempt of each delivery."""
 
@@ -20,6 +22,7 @@ class Kind(Enum):
 
     STANDARD = "standard"
     ORDER = "order"
+    LARGE = "large"
     TRANSIENT = "transient"
     INVALID = "invalid"
     POISON = "poison"
@@ -34,6 +37,7 @@ SHARES: Mapping[Kind, float] = {
     Kind.INVALID: 0.02,
     Kind.POISON: 0.01,
     Kind.TRANSIENT: 0.05,
+    Kind.LARGE: 0.02,
     Kind.ORDER: 0.3,
 }
 """The rest is standard."""
@@ -75,7 +79,7 @@ def _kinds(random: Random, count: int) -> list[Kind]:
 def _message(random: Random, kind: Kind, number: int) -> Message:
     stage = random.choice(STAGES)
     has_record_id = number % 2 == 0
-    identity: dict[str, object] = {"record_id": f"chaos-{number}"} if has_record_id else {}
+    identity: dict[str, object] = {"record_id": f"record-{number}"} if has_record_id else {}
     body = _BODIES[kind](random, number, stage, identity)
     return Message(body, kind, stage, has_record_id)
 
@@ -85,6 +89,16 @@ Body = Callable[[Random, int, str, Mapping[str, object]], str]
 
 def _standard(_random: Random, number: int, _stage: str, identity: Mapping[str, object]) -> str:
     return standard(n=number, **identity)
+
+
+def _large(random: Random, number: int, _stage: str, identity: Mapping[str, object]) -> str:
+    """Of any script, up to all that a message may have."""
+    letter = random.choice(["x", "\u0416", "\u6578", "\U0001f469", '"', "\\", "\u0001"])
+    head = standard(n=number, text="", **identity)
+    unit = len(json.dumps(letter, ensure_ascii=False).encode()) - 2
+    count = (random.randint(100_000, MAX_MESSAGE_BYTES) - len(head)) // unit
+    document = json.loads(head) | {"text": letter * count}
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _order(random: Random, number: int, _stage: str, identity: Mapping[str, object]) -> str:
@@ -113,6 +127,7 @@ def _invalid(random: Random, number: int, _stage: str, identity: Mapping[str, ob
 _BODIES: Mapping[Kind, Body] = {
     Kind.STANDARD: _standard,
     Kind.ORDER: _order,
+    Kind.LARGE: _large,
     Kind.TRANSIENT: _transient,
     Kind.POISON: _poison,
     Kind.INVALID: _invalid,

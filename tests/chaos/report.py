@@ -19,6 +19,7 @@ class Report:
 
     seed: int
     messages: int
+    objects: int
     distinct_bodies: int
     unknown_sends: int
     seconds: float

@@ -9,10 +9,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from tests.chaos.messages import Message
+from shared.batching import batches
+from tests.chaos.messages import MAX_MESSAGE_BYTES, Message
 
 BATCH = 10
 PAUSE_SECONDS = 0.3
+
+
+def _size(message: Message) -> int:
+    return len(message.body.encode())
 
 
 @dataclass
@@ -42,11 +47,12 @@ class Sender:
 
     def send_over(self, messages: Sequence[Message], seconds: float) -> None:
         """Send all, evenly spread over so many seconds; longer, if the queue was away."""
-        start = time.monotonic()
-        for first in range(0, len(messages), BATCH):
-            due = start + seconds * first / len(messages)
+        start, sent = time.monotonic(), 0
+        for batch in batches(messages, _size, max_bytes=MAX_MESSAGE_BYTES, max_entries=BATCH):
+            due = start + seconds * sent / len(messages)
             time.sleep(max(0.0, due - time.monotonic()))
-            self._send(messages[first : first + BATCH])
+            self._send(batch)
+            sent += len(batch)
 
     def _send(self, messages: Sequence[Message]) -> None:
         """Send until each message is in the queue for sure."""

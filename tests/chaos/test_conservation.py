@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,12 @@ import pytest
 from localcloud import supervisor
 from localcloud.free_ports import free_settings
 from localcloud.services import GATEWAY, MINISTACK
+from tests.chaos import objects
 from tests.chaos.cloud import PARAMETERS, STACK, ChaosCloud, canonical, deployed
 from tests.chaos.conservation import Doubles, Found, doubles, given_up_ids, unexplained, violations
 from tests.chaos.killing import Killer
 from tests.chaos.messages import STAGES, messages
+from tests.chaos.objects import Object
 from tests.chaos.report import Report
 from tests.chaos.sending import Book, Sender
 from tests.e2e.localcloud.support import running
@@ -58,6 +60,7 @@ class Run:
 
     options: Options
     book: Book
+    objects: Sequence[Object]
     killer: Killer
     seconds: float
     seconds_to_settle: float
@@ -98,13 +101,17 @@ def send_and_kill(cloud: ChaosCloud, options: Options) -> Run:
     for_messages, for_kills = (Random(options.seed) for _ in range(2))
     killer = Killer(cloud.settings, for_kills)
     started = time.monotonic()
+    wanted = objects.objects(for_messages, max(4, int(options.messages * objects.SHARE)))
+    putting = objects.Putting(cloud.client("s3"), cloud.outputs["InputBucketName"])
     with killing(killer):
+        beside = putting.put_over(wanted, options.seconds)
         sender.send_over(messages(for_messages, options.messages), options.seconds)
+        beside.join()
     supervisor.up(cloud.settings)
     stopped = time.monotonic()
     cloud.wait_until_settled(SETTLE_SECONDS)
     now = time.monotonic()
-    return Run(options, sender.book, killer, now - started, now - stopped)
+    return Run(options, sender.book, wanted, killer, now - started, now - stopped)
 
 
 @contextmanager
@@ -128,6 +135,7 @@ def report_of(cloud: ChaosCloud, run: Run, found: Found) -> Report:
     return Report(
         seed=run.options.seed,
         messages=run.options.messages,
+        objects=len(run.objects),
         distinct_bodies=len(run.book),
         unknown_sends=sum(sending.unknown for sending in run.book.values()),
         seconds=run.seconds,
@@ -145,6 +153,7 @@ def report_of(cloud: ChaosCloud, run: Run, found: Found) -> Report:
         queued=found.queued,
         violations=[
             *violations(run.book, documents_of(run.book), found),
+            *objects.violations(run.objects, cloud.objects()),
             *unexplained_doubles(double, run.killer.by_target, cloud.executions()),
         ],
     )

@@ -46,7 +46,7 @@ WRONG: dict[str, Any] = {
     "an item lost": replace(RIGHT, items=[MINE_ITEM]),
     "an item doubled": replace(RIGHT, items=[ITEM, MINE_ITEM, replace(ITEM, message_id="m-2")]),
     "a record doubled": replace(RIGHT, items=[ITEM, MINE_ITEM, replace(MINE_ITEM)]),
-    "another's item": replace(RIGHT, items=[replace(ITEM, message_id="m-2"), MINE_ITEM]),
+    "another's item": replace(RIGHT, items=[replace(ITEM, execution_id="chaos-m-2"), MINE_ITEM]),
     "an item of nobody": replace(RIGHT, items=[ITEM, MINE_ITEM, Item("x", "x", "x")]),
     "a letter lost": replace(RIGHT, letters=[]),
     "another body": replace(RIGHT, letters=[replace(LETTER, body="other")]),
