@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from shared.contracts import InvalidRecord, Reason
+from shared.contracts import InvalidRecord
 from shared.objects import ObjectState
 
 Format = Literal["csv", "jsonl"]
 
 EmptyCells = Literal["absent", "empty"]
-
-MAX_ERRORS = 20
-
-MAX_ERROR_LENGTH = 500
-"""Characters of one error. A row of a thousand unknown fields would tell of more than it holds."""
 
 
 class InvalidFile(InvalidRecord):
@@ -96,17 +91,3 @@ class Part(Range, Tally):
 
     results_key: str
     rejects_key: str
-
-
-def bounded(reason: Reason) -> Reason:
-    """The first errors of ``reason``, none of them long, so that it is no larger than its row."""
-    errors = [_cut(error) for error in reason.get("errors", [])]
-    if len(errors) > MAX_ERRORS:
-        errors[MAX_ERRORS:] = [f"{len(errors) - MAX_ERRORS:,} more errors"]
-    return {"type": reason["type"], "message": "; ".join(errors), "errors": errors}
-
-
-def _cut(error: str) -> str:
-    if len(error) <= MAX_ERROR_LENGTH:
-        return error
-    return f"{error[:MAX_ERROR_LENGTH]}... ({len(error):,} characters)"

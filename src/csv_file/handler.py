@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from csv_file.contract import InvalidFile, bounded
+from csv_file.contract import InvalidFile
 from csv_file.manifest import finish
 from csv_file.parts import process_range
 from csv_file.planning import plan_file
@@ -52,7 +52,7 @@ def _answer(event: Mapping[str, Any]) -> Answer:
     try:
         return {"outcome": "ok"} | ACTIONS[event["action"]](event)
     except InvalidFile as invalid:
-        return {"outcome": "rejected", "reason": bounded(invalid.reason)}
+        return {"outcome": "rejected", "reason": invalid.reason}
     except Gone:
         return {"outcome": "gone"}
 

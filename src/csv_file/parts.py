@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from csv_file.contract import File, InvalidQuotes, Part, Range, Tally, bounded
+from csv_file.contract import File, InvalidQuotes, Part, Range, Tally
 from csv_file.documents import json_text, record_of
 from csv_file.rows import Row, rows_of
 from csv_file.source import blocks
@@ -74,7 +74,7 @@ def _reject(row: Row, reason: Reason) -> bytes:
     reject = {
         "row": row.number,
         "line": row.line,
-        "reason": bounded(reason),
+        "reason": reason,
         "raw": _shown(row.raw),
     }
     return f"{json.dumps(reject, separators=(',', ':'))}\n".encode()

@@ -77,13 +77,13 @@ class Call(Generic[T]):
             return self.check(context.invoke(self.arn, self.payload, name, _AS_MEASURED))
 
         config: WithRetryConfig[T] = WithRetryConfig(
-            retry_strategy=self._strategy(context, deadline),
+            retry_strategy=self._strategy(context, deadline, tally),
             wrap_with_run_in_child_context=False,  # it would cost an operation
         )
         return with_retry(context, attempt, config, name=self.name)
 
     def _strategy(
-        self, context: DurableContext, deadline: Deadline
+        self, context: DurableContext, deadline: Deadline, tally: Tally
     ) -> Callable[[Exception, int], RetryDecision]:
         def decide(error: Exception, attempts: int) -> RetryDecision:
             problem = Problem.of(error)
@@ -91,7 +91,7 @@ class Call(Generic[T]):
                 "invoke failed",
                 extra={"invoke": self.name, "attempt": attempts, "error_type": problem.type},
             )
-            deadline.ask(context)
+            deadline.ask(context, tally)
             if deadline.passed():
                 return RetryDecision.no_retry()
             decision = self._decision(problem, error, attempts)

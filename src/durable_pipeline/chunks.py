@@ -90,11 +90,11 @@ def _process_in_parallel(
     def branch(
         branch_context: DurableContext, chunk: Sequence[Record], index: int, _all: object
     ) -> ChunkResult:
-        deadline = _deadline(branch_context, settings)
+        deadline, took = _deadline(branch_context, settings), Tally()
         if index >= MAX_CONCURRENT_CHUNKS:
-            deadline.ask(branch_context)  # it has waited for its turn, nobody knows how long
+            # It has waited for its turn, nobody knows how long.
+            deadline.ask(branch_context, took)
         prefix = f"chunk-{index + 1} "
-        took = Tally()
         budget = replace(share)
         outcomes = process_chunk(branch_context, chunk, settings, deadline, took, budget, prefix)
         return _result(outcomes, took)
@@ -118,7 +118,8 @@ def _process_in_parallel(
 class ChunkResult(TypedDict):
     """A chunk's outcomes as they are checkpointed: by the byte, so what was stored is a number.
 
-    ``took`` are invokes, retries and bisects, ``until`` is the time of its last answer, if any.
+    ``took`` are invokes, retries, bisects and operations, ``until`` is the time of its last answer,
+    if any.
     """
 
     stored: int
@@ -132,15 +133,15 @@ def _result(outcomes: Outcomes, tally: Tally) -> ChunkResult:
     return {
         "stored": len(outcomes) - len(others),
         "others": others,
-        "took": [tally.invokes, tally.retries, tally.bisects],
+        "took": [tally.invokes, tally.retries, tally.bisects, tally.operations],
         "until": tally.until.isoformat() if tally.until else "",
     }
 
 
 def _tally(result: ChunkResult) -> Tally:
     until = datetime.fromisoformat(result["until"]) if result["until"] else None
-    invokes, retries, bisects = result["took"]
-    return Tally(invokes, retries, bisects, until)
+    invokes, retries, bisects, operations = result["took"]
+    return Tally(invokes, retries, bisects, operations, until)
 
 
 def _outcomes(chunk: Sequence[Record], result: ChunkResult) -> Outcomes:

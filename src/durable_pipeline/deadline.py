@@ -14,7 +14,11 @@ from datetime import datetime, timedelta
 
 from aws_durable_execution_sdk_python import DurableContext
 
+from durable_pipeline.tally import Tally
 from shared.contracts import utc_now
+
+CLOCK = "clock"
+"""The name of the steps that read it."""
 
 SETTLE_SECONDS = 45
 """Time to settle in: two invocations that replay, dead letters, visibility changes."""
@@ -37,9 +41,10 @@ class Deadline:
         """It is at least as late as a stage's answer says."""
         self._later(datetime.fromisoformat(completed_at))
 
-    def ask(self, context: DurableContext) -> None:
+    def ask(self, context: DurableContext, tally: Tally) -> None:
         """Read the clock, in a step: what happened since the last answer may have taken long."""
-        self.learn(context.step(lambda _: utc_now(), name="clock"))
+        tally.operations += 1
+        self.learn(context.step(lambda _: utc_now(), name=CLOCK))
 
     def passed(self) -> bool:
         """Whether an invoke that starts now may end too late."""

@@ -199,7 +199,7 @@ class FileExecution:
             deadline = self._new_deadline(context)
             deadline.learn(plan["completed_at"])
             # It may have waited for its turn, or for this invocation: nobody knows how long.
-            deadline.ask(context)
+            deadline.ask(context, Tally())  # counted with the results, which are all that is kept
             if deadline.passed():
                 return {}
             return self._range(context, deadline, plan, work, replace(share))
@@ -218,9 +218,13 @@ class FileExecution:
         return results
 
     def _count(self, results: Sequence[RangeResult]) -> None:
-        for begun in filter(None, results):
-            retries = begun.get("retries", 0)
-            self._tally.add(Tally(invokes=1 + retries, retries=retries))
+        for result in results:
+            retries = result.get("retries", 0)
+            attempts = 1 + retries if result else 0
+            # The clock first, then each attempt; before a repetition the clock again, and a wait.
+            clocks = 1 + retries + ("reason" in result)
+            operations = clocks + attempts + retries
+            self._tally.add(Tally(attempts, retries, operations=operations))
 
     def _range(
         self,

@@ -1,7 +1,8 @@
 """Reports one set of metrics and a few log lines per batch, from the invocation that completes it.
 
-Comes last, so that a replay never counts twice; nothing in it costs an operation. All that it
-tells was counted from checkpoints, the time included.
+Comes last, so that a replay does not count again, unless the very answer of this invocation is
+lost; nothing in it costs an operation. All that it tells was counted from checkpoints, the time
+included.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from aws_durable_execution_sdk_python.state import CheckpointedResult
 from aws_lambda_powertools.metrics import MetricUnit
 
 from durable_pipeline.dead_letters import UNTOLD
+from durable_pipeline.deadline import CLOCK
 from durable_pipeline.reasons import known_reason
 from durable_pipeline.records import Batch, Outcome, OutcomeName, Outcomes, Record
 from durable_pipeline.settings import Settings
@@ -27,9 +29,6 @@ from shared.telemetry import emit
 LINE_RECORDS = 25
 """So many records, at most, in one log line: each has up to six fields, and Logs Insights finds 200
 in a line. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Parse.html"""
-
-RETRIED = " attempt "
-"""Is in the name of each invoke that repeats one that failed: see `calls.Call`."""
 
 COUNTERS: dict[OutcomeName, str] = {
     "stored": "RecordsStored",
@@ -99,13 +98,13 @@ def _of_execution(context: DurableContext, tally: Tally) -> dict[str, tuple[Metr
 
 
 def _hidden(operations: Iterable[Operation], tally: Tally) -> int:
-    """Operations that a finished map hides: invokes; and of each that was a retry, two more.
-
-    Those are the wait before it, and the step that reads the clock.
-    """
-    names = [o.name or "" for o in operations if o.operation_type is OperationType.CHAINED_INVOKE]
-    retries = sum(RETRIED in name for name in names)
-    return tally.invokes - len(names) + 2 * (tally.retries - retries)
+    """Operations that a finished map hides: those that were counted, and are not to be seen."""
+    visible = sum(
+        operation.operation_type in (OperationType.CHAINED_INVOKE, OperationType.WAIT)
+        or operation.name == CLOCK
+        for operation in operations
+    )
+    return max(0, tally.operations - visible)
 
 
 def _size(operation: Operation) -> int:

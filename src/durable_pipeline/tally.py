@@ -13,18 +13,22 @@ from datetime import datetime
 class Tally:
     """Chained invokes, those of them that repeated one that had failed, and bisections.
 
-    ``until`` is the latest time that an answer told; None as long as there was no answer.
+    ``operations`` are the invokes with the waits before them and the looks at the clock. ``until``
+    is the latest time that an answer told; None as long as there was no answer.
     """
 
     invokes: int = 0
     retries: int = 0
     bisects: int = 0
+    operations: int = 0
     until: datetime | None = None
 
     def invoked(self, attempt: int) -> None:
         """Count a chained invoke, which is the ``attempt``-th of its kind, from 1."""
+        retried = attempt > 1
         self.invokes += 1
-        self.retries += attempt > 1
+        self.retries += retried
+        self.operations += 1 + retried
 
     def learn(self, completed_at: str) -> None:
         """It is at least as late as an answer says."""
@@ -35,6 +39,7 @@ class Tally:
         self.invokes += other.invokes
         self.retries += other.retries
         self.bisects += other.bisects
+        self.operations += other.operations
         if other.until:
             self._later(other.until)
 

@@ -22,6 +22,9 @@ def entries(pipeline: Any) -> Iterator[Catalog]:
     catalog.handler.object_catalog.cache_clear()
 
 
+TEST_EVENT = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "input"}'
+
+
 def state(key: str) -> ObjectState:
     return {"bucket": "in", "key": key, "sequencer": "A" * 32}
 
@@ -41,7 +44,7 @@ def test_a_message_that_is_no_event_fails_alone_and_the_log_says_why(
         body("input/a"),
         "nope",
         sns_envelope(body("input/b c")),
-        '{"Event": "s3:TestEvent"}',
+        TEST_EVENT,
     )
 
     assert failed == [1]

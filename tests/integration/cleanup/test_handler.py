@@ -64,6 +64,9 @@ def function(pipeline: Pipeline) -> Iterator[Cleanup]:
     cleanup.handler.cleaner.cache_clear()
 
 
+TEST_EVENT = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "input"}'
+
+
 def removal(name: str, version_id: str, number: int) -> str:
     state: ObjectState = {
         "bucket": "input",
@@ -164,7 +167,7 @@ def test_results_that_are_not_deleted_bring_the_message_back(
 def test_what_is_no_event_fails_alone(function: Cleanup) -> None:
     state = function.pipeline.put(KEY, "x")
 
-    failed = function.deliver("nope", dump({**DONE, "object": state}), '{"Event": "s3:TestEvent"}')
+    failed = function.deliver("nope", dump({**DONE, "object": state}), TEST_EVENT)
 
     assert failed == [0]
 

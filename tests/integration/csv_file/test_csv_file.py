@@ -93,7 +93,7 @@ def test_a_reject_is_bounded_however_much_is_wrong_with_its_row(function: Functi
     assert len(json.dumps(reject["reason"])) < 3_000
     last = reject["reason"]["errors"][-1]
     assert last.startswith("record must not contain unknown_0000, unknown_0001, ")
-    assert last.endswith("... (14,022 characters)")
+    assert last.endswith("and 990 more")
 
 
 def test_a_file_with_an_error_in_each_column_is_answered_with_the_first_of_them(
@@ -103,9 +103,8 @@ def test_a_file_with_an_error_in_each_column_is_answered_with_the_first_of_them(
 
     errors = answer["reason"]["errors"]
     assert errors[0] == "column 2 of the header has no name"
-    assert errors[-1] == "979 more errors"
-    assert len(errors) == 21
-    assert answer["reason"]["message"] == "; ".join(errors)
+    assert errors[-1] == "and 949 more"
+    assert len(errors) == 51
 
 
 @pytest.mark.parametrize("range_bytes", [1, 12, 1000])

@@ -63,6 +63,7 @@ def test_a_redriven_message_is_the_same_record_with_its_producers_attributes(
     assert known_of(message) == {
         "execution_id": "test-m-1",
         "sent_timestamp": FIRST_SENT,
+        "door": "messages",
         "message_attributes": producers,
     }
     assert [sent["message_id"] for sent in done["sent"]] == [message_id]

@@ -81,7 +81,7 @@ def test_operations_are_the_same_where_a_finished_map_hides_its_own(
     ]
     plan, finish = invoke("plan", "{}"), invoke("finish", "{}")
     seen = [EXECUTION, plan, other("ranges", OperationType.CONTEXT), finish]
-    tally = Tally(invokes=5, retries=1)
+    tally = Tally(invokes=5, retries=1, operations=7)
 
     with_all, _ = reported([*seen, *hidden], tally, capsys)
     with_some, _ = reported(seen, tally, capsys)

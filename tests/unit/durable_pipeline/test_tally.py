@@ -19,12 +19,12 @@ def test_only_what_comes_after_the_first_attempt_is_a_retry() -> None:
 
 
 def test_parts_add_up_and_the_latest_of_their_times_counts() -> None:
-    whole = Tally(1, 0, 0, LATE)
+    whole = Tally(1, 0, 0, 0, LATE)
 
-    whole.add(Tally(3, 2, 1, EARLY))
+    whole.add(Tally(3, 2, 1, 0, EARLY))
     whole.add(Tally(1))
 
-    assert whole == Tally(5, 2, 1, LATE)
+    assert whole == Tally(5, 2, 1, 0, LATE)
 
 
 def test_the_latest_answer_counts_in_whatever_order_they_come() -> None:
