@@ -55,7 +55,7 @@ def test_c1_nobody_without_credentials_gets_one(api: UploadsApi) -> None:
 
 
 def test_c2_only_this_bucket_may_send_to_the_queue(stack: Stack) -> None:
-    policy = queue_attributes(stack, "DataProcessingQueueUrl")["Policy"]
+    policy = queue_attributes(stack, "ObjectsQueueUrl")["Policy"]
 
     (statement,) = [
         statement
@@ -143,8 +143,8 @@ def test_c6_a_pointer_to_any_other_bucket_is_a_dead_letter_with_the_reason(
 
 
 def test_c6_a_pointer_to_an_object_that_has_expired_says_so(stack: Stack, objects: Objects) -> None:
-    stack.send([extended_client_pointer(objects.payloads, "c6-expired")])
+    stack.send([extended_client_pointer(objects.payloads, "messages/c6-expired")])
 
-    letter = wait_for(lambda: objects.dead_letter_of("c6-expired"))
+    letter = wait_for(lambda: objects.dead_letter_of("messages/c6-expired"))
 
     assert letter["error_type"] == "PayloadMissing"
