@@ -38,7 +38,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
 def _faults(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for record in event["records"]:
-        name, _, rest = str(_field(record["body"])).partition(":")
+        # One that is only a pointer, because it is large or an object, asks for nothing.
+        name, _, rest = str(_field(record.get("body", ""))).partition(":")
         stage, _, argument = rest.partition(":")
         if stage == STAGE:
             yield name, argument

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -131,6 +131,9 @@ def report_of(cloud: ChaosCloud, run: Run, found: Found) -> Report:
     reasons = Counter(
         f"{x.attributes.get('stage')}/{x.attributes.get('error_type')}" for x in found.letters
     )
+    bucket = cloud.outputs["InputBucketName"]
+    of_objects = objects.of_objects(found.letters, run.objects, bucket)
+    messages_alone = replace(found, letters=[x for x in found.letters if x not in of_objects])
     double = doubles(found.letters)
     return Report(
         seed=run.options.seed,
@@ -152,8 +155,8 @@ def report_of(cloud: ChaosCloud, run: Run, found: Found) -> Report:
         doubled_by_another_delivery=double.by_another_delivery,
         queued=found.queued,
         violations=[
-            *violations(run.book, documents_of(run.book), found),
-            *objects.violations(run.objects, cloud.objects()),
+            *violations(run.book, documents_of(run.book), messages_alone),
+            *objects.violations(run.objects, cloud.objects(), of_objects, bucket),
             *unexplained_doubles(double, run.killer.by_target, cloud.executions()),
         ],
     )

@@ -58,6 +58,12 @@ def test_a_record_that_asks_for_nothing_here_is_worked_on(wrapper: ModuleType, b
     assert wrapper.handler(event(body, "{}"), None) == 2
 
 
+def test_a_record_that_is_only_a_pointer_asks_for_nothing(wrapper: ModuleType) -> None:
+    pointed = {"id": "x", "pointer": {"bucket": "b", "key": "k"}}
+
+    assert wrapper.handler({"records": [pointed]}, None) == 1
+
+
 def test_a_poison_record_ends_the_process(wrapper: ModuleType) -> None:
     with pytest.raises(Died):
         wrapper.handler(event("{}", asking_for("poison:store")), None)
