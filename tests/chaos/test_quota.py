@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
+import pytest
+
+import durable_pipeline.handler
+import validate.handler
 from durable_pipeline.chunks import MAX_ALONE
 from faults.stages import Crash
 from localcloud.quotas import MAX_OPERATIONS
@@ -13,6 +18,18 @@ from tests.integration.conftest import Pipeline
 pytest_plugins = ["tests.integration.conftest"]
 
 RECORDS = 10_000
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Without a line for each record that was not stored."""
+    loggers = [module.logger for module in (durable_pipeline.handler, validate.handler)]
+    levels = [logger.log_level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel("CRITICAL")
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def test_ten_thousand_records_and_a_broken_stage_stay_below_the_quota_and_none_is_lost(
