@@ -5,6 +5,7 @@ The same record handed over twice is worked on twice, and comes to the same.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ MAX_DELAY = 900
 class Letters:
     """Messages with which ``record`` goes on: its ``bodies``, and what each carries along.
 
-    The queue delivers them after ``delay`` seconds.
+    The queue delivers them after ``delay`` seconds, or somewhat sooner.
     """
 
     record: Record
@@ -89,7 +90,7 @@ def _entry(index: int, body: str, letters: Letters, settings: Settings) -> dict[
         "Id": str(index),
         "MessageBody": body,
         "MessageAttributes": attributes(letters.carried),
-        "DelaySeconds": min(letters.delay, MAX_DELAY),
+        "DelaySeconds": jittered(min(letters.delay, MAX_DELAY)),
     }
     if message_size(entry) <= MAX_MESSAGE_BYTES:
         return entry
@@ -97,6 +98,11 @@ def _entry(index: int, body: str, letters: Letters, settings: Settings) -> dict[
     carried: Carried = {**letters.carried, "offloaded": True}
     more = {"MessageBody": pointer, "MessageAttributes": attributes(carried)}
     return entry if pointer is None else entry | more
+
+
+def jittered(seconds: int) -> int:
+    """Between half of ``seconds`` and all of them. For steps only: a replay has other luck."""
+    return random.randint((seconds + 1) // 2, seconds)  # noqa: S311 - jitter, not a secret
 
 
 def _accepts(client: SQSClient, queue_url: str, entries: Sequence[dict[str, Any]]) -> bool:

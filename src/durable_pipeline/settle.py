@@ -6,7 +6,6 @@ has nothing to settle and pays for nothing here.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from durable_pipeline import dead_letters
 from durable_pipeline.clients import ONE_ATTEMPT, sqs
 from durable_pipeline.dead_letters import DeadLetter
-from durable_pipeline.hand_over import Letters, hand_over, handed_over_from
+from durable_pipeline.hand_over import Letters, hand_over, handed_over_from, jittered
 from durable_pipeline.records import Batch, Fate, OutcomeName, Outcomes, Record, fate
 from durable_pipeline.requests import MAX_ENTRIES
 from durable_pipeline.settings import Settings
@@ -82,14 +81,16 @@ def _send_onwards(
     context: DurableContext, records: Sequence[Record], settings: Settings
 ) -> set[str]:
     """Ids of the records that go on in a message of their own, with all of its deliveries."""
-    delay = _jittered(settings.retry_delay) if records else 0
-    letters = [Letters.of(record, delay, handed_over=record.handed_over + 1) for record in records]
+    letters = [
+        Letters.of(record, settings.retry_delay, handed_over=record.handed_over + 1)
+        for record in records
+    ]
     return handed_over_from(hand_over(context, letters, settings, "onwards"))
 
 
 def _queue(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:
     """Give failed records that no queue holds to one, which delivers them again."""
-    letters = [Letters.of(record, _jittered(settings.retry_delay)) for record in records]
+    letters = [Letters.of(record, settings.retry_delay) for record in records]
     outcomes = hand_over(context, letters, settings, "queue")
     if lost := outcomes.keys() - handed_over_from(outcomes):
         raise NotSettled(f"no queue accepted {', '.join(sorted(lost))}")
@@ -151,7 +152,7 @@ def _visibility_entries(
                 {
                     "Id": str(index),
                     "ReceiptHandle": record.receipt_handle,
-                    "VisibilityTimeout": _jittered(delay_seconds(record.receive_count, settings)),
+                    "VisibilityTimeout": jittered(delay_seconds(record.receive_count, settings)),
                 }
                 for index, record in enumerate(records[start : start + MAX_ENTRIES])
             ],
@@ -161,10 +162,6 @@ def _visibility_entries(
 def delay_seconds(receive_count: int, settings: Settings) -> int:
     """The delay doubles with each time the record was received, up to a bound."""
     return min(settings.retry_delay << min(receive_count - 1, 16), settings.max_retry_delay)
-
-
-def _jittered(seconds: int) -> int:
-    return random.randint((seconds + 1) // 2, seconds)  # noqa: S311 - jitter, not a secret
 
 
 def _summary(done: Counter[OutcomeName], dead: int, back: int) -> Mapping[str, int]:
