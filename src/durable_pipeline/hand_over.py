@@ -66,7 +66,7 @@ def hand_over(
         return {}
 
     def send(_: StepContext) -> list[int]:
-        return [n for n, one in enumerate(letters) if not _send(sqs(), one, settings)]
+        return _send(sqs(), letters, settings)
 
     try:
         refused: list[int] = context.step(send, name=name, config=ONE_ATTEMPT)
@@ -77,17 +77,27 @@ def hand_over(
     return {id_: REFUSED if id_ in lost else HANDED_OVER for id_ in ids}
 
 
-def _send(client: SQSClient, letters: Letters, settings: Settings) -> bool:
-    """Whether the queue accepted all of ``letters``."""
-    entries = [_entry(index, body, letters, settings) for index, body in enumerate(letters.bodies)]
-    url = queue_of(letters.record, settings)
-    return all(_accepts(client, url, batch) for batch in requests(entries))
+def _send(client: SQSClient, letters: Sequence[Letters], settings: Settings) -> list[int]:
+    """Send all of ``letters``, as many in a request as it takes; which of them were refused."""
+    queues: dict[str, list[dict[str, Any]]] = {}
+    for index, one in enumerate(letters):
+        queues.setdefault(queue_of(one.record, settings), []).extend(
+            _entry(f"{index}-{number}", body, one, settings)
+            for number, body in enumerate(one.bodies)
+        )
+    refused = {
+        int(entry_id.partition("-")[0])
+        for url, entries in queues.items()
+        for request in requests(entries)
+        for entry_id in _refused(client, url, request)
+    }
+    return sorted(refused)
 
 
-def _entry(index: int, body: str, letters: Letters, settings: Settings) -> dict[str, Any]:
+def _entry(entry_id: str, body: str, letters: Letters, settings: Settings) -> dict[str, Any]:
     """A message; where it would be too large, with its body in S3."""
     entry = {
-        "Id": str(index),
+        "Id": entry_id,
         "MessageBody": body,
         "MessageAttributes": attributes(letters.carried),
         "DelaySeconds": jittered(min(letters.delay, MAX_DELAY)),
@@ -105,15 +115,17 @@ def jittered(seconds: int) -> int:
     return random.randint((seconds + 1) // 2, seconds)  # noqa: S311 - jitter, not a secret
 
 
-def _accepts(client: SQSClient, queue_url: str, entries: Sequence[dict[str, Any]]) -> bool:
+def _refused(client: SQSClient, queue_url: str, entries: Sequence[dict[str, Any]]) -> list[str]:
+    """Ids of the entries of one request that the queue did not accept."""
     try:
         response = client.send_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]  # as boto3 has them
     except (ClientError, BotoCoreError) as error:
         logger.warning("not handed over: %s", error)
-        return False
-    if refused := response.get("Failed"):
-        logger.warning("not handed over: %s", refused)
-    return not refused
+        return [entry["Id"] for entry in entries]
+    if failed := response.get("Failed"):
+        logger.warning("not handed over: %s", failed)
+    accepted = {entry["Id"] for entry in response.get("Successful", [])}
+    return [entry["Id"] for entry in entries if entry["Id"] not in accepted]
 
 
 def handed_over_from(outcomes: Mapping[str, Any]) -> set[str]:

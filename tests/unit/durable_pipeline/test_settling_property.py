@@ -104,6 +104,7 @@ class World:
     onwards: list[dict[str, Any]] = field(default_factory=list)
     delayed: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
+    requests: int = 0
 
     def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
         if QueueUrl != "dlq":
@@ -120,6 +121,7 @@ class World:
         return {"Successful": taken}
 
     def _send_onwards(self, entries: list[Any]) -> Any:
+        self.requests += 1
         if "internal" in self.out:
             raise _unavailable()
         self.onwards += entries
@@ -329,6 +331,8 @@ def test_a_stage_that_is_broken_for_all_stays_below_the_quota_of_an_execution(
     assert found.context.state_bytes <= MAX_STATE_BYTES
     ends = len(found.back) + len(found.world.letters) + len(found.world.onwards)
     assert ends == count
+    # In the time that is set aside for settling there is none for a request each.
+    assert found.world.requests <= count / 10 + 1
     assert {found.outcomes[key]["reason"]["type"] for key in found.outcomes} == {
         "Runtime.ExitError"
     }
