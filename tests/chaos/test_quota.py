@@ -9,7 +9,6 @@ import pytest
 
 import durable_pipeline.handler
 import validate.handler
-from durable_pipeline.chunks import MAX_ALONE
 from faults.stages import Crash
 from localcloud.quotas import MAX_OPERATIONS
 from tests.events import sqs_event, sqs_message, standard
@@ -35,19 +34,15 @@ def quiet() -> Iterator[None]:
 def test_ten_thousand_records_and_a_broken_stage_stay_below_the_quota_and_none_is_lost(
     pipeline: Pipeline,
 ) -> None:
+    """On their first delivery; the last is in the properties of settling, without moto's queues."""
     body = standard()
-    messages = [sqs_message(body, f"m-{n}", receive_count=3) for n in range(RECORDS)]
     pipeline.inject("transform", Crash())
     pipeline.seconds = 900
 
-    result = pipeline.run(sqs_event(*messages))
+    result = pipeline.run(sqs_event(*(sqs_message(body, f"m-{n}") for n in range(RECORDS))))
 
     operations = len(result.get_all_operations())
-    summary = json.loads(str(result.result))["summary"]
-    print(f"{operations} operations, {len(pipeline.calls)} invokes: {summary}")
+    response = json.loads(str(result.result))
+    print(f"{operations} operations, {len(pipeline.calls)} invokes: {response['summary']}")
     assert operations <= MAX_OPERATIONS
-    letters = pipeline.dead_letters
-    onwards = pipeline.drain(pipeline.internal_queue_url)
-    # Only those that were alone have an answer of their own; all others go on, to be alone in turn.
-    assert (len(letters), len(onwards)) == (MAX_ALONE, RECORDS - MAX_ALONE)
-    assert {letter["error_type"] for letter in letters} == {"Runtime.ExitError"}
+    assert len(response["batchItemFailures"]) == RECORDS
