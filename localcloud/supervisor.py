@@ -157,7 +157,7 @@ def _start(settings: Settings) -> None:
         _wait_until_healthy(settings, supervisor)
         ports.remember(settings)
         os.write(starter_end, b"!")
-    except BaseException:
+    except BaseException:  # an interruption too: what was started must not outlive its start
         os.close(starter_end)
         processes.wait_until_gone([supervisor], _STOP_SECONDS)
         raise

@@ -38,7 +38,7 @@ def edit(text: str, environ: Mapping[str, str]) -> str | None:
 
 def _run(command: str, path: Path) -> None:
     try:
-        subprocess.run([*shlex.split(command), path], check=True)  # noqa: S603  the operator's own
+        subprocess.run([*shlex.split(command), path], check=True)  # noqa: S603 - the operator's own
     except (OSError, ValueError) as error:
         msg = f"editor '{command}' cannot be started ({error}): set VISUAL or EDITOR"
         raise UsageError(msg) from error

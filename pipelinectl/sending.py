@@ -160,7 +160,7 @@ def _refused(
 
 def _backoff(attempt: int) -> float:
     longest: float = _FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1)
-    return longest * random.uniform(0.5, 1)  # noqa: S311  jitter need not be unpredictable
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter need not be unpredictable
 
 
 def _in_order(

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
-PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0)
-"""Seconds before each time that what DynamoDB left unprocessed is asked for."""
+PAUSES = (0.1, 0.3, 1.0, 2.0, 2.0)
+"""Seconds before each time that what DynamoDB left unprocessed is asked for again: for all records
+of an execution together, because the time to settle in is short."""
 
 MAX_KEYS = 100
 MAX_KEYS_BYTES = 1024 * 1024
@@ -65,17 +66,18 @@ def already_stored(client: DynamoDBClient, table_name: str, records: Sequence[Re
     """
     # DynamoDB takes no key twice.
     keys = list(dict.fromkeys(record.execution_id for record in records))
+    pauses = iter(PAUSES)
     found = {
         item
         for batch in batches(keys, text_size, max_bytes=MAX_KEYS_BYTES, max_entries=MAX_KEYS)
-        for item in _items(client, table_name, batch)
+        for item in _items(client, table_name, batch, pauses)
     }
     # Another message's item of the same execution_id is not this record's.
     return {record.id for record in records if (record.execution_id, record.id) in found}
 
 
 def _items(
-    client: DynamoDBClient, table_name: str, keys: Sequence[str]
+    client: DynamoDBClient, table_name: str, keys: Sequence[str], pauses: Iterator[float]
 ) -> Iterator[tuple[str, str]]:
     """Key and message id of the items that there are; what DynamoDB leaves is asked for again."""
     wanted: KeysAndAttributesTypeDef = {
@@ -83,8 +85,7 @@ def _items(
         "ProjectionExpression": "execution_id, message_id",
         "ConsistentRead": True,
     }
-    for pause in PAUSES:
-        time.sleep(pause)
+    while True:
         try:
             response = client.batch_get_item(RequestItems={table_name: wanted})
         except (ClientError, BotoCoreError) as error:
@@ -95,5 +96,8 @@ def _items(
         left = response.get("UnprocessedKeys", {}).get(table_name)
         if not left:
             return
+        if (pause := next(pauses, None)) is None:
+            logger.warning("cannot tell of %d keys whether they are stored", len(left["Keys"]))
+            return
+        time.sleep(pause)
         wanted = {**wanted, "Keys": left["Keys"]}
-    logger.warning("cannot tell of %d keys whether they are stored", len(wanted["Keys"]))

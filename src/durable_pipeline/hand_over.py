@@ -102,7 +102,8 @@ def _entry(entry_id: str, body: str, letters: Letters, settings: Settings) -> di
         "MessageAttributes": attributes(letters.carried),
         "DelaySeconds": jittered(min(letters.delay, MAX_DELAY)),
     }
-    if message_size(entry) <= MAX_MESSAGE_BYTES:
+    # One of several objects that a message told of is small; its record's body is all of them.
+    if message_size(entry) <= MAX_MESSAGE_BYTES or body != letters.record.body:
         return entry
     pointer = in_place_of(s3(), settings.payload_bucket, letters.record)
     carried: Carried = {**letters.carried, "offloaded": True}

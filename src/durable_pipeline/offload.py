@@ -69,8 +69,8 @@ def offloaded(
 
 
 def put(client: S3Client, bucket: str, record: Record) -> str | None:
-    """Put the body of ``record`` where it stays the record's; its ETag, or None if S3 refused."""
-    body = record.body.encode("utf-8", "surrogatepass")
+    """Put what ``record`` says where it stays the record's; its ETag, or None if S3 refused."""
+    body = _text(record).encode("utf-8", "surrogatepass")
     try:
         response = client.put_object(
             Bucket=bucket, Key=key_of(record), Body=body, ContentType="application/json"
@@ -90,7 +90,7 @@ def in_place_of(client: S3Client, bucket: str, record: Record) -> str | None:
 
 
 def key_of(record: Record) -> str:
-    """Where the body of ``record`` goes: the same at each delivery, and no other record's."""
+    """Where what ``record`` says goes: the same at each delivery, and no other record's."""
     return f"{OFFLOADED}{hashlib.sha256(record.id.encode()).hexdigest()[:32]}.json"
 
 
@@ -99,5 +99,10 @@ def _pointer(record: Record, etag: str, settings: Settings) -> Pointer:
         "bucket": settings.payload_bucket,
         "key": key_of(record),
         "etag": etag,
-        "size": text_size(record.body),
+        "size": text_size(_text(record)),
     }
+
+
+def _text(record: Record) -> str:
+    """The document, out of the envelope that it may have come in: nobody opens one in S3."""
+    return record.body if record.content is None else record.content

@@ -256,7 +256,7 @@ def _guarded(record: StageRecord, process: Callable[[StageRecord], Result]) -> R
         return failed(record["id"], error.type, str(error))
     except Superseded:
         return superseded(record["id"])
-    except Exception as error:
+    except Exception as error:  # whatever its content raises is its own result, and no other's
         return _unexpected(record, error)
 
 

@@ -15,7 +15,7 @@ import simplejson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.events import STANDARD, sqs_event_of, standard
+from tests.events import STANDARD, sns_envelope, sqs_event_of, standard
 from tests.integration.conftest import Pipeline
 
 MIB = 1024 * 1024
@@ -105,7 +105,10 @@ def exact(value: Any) -> Any:
 
 
 @settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=15,
+    # Each example writes its items anew, over those of the one before.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 @given(st.lists(bodies, min_size=1, max_size=8))
 @example([("Cyrillic", 162_000)])
@@ -124,3 +127,15 @@ def test_a_body_as_large_as_a_message_may_be_is_stored_whatever_its_script(
     pipeline: Pipeline, kind: str
 ) -> None:
     check(pipeline, [(kind, MIB - 1)])
+
+
+@pytest.mark.parametrize("kind", ["quotes", "Cyrillic"])
+def test_a_large_document_that_came_through_a_topic_is_stored_without_its_envelope(
+    pipeline: Pipeline, kind: str
+) -> None:
+    text = filled(FILLINGS[kind], 250_000)  # SNS takes 256 KiB
+
+    response = pipeline.process(sqs_event_of([sns_envelope(text)]))
+
+    assert response["summary"]["stored"] == 1
+    assert exact(original(pipeline, pipeline.items["test-m-0"])) == json.loads(text)

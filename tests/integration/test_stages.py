@@ -40,6 +40,7 @@ MAX_BODY_BYTES = 400 * 1024
 on_moto = settings(
     deadline=None,
     max_examples=40,
+    # Each example writes its items anew, over those of the one before.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
