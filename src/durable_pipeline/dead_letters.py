@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from durable_pipeline.clients import s3
-from durable_pipeline.offload import in_place_of
+from durable_pipeline.claim_checks import in_place_of
 from durable_pipeline.records import Outcome, Record, shortened
-from durable_pipeline.requests import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
-from durable_pipeline.settings import Settings
-from shared.contracts import Reason
+from durable_pipeline.settings import Settings, s3
+from pipeline_core.contract import Reason
+from pipeline_core.messages import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
 
 logger = Logger(child=True)
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.batching import batches
-from shared.contracts import Result, StageRecord, each, failed, ok, superseded
+from pipeline_core.contract import Result, StageRecord, each, failed, ok, superseded
+from pipeline_core.sizes import batches
 from store.items import Item, item_of, item_size
-from store.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -220,7 +219,7 @@ class Table:
         return errors
 
     def _put_batch(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
-        name = self._settings.table_name
+        name = self._settings.processed_data_table
         puts: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in batch]
         try:
             response = self._client.batch_write_item(RequestItems={name: puts})
@@ -233,7 +232,7 @@ class Table:
         (item,) = batch
         try:
             self._client.put_item(
-                TableName=self._settings.table_name,
+                TableName=self._settings.processed_data_table,
                 Item=item,
                 ConditionExpression=IS_NEWEST,
                 ExpressionAttributeValues={
@@ -256,7 +255,7 @@ class Table:
                 TransactItems=[
                     {
                         "Put": {
-                            "TableName": self._settings.table_name,
+                            "TableName": self._settings.processed_data_table,
                             "Item": item,
                             "ConditionExpression": IS_NEWEST_STATE,
                             "ExpressionAttributeValues": sequencer,
@@ -264,7 +263,7 @@ class Table:
                     },
                     {
                         "ConditionCheck": {
-                            "TableName": self._settings.catalog_table_name,
+                            "TableName": self._settings.object_catalog_table,
                             "Key": {"object": item["object"]},
                             "ConditionExpression": NO_LATER_STATE,
                             "ExpressionAttributeNames": {"#object": "object"},
@@ -290,3 +289,12 @@ def _verdict(record: StageRecord, errors: dict[str, WriteError]) -> Result:
     if error.type == CONDITION_FAILED:
         return superseded(record["id"])
     return failed(record["id"], error.type, error.message)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Names of the tables, and days after which an item expires (0: never)."""
+
+    processed_data_table: str
+    object_catalog_table: str
+    time_to_live_in_days: int = 0

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from durable_pipeline.dead_letters import DeadLetter, attributes
-from durable_pipeline.reader import read
+from durable_pipeline.intake import read
+from pipeline_core import messages
 from pipelinectl.message_attributes import Attributes
-from shared import carried
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
@@ -22,7 +22,7 @@ FIRST_SENT = 1_772_354_400_000  # the time of tests.events
 def known_of(message: Mapping[str, Any]) -> Any:
     """What a message that was sent again says of its record."""
     ((name, value),) = message["MessageAttributes"].items()
-    assert name == carried.ATTRIBUTE
+    assert name == messages.ATTRIBUTE
     return json.loads(value["StringValue"])
 
 

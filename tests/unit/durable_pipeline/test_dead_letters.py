@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_pipeline import dead_letters
+from durable_pipeline.claim_checks import key_of
 from durable_pipeline.dead_letters import DeadLetter, attributes, send
-from durable_pipeline.offload import key_of
-from durable_pipeline.reader import read
+from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome, Record
-from durable_pipeline.requests import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
-from shared.carried import ATTRIBUTE
+from pipeline_core.messages import ATTRIBUTE, MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
 from tests.events import sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS
 
