@@ -251,8 +251,8 @@ class FileExecution:
     def _continue(self, rest: Cursor) -> Outcome:
         """Hand the rest of the file over to a follow-up execution."""
         body = json.dumps(created_event(self._state))
-        letters = Requeue(self._record, (body,), self._record.carried(continue_from=rest))
-        return requeue(self._context, [letters], self._settings)[self._record.id]
+        rest_of_file = Requeue(self._record, (body,), self._record.carried(continue_from=rest))
+        return requeue(self._context, [rest_of_file], self._settings)[self._record.id]
 
     def _store(self, plan: Plan, summary: FileSummary) -> Outcome:
         """Store the file's item: what it came to."""

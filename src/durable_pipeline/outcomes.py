@@ -16,7 +16,6 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline import dead_letters
-from durable_pipeline.dead_letters import DeadLetter
 from durable_pipeline.records import (
     STORED,
     Batch,
@@ -292,8 +291,8 @@ def settle(
     handed = _send_onwards(context, onwards, settings)
     # Better a dead letter with a reason than one that SQS itself moves there without.
     unwilling = [record for record in onwards if record.id not in handed]
-    letters = [DeadLetter(r, outcomes[r.id]) for r in [*fates["dead letter"], *unwilling]]
-    refused = _send_dead_letters(context, letters, settings) if letters else []
+    dead = [(record, outcomes[record.id]) for record in [*fates["dead letter"], *unwilling]]
+    refused = _send_dead_letters(context, dead, settings) if dead else []
     back = [*fates["back"], *refused]
     _queue(context, [record for record in back if not record.queue_url], settings)
     failures = [record for record in back if record.queue_url]
@@ -303,7 +302,7 @@ def settle(
     done["handed_over"] += len(handed)
     return {
         "batchItemFailures": [{"itemIdentifier": record.id} for record in failures],
-        "summary": _summary(done, len(letters) - len(refused), len(failures)),
+        "summary": _summary(done, len(dead) - len(refused), len(failures)),
     }
 
 
@@ -319,23 +318,23 @@ def _send_onwards(
     context: DurableContext, records: Sequence[Record], settings: Settings
 ) -> set[str]:
     """Ids of the records that go on in a message of their own, with all of its deliveries."""
-    letters = [
+    requeues = [
         Requeue.of(record, settings.retry_delay, handed_over=record.handed_over + 1)
         for record in records
     ]
-    return requeued(requeue(context, letters, settings, "onwards"))
+    return requeued(requeue(context, requeues, settings, "onwards"))
 
 
 def _queue(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:
     """Give failed records that no queue holds to one, which delivers them again."""
-    letters = [Requeue.of(record, settings.retry_delay) for record in records]
-    outcomes = requeue(context, letters, settings, "queue")
+    requeues = [Requeue.of(record, settings.retry_delay) for record in records]
+    outcomes = requeue(context, requeues, settings, "queue")
     if lost := outcomes.keys() - requeued(outcomes):
         raise NotSettled(f"no queue accepted {', '.join(sorted(lost))}")
 
 
 def _send_dead_letters(
-    context: DurableContext, letters: Sequence[DeadLetter], settings: Settings
+    context: DurableContext, dead: Sequence[tuple[Record, Outcome]], settings: Settings
 ) -> list[Record]:
     """The records whose dead letter the queue has not accepted.
 
@@ -345,13 +344,13 @@ def _send_dead_letters(
     arn = context.execution_context.durable_execution_arn
 
     def send(_: StepContext) -> list[int]:
-        return dead_letters.send(sqs(), settings, letters, execution_arn=arn, failed_at=utc_now())
+        return dead_letters.send(sqs(), settings, dead, execution_arn=arn, failed_at=utc_now())
 
     try:
         refused: list[int] = context.step(send, name="dead-letters", config=ONE_ATTEMPT)
     except StepError:
-        refused = list(range(len(letters)))
-    return [letters[index].record for index in refused]
+        refused = list(range(len(dead)))
+    return [dead[index][0] for index in refused]
 
 
 def _delay(context: DurableContext, records: Sequence[Record], settings: Settings) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from durable_pipeline.dead_letters import DeadLetter, attributes
+from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
+from durable_pipeline.records import Outcome
 from pipeline_core import messages
 from pipelinectl.message_attributes import Attributes
 from tests.events import sqs_event, sqs_message
@@ -37,15 +38,13 @@ def give_up(
 ) -> str:
     """Send a dead letter of the message that had these; `producers` in Lambda's form; its id."""
     event = sqs_event(sqs_message(body, message_id, attributes=producers))
-    letter = DeadLetter(
-        read(event, SETTINGS).all_records[0],
-        {
-            "outcome": "rejected",
-            "stage": stage,
-            "reason": {"type": error_type, "message": "; ".join(ERRORS), "errors": list(ERRORS)},
-        },
-    )
-    return _send(deployed, body, attributes(letter, ARN, "2026-01-01T00:00:00Z"))
+    (record,) = read(event, SETTINGS).all_records
+    outcome: Outcome = {
+        "outcome": "rejected",
+        "stage": stage,
+        "reason": {"type": error_type, "message": "; ".join(ERRORS), "errors": list(ERRORS)},
+    }
+    return _send(deployed, body, attributes(record, outcome, ARN, "2026-01-01T00:00:00Z"))
 
 
 def move(deployed: Deployed, body: str = "{}", **producers: Any) -> str:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.dead_letters import DeadLetter as Given
 from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from pipeline_core import messages
@@ -113,7 +112,7 @@ def known_of(message: Redelivery) -> Any:
 def given_up(record: Any, _: str = "queue") -> DeadLetter:
     """The dead letter that the pipeline itself sends, as it is received."""
     outcome: Any = {"outcome": "failed", "stage": "store", "reason": None}
-    sent = attributes(Given(record, outcome), "uuid/uuid", "2026-01-01T00:00:00Z")
+    sent = attributes(record, outcome, "uuid/uuid", "2026-01-01T00:00:00Z")
     return DeadLetter("dead-1", "handle", record.body, sent, 1_800_000_000_000)
 
 
