@@ -19,6 +19,8 @@ from pipeline_core.objects import S3Event
 from pipeline_core.settings import read_settings
 from pipeline_core.sqs_consumer import RETRIES, consume
 
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -27,31 +29,25 @@ class Settings:
     object_catalog_table: str
 
 
-# Enters objects as received.
-
-
 def enter(body: str, catalog: Catalog, now: str) -> int:
     """Enter the objects that an S3 notification tells of; how many were new to the catalog.
 
     Raises:
         ValueError: it is no notification of created objects; says what is wrong.
     """
-    return sum(_enter(event, catalog, now) for event in objects.parse(body))
+    return sum(_enter(event, catalog, now) for event in objects.parse_events(body))
 
 
 def _enter(event: S3Event, catalog: Catalog, now: str) -> bool:
     if not event.is_creation:
         raise ValueError(
-            f"the event is {event.name[:50]!r}; only ObjectCreated belongs into this queue: "
-            "mend the bucket's notification"
+            f"the event is {event.name[:50]!r}; only ObjectCreated belongs in this queue: "
+            "correct the bucket's notification"
         )
     at = event.time or now
     new = catalog.write(entry_of(event.state, "received", at, received_at=at))
     logger.info("entered", extra={"object": event.state, "new": new})
     return new
-
-
-logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

@@ -22,6 +22,8 @@ from pipeline_core.sqs_consumer import RETRIES, consume
 if TYPE_CHECKING:
     pass
 
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -35,9 +37,6 @@ class Settings:
 
 
 # The objects as they are now, and the queue that has them processed.
-
-
-logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache
@@ -82,8 +81,8 @@ def clean_up(body: str, cleaner: Cleaner, now: str) -> None:
     for removal in objects.read_events(document):
         if not removal.is_removal:
             raise ValueError(
-                f"the event is {removal.name[:50]!r}; only ObjectRemoved belongs into this queue: "
-                "mend the bucket's notification"
+                f"the event is {removal.name[:50]!r}; only ObjectRemoved belongs in this queue: "
+                "correct the bucket's notification"
             )
         cleaner.removed(removal, now)
         logger.info("cleaned up", extra={"event": removal.name, "object": removal.state})

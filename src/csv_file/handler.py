@@ -20,6 +20,8 @@ from pipeline_core.payloads import s3
 from pipeline_core.settings import read_settings
 from pipeline_core.telemetry import observed
 
+logger = Logger(service="csv-file", use_rfc3339=True)  # or Lambda misjudges its level
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -27,8 +29,6 @@ class Settings:
 
     output_bucket: str
 
-
-logger = Logger(service="csv-file", use_rfc3339=True)  # or Lambda misjudges its level
 
 Answer = dict[str, Any]
 

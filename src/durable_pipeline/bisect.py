@@ -29,7 +29,7 @@ from pipeline_core.values import is_timestamp
 MAX_PAYLOAD_BYTES = 700_000
 """Of the records in one invoke, in the checkpoint that starts it. AWS takes payloads of 1 MiB; but
 the SDK collects updates into checkpoints of 768,000 bytes, and an update that is larger, and is not
-the first that it comes to, waits there for ever."""
+the first that it comes to, waits there forever."""
 
 DEADLINE_PASSED = Problem("DeadlineExceeded", "the execution's time was used up", Remedy.NONE)
 

@@ -109,7 +109,7 @@ def _remedy(error_type: str, message: str) -> Remedy:
         return Remedy.NONE
     if error_type in TOO_LARGE_ERRORS or any(w in message.lower() for w in _TOO_LARGE_WORDS):
         return Remedy.BISECT
-    # Time-outs too: chance, a poison record, or too much for one invocation, which bisecting mends.
+    # Time-outs too: chance, a poison record, or too much for one invocation, which bisecting cures.
     return Remedy.TRY_ONCE_MORE
 
 

@@ -173,7 +173,7 @@ class FileExecution:
         def branch(context: DurableContext, work: Range, _index: int, _all: object) -> RangeResult:
             deadline = self._new_deadline(context)
             deadline.learn(plan["completed_at"])
-            # It may have waited for its turn, or for this invocation: nobody knows how long.
+            # It may have waited for its turn, or for this invocation: there is no telling how long.
             deadline.ask(context, Tally())  # counted with the results, which are all that is kept
             if deadline.passed():
                 return {}

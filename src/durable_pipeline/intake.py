@@ -266,7 +266,7 @@ def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:
 def _why(error: Exception) -> str:
     if isinstance(error, ValueError):
         return str(error)
-    return f"it cannot be read: {type(error).__name__}; mend it and send it again"
+    return f"it cannot be read: {type(error).__name__}; correct it and send it again"
 
 
 def _of_object(record: Record, event: S3Event, settings: Settings) -> Reading:

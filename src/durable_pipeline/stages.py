@@ -95,7 +95,7 @@ def _process_in_parallel(
     ) -> ChunkResult:
         deadline, took = _deadline(branch_context, settings), Tally()
         if index >= MAX_CONCURRENT_CHUNKS:
-            # It has waited for its turn, nobody knows how long.
+            # It has waited for its turn, there is no telling how long.
             deadline.ask(branch_context, took)
         prefix = f"chunk-{index + 1} "
         budget = replace(share)

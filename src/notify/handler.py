@@ -20,6 +20,8 @@ from pipeline_core.objects import ObjectId
 from pipeline_core.settings import read_settings
 from pipeline_core.sqs_consumer import RETRIES, consume
 
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -71,9 +73,6 @@ def entry_for(event: ProcessingEvent) -> CatalogEntry | None:
     if "reason" in event:
         details["reason"] = event["reason"]
     return entry_of(event["object"], state, event["at"], **details)
-
-
-logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

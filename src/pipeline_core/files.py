@@ -68,7 +68,7 @@ class Tally(Counts):
     """Counts, and how many lines, if any, were ``swallowed``.
 
     That is, a wrong quote has made them part of a row that began before them. The row is a reject;
-    how many rows the lines would have been nobody knows.
+    how many rows those lines would have been cannot be known.
     """
 
     swallowed: NotRequired[int]

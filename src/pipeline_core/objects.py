@@ -137,7 +137,7 @@ class S3Event:
         return self.name.startswith("ObjectRemoved:")
 
 
-def parse(body: str) -> list[S3Event]:
+def parse_events(body: str) -> list[S3Event]:
     """The events in a message's body; raises as `read_events` does, and for what is not JSON."""
     return read_events(exact_json.loads(body))
 

@@ -24,6 +24,8 @@ from pipeline_core.sizes import answer_size, checkpoint_size
 from pipeline_core.telemetry import answer_stage
 from transform.processing_types import Document, transform_document
 
+logger = Logger(service="transform", use_rfc3339=True)  # or Lambda misjudges its level
+
 MAX_POINTED_BYTES = 32 * 1024
 """Of the transformed document of a record that is a pointer, in a checkpoint; a larger one goes to
 S3 as well."""
@@ -104,9 +106,6 @@ def transform(record: StageRecord) -> Result:
         "processed_at": utc_now(),
     }
     return answer(record, transformed)
-
-
-logger = Logger(service="transform", use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @logger.inject_lambda_context(clear_state=True)

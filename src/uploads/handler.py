@@ -20,10 +20,8 @@ from botocore.config import Config
 from pipeline_core.settings import read_settings
 from uploads.uploads import RequestRefused, Settings, Uploads, parse
 
-# Why a request is refused, as its sender is told.
+logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
-
-# The HTTP API: its routes, and what a sender hears of a request that is refused.
 
 Answer = Response[str]
 
@@ -85,9 +83,6 @@ def _answer(status: HTTPStatus, document: Mapping[str, Any]) -> Answer:
         body=json.dumps(document),
         headers={"Cache-Control": "no-store"},
     )
-
-
-logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
 
 @cache

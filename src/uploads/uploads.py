@@ -18,6 +18,54 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Where uploads go, for how many seconds a URL lasts, how many bytes an upload may have."""
+
+    payload_bucket: str
+    upload_url_lifetime: int
+    maximum_upload_size: int
+    aws_endpoint_url_s3: str = ""
+    aws_endpoint_url: str = ""
+
+    @property
+    def addressing_style(self) -> Literal["virtual", "path"]:
+        """Where the bucket stands in a URL.
+
+        On AWS in the host's name: only then boto3 signs for the bucket's region, and a URL that S3
+        redirects there fails its signature. An endpoint of one's own has no host names for buckets.
+        """
+        return "path" if self.aws_endpoint_url_s3 or self.aws_endpoint_url else "virtual"
+
+
+class RequestRefused(ValueError):  # noqa: N818 - the sender's error, not ours
+    """The request cannot be carried out; the message names the input, the rule and the remedy."""
+
+    status = HTTPStatus.BAD_REQUEST
+    type = "InvalidRequest"
+
+
+class NoSuchUpload(RequestRefused):
+    """Nothing was uploaded under the id, or it has expired."""
+
+    status = HTTPStatus.NOT_FOUND
+    type = "NoSuchUpload"
+
+
+class TooLarge(RequestRefused):
+    """The upload, or the request itself, is larger than is allowed."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    type = "TooLarge"
+
+
+class UnsupportedContentType(RequestRefused):
+    """The pipeline does not process content of this type."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    type = "UnsupportedContentType"
+
+
 # What a producer asks for when it wants to upload something. Every request may be hostile.
 
 SUFFIXES = {
@@ -278,51 +326,3 @@ def _headers(request: UploadRequest) -> dict[str, str]:
         "Content-Type": request.content_type,
         **{f"x-amz-meta-{name}": value for name, value in request.metadata.items()},
     }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where uploads go, for how many seconds a URL lasts, how many bytes an upload may have."""
-
-    payload_bucket: str
-    upload_url_lifetime: int
-    maximum_upload_size: int
-    aws_endpoint_url_s3: str = ""
-    aws_endpoint_url: str = ""
-
-    @property
-    def addressing_style(self) -> Literal["virtual", "path"]:
-        """Where the bucket stands in a URL.
-
-        On AWS in the host's name: only then boto3 signs for the bucket's region, and a URL that S3
-        redirects there fails its signature. An endpoint of one's own has no host names for buckets.
-        """
-        return "path" if self.aws_endpoint_url_s3 or self.aws_endpoint_url else "virtual"
-
-
-class RequestRefused(ValueError):  # noqa: N818 - the sender's error, not ours
-    """The request cannot be carried out; the message names the input, the rule and the remedy."""
-
-    status = HTTPStatus.BAD_REQUEST
-    type = "InvalidRequest"
-
-
-class NoSuchUpload(RequestRefused):
-    """Nothing was uploaded under the id, or it has expired."""
-
-    status = HTTPStatus.NOT_FOUND
-    type = "NoSuchUpload"
-
-
-class TooLarge(RequestRefused):
-    """The upload, or the request itself, is larger than is allowed."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    type = "TooLarge"
-
-
-class UnsupportedContentType(RequestRefused):
-    """The pipeline does not process content of this type."""
-
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    type = "UnsupportedContentType"

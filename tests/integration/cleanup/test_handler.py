@@ -12,7 +12,13 @@ from cleanup.cleaner import Objects
 from pipeline_core import messages
 from pipeline_core.catalog import Catalog, CatalogEntry, State, entry_of
 from pipeline_core.events import dump
-from pipeline_core.objects import ObjectId, ObjectState, normalized_sequencer, parse, results_folder
+from pipeline_core.objects import (
+    ObjectId,
+    ObjectState,
+    normalized_sequencer,
+    parse_events,
+    results_folder,
+)
 from tests.events import s3_event, sns_envelope
 from tests.integration.batches import deliver
 from tests.integration.conftest import Pipeline
@@ -101,7 +107,7 @@ def test_an_object_whose_delete_marker_is_removed_is_processed_again(function: C
     assert function.deliver(removal("Delete", marker, 101)) == []
 
     (message,) = function.pipeline.drain(function.pipeline.internal_queue_url)
-    (event,) = parse(message["body"])
+    (event,) = parse_events(message["body"])
     assert event.is_creation
     assert json.loads(message[messages.ATTRIBUTE]) == {"door": "objects"}
     sent = dict(event.state)

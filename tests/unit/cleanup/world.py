@@ -128,14 +128,14 @@ class World:
         self.pending.append(("process", MessageBody))
 
     def _process(self, body: str) -> None:
-        (event,) = objects.parse(body)
+        (event,) = objects.parse_events(body)
         if event.state["version_id"] not in self.versions:
             return self._publish("superseded", event.state)
         self.s3.output[f"{results_folder(event.state)}results/0.jsonl"] = event.state["version_id"]
         return self.pending.append(("store", body))
 
     def _store(self, body: str) -> None:
-        (event,) = objects.parse(body)
+        (event,) = objects.parse_events(body)
         values = {":sequencer": {"S": event.state["sequencer"]}}
         item = {
             "execution_id": {"S": EXECUTION_ID},

@@ -73,7 +73,7 @@ STATE: ObjectState = {
 
 
 def test_an_event_says_what_happened_to_which_state_of_which_object() -> None:
-    (event,) = objects.parse(json.dumps(notification()))
+    (event,) = objects.parse_events(json.dumps(notification()))
 
     assert event == S3Event("ObjectCreated:Put", STATE, "2026-03-01T08:00:00.000Z")
     assert event.is_creation
@@ -91,8 +91,8 @@ def test_a_removal_has_the_version_that_is_gone_and_no_content() -> None:
 def test_sns_may_have_put_it_into_an_envelope() -> None:
     body = json.dumps(notification())
 
-    assert objects.parse(sns_envelope(body)) == objects.parse(body)
-    assert objects.parse(sns_envelope(json.dumps(TEST_EVENT))) == []
+    assert objects.parse_events(sns_envelope(body)) == objects.parse_events(body)
+    assert objects.parse_events(sns_envelope(json.dumps(TEST_EVENT))) == []
 
 
 def test_the_test_event_tells_of_nothing() -> None:
@@ -178,7 +178,7 @@ def test_the_event_at_fault_is_named() -> None:
 
 def test_a_body_that_is_not_json_is_named() -> None:
     with pytest.raises(ValueError, match="not JSON"):
-        objects.parse("nope")
+        objects.parse_events("nope")
 
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
@@ -198,7 +198,9 @@ states = st.fixed_dictionaries(
 
 @given(states)
 def test_an_event_of_our_own_reads_as_one_of_s3(state: ObjectState) -> None:
-    assert objects.parse(json.dumps(created_event(state))) == [S3Event("ObjectCreated:Put", state)]
+    assert objects.parse_events(json.dumps(created_event(state))) == [
+        S3Event("ObjectCreated:Put", state)
+    ]
 
 
 json_values = st.recursive(
