@@ -17,17 +17,17 @@ from moto.dynamodb.models import dynamo_type
 from moto.sqs.models import sqs_backends
 
 import csv_file.handler
-import durable_pipeline.clients
-import durable_pipeline.deadline
+import durable_pipeline.calls
 import durable_pipeline.handler
-import shared.contracts
-import shared.payloads
+import durable_pipeline.settings
+import pipeline_core.contract
+import pipeline_core.payloads
 import store.handler
 import transform.handler
 import validate.handler
 from faults.harness import Harness
 from localcloud import quotas
-from shared.objects import ObjectState, normalized_sequencer
+from pipeline_core.objects import ObjectState, normalized_sequencer
 from tests.events import sqs_message
 
 REGION = "us-east-1"
@@ -157,11 +157,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _forget_clients() -> None:
     for client in (
-        durable_pipeline.clients.dynamodb,
-        durable_pipeline.clients.s3,
-        durable_pipeline.clients.sns,
-        durable_pipeline.clients.sqs,
-        shared.payloads.s3,
+        durable_pipeline.settings.dynamodb,
+        durable_pipeline.settings.s3,
+        durable_pipeline.settings.sns,
+        durable_pipeline.settings.sqs,
+        pipeline_core.payloads.s3,
         store.handler.table,
     ):
         client.cache_clear()
@@ -239,7 +239,7 @@ def _create_table(name: str, key: str) -> Any:
 @pytest.fixture
 def shared_clock(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline reads the harness's clock, which a hang puts forward."""
-    for module in (durable_pipeline.deadline, shared.contracts, csv_file.handler):
+    for module in (durable_pipeline.calls, pipeline_core.contract, csv_file.handler):
         monkeypatch.setattr(module, "utc_now", pipeline.clock.iso)
     monkeypatch.setenv("EXECUTION_TIMEOUT", "120")
     monkeypatch.setenv("STAGE_TIMEOUT", "20")

@@ -14,20 +14,21 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[impor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.settings import Settings as CatalogSettings
-from cleanup.settings import Settings as CleanupSettings
-from csv_file.settings import Settings as CsvFileSettings
-from durable_pipeline.execution_records import LOGS
+from catalog.handler import Settings as CatalogSettings
+from cleanup.handler import Settings as CleanupSettings
+from csv_file.handler import Settings as CsvFileSettings
 from durable_pipeline.records import OFFLOADED
+from durable_pipeline.report import LOGS
 from durable_pipeline.settings import Settings as PipelineSettings
 from localcloud.deploy import contradictions
-from notify.settings import Settings as NotifySettings
+from notify.handler import Settings as NotifySettings
+from pipeline_core.payloads import Limits
+from pipeline_core.settings import read_settings
 from pipelinectl.diagnosis.facts import Facts, Function, Mapping, Queue, Resources
 from pipelinectl.diagnosis.findings import Level
 from pipelinectl.diagnosis.rules import mappings, timeouts
 from pipelinectl.local import LOCAL_PARAMETERS
-from shared.payloads import Limits
-from store.settings import Settings as StoreSettings
+from store.table import Settings as StoreSettings
 from tests.chaos import cloud as chaos
 from tests.chaos import test_large_file as large_file
 from tests.cloudformation import (
@@ -42,7 +43,7 @@ from tests.cloudformation import resolved as of_stack
 from tests.cloudwatch import dashboard
 from tests.e2e import conftest as end_to_end
 from tests.unit.pipelinectl.diagnosis.sound import FACTS
-from uploads.settings import Settings as UploadsSettings
+from uploads.uploads import Settings as UploadsSettings
 
 ROOT = Path(__file__).parents[2]
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -134,7 +135,7 @@ def test_a_functions_handler_exists_and_is_built(name: str) -> None:
     ],
 )
 def test_a_function_gets_the_environment_it_reads(function: str, settings: Any) -> None:
-    settings.from_environment(dict.fromkeys(variables(function), "1"))
+    read_settings(settings, dict.fromkeys(variables(function), "1"))
 
 
 @pytest.mark.parametrize("function", ["TransformFunction", "StoreFunction"])
