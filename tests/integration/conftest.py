@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import aws_durable_execution_sdk_python.state
 import boto3
 import pytest
 from botocore.loaders import create_loader
@@ -251,4 +252,16 @@ def one_loader() -> Iterator[None]:
     loader = create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.session.create_loader", lambda _=None: loader)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def prompt_ends() -> Iterator[None]:
+    """An invocation ends at once: its checkpoints' thread looks every 100 ms whether it is to stop.
+
+    Each of an execution's invocations waits for that, which is most of what an execution takes
+    here, where a checkpoint is a call in this process.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aws_durable_execution_sdk_python.state, "_STOP_SIGNAL_POLL_SECONDS", 0.005)
         yield
