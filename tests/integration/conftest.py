@@ -5,6 +5,7 @@ All of it is held to AWS's quotas, also where moto is laxer (see `localcloud.quo
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -135,25 +136,50 @@ class Pipeline(Harness):
     _sequence = 0
 
 
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+}
+ELSEWHERE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_PROFILE")
+
+
+@pytest.fixture(scope="session")
+def session(one_loader: None) -> boto3.Session:
+    """A session that makes each client once: to make them takes as long as most tests do.
+
+    They keep nothing of a test, as AWS does (moto), which is another one each time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        _point_nowhere(patch)
+        session = boto3.Session(
+            CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+        )
+        quotas.enforce_on_clients(session.events)
+    for maker in ("client", "resource"):
+        setattr(session, maker, functools.cache(getattr(session, maker)))
+    return session
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS by moto, with fresh clients."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def aws(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS by moto, with nothing in it."""
+    _point_nowhere(monkeypatch)
     # moto counts a number by its characters, and AWS, whose rule is enforced here, by its digits.
     monkeypatch.setattr(dynamo_type.LimitedSizeDict, "__setitem__", dict.__setitem__)
     with mock_aws():
         _forget_clients()
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session := boto3.Session())
-        quotas.enforce_on_clients(session.events)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
         yield
     _forget_clients()
+
+
+def _point_nowhere(patch: pytest.MonkeyPatch) -> None:
+    """Have clients ask AWS itself, which moto is, with credentials that open nothing."""
+    for name, value in CREDENTIALS.items():
+        patch.setenv(name, value)
+    for name in ELSEWHERE:
+        patch.delenv(name, raising=False)
 
 
 def _forget_clients() -> None:
