@@ -58,6 +58,10 @@ test: setup ## Run the tests: unit, integration, end to end on a local cloud of 
 	@$(BIN)/python -m pytest -n 3 tests/unit tests/integration
 	@$(BIN)/python -m pytest tests/e2e
 
+.PHONY: docs-test
+docs-test: setup ## Run every command of the guides, on a local cloud of their own
+	@$(BIN)/python -m pytest tests/guides
+
 .PHONY: chaos
 chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)
 	@$(BIN)/python -m pytest -s tests/chaos
