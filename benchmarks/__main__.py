@@ -21,7 +21,7 @@ from benchmarks.clouds import PIPELINE, REFERENCE, ROOT, cloud, deploy_pipeline,
 from benchmarks.csv_files import readings
 from benchmarks.goals import goals
 from benchmarks.report import document, goals_table
-from localcloud.errors import LocalCloudError
+from localcloud.settings import LocalCloudError
 
 WORK = ROOT / ".bench"
 PLOTTING = ROOT / ".tools" / "bench" / "bin" / "python"

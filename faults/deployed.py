@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.errors import NotWrappable
-from localcloud import cloudformation_yaml
+from localcloud.overlay import load_template
 
 _WRAPPER = Path(__file__).with_name("wrapper.py")
 _MODULE = "fault_wrapper"
@@ -42,7 +42,7 @@ def with_faults(application: Application, stages: Mapping[str, str], directory: 
     Raises:
         NotWrappable: the template has no such function, or it has no handler.
     """
-    template = cloudformation_yaml.load(application.template)
+    template = load_template(application.template)
     for stage, logical_id in stages.items():
         _wrap(template, stage, logical_id, application.shared)
     code = directory / application.code

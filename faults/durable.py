@@ -16,10 +16,10 @@ from aws_durable_execution_sdk_python.lambda_service import (
     CheckpointOutput,
     DurableServiceClient,
     OperationUpdate,
-    StateOutput,
 )
 
 from faults.stages import Handler, error_of_type
+from localcloud.durable_quotas import LambdaLikeClient
 
 Checkpoint = Callable[[str, Sequence[OperationUpdate]], CheckpointOutput]
 """From checkpoint token and updates to the service's answer."""
@@ -120,14 +120,20 @@ class CheckpointCount:
             return self.begun
 
 
-@dataclass
-class _FaultyClient(DurableServiceClient):
+class _FaultyClient(LambdaLikeClient):
     """The durable execution service as one invocation sees it."""
 
-    client: DurableServiceClient
-    number: int
-    fault: CheckpointFault
-    count: CheckpointCount
+    def __init__(
+        self,
+        client: DurableServiceClient,
+        number: int,
+        fault: CheckpointFault,
+        count: CheckpointCount,
+    ) -> None:
+        super().__init__(client)
+        self._number = number
+        self._fault = fault
+        self._count = count
 
     def checkpoint(
         self,
@@ -142,20 +148,9 @@ class _FaultyClient(DurableServiceClient):
         """
 
         def real(token: str, some: Sequence[OperationUpdate]) -> CheckpointOutput:
-            return self.client.checkpoint(durable_execution_arn, token, list(some), client_token)
+            return make(durable_execution_arn, token, list(some), client_token)
 
-        if self.count.next() == self.number:
-            return self.fault(real, checkpoint_token, updates)
+        make = super().checkpoint
+        if self._count.next() == self._number:
+            return self._fault(real, checkpoint_token, updates)
         return real(checkpoint_token, updates)
-
-    def get_execution_state(
-        self,
-        durable_execution_arn: str,
-        checkpoint_token: str,
-        next_marker: str,
-        max_items: int = 1000,
-    ) -> StateOutput:
-        """Pass on what the service answers."""
-        return self.client.get_execution_state(
-            durable_execution_arn, checkpoint_token, next_marker, max_items
-        )

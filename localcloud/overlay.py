@@ -1,4 +1,4 @@
-"""Edits a built SAM template so that it deploys to the local cloud.
+"""Reads CloudFormation templates, and edits a built one so that it deploys to the local cloud.
 
 On AWS, Lambda itself keeps a durable function's execution and invokes the function for each
 part of it. Locally the runner does that, so each durable function becomes two: the function
@@ -8,11 +8,15 @@ under its own name, whose every invocation ministack forwards to the gateway, an
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
-from localcloud.errors import LocalCloudError
-from localcloud.settings import Settings
+import yaml
 
+from localcloud.settings import LocalCloudError, Settings
+
+SAM_FUNCTION = "AWS::Serverless::Function"
+PLAIN_FUNCTION = "AWS::Lambda::Function"
 TWIN_SUFFIX = "--handler"
 TWIN_LOGICAL_SUFFIX = "Handler"
 PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
@@ -22,8 +26,6 @@ RETENTION_VARIABLE = "LOCALCLOUD_RETENTION_DAYS"
 DEAD_LETTERS_VARIABLE = "LOCALCLOUD_DEAD_LETTER_TARGET"
 PATIENCE_LOGICAL_SUFFIX = "Patience"
 
-_SAM_FUNCTION = "AWS::Serverless::Function"
-_PLAIN_FUNCTION = "AWS::Lambda::Function"
 # ministack refuses a stack that has any. Nothing refers to these.
 _NOT_SERVED = {"AWS::Logs::QueryDefinition"}
 _POLICIES = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"}
@@ -53,6 +55,16 @@ _WITH_BATCH_CALL = {
 _NONE: Mapping[str, str] = {}
 
 JsonObject = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that also knows the short forms of CloudFormation's functions."""
+
+
+def load_template(path: Path) -> JsonObject:
+    """Return the template with every `!Function` in its long form, `{"Fn::Function": ...}`."""
+    with path.open(encoding="utf-8") as stream:
+        return cast("JsonObject", yaml.load(stream, Loader=_Loader))  # noqa: S506 - a SafeLoader
 
 
 def overlay(
@@ -121,7 +133,7 @@ def _durable_functions(resources: JsonObject) -> list[str]:
     return [
         logical_id
         for logical_id, resource in resources.items()
-        if resource.get("Type") in (_SAM_FUNCTION, _PLAIN_FUNCTION)
+        if resource.get("Type") in (SAM_FUNCTION, PLAIN_FUNCTION)
         and "DurableConfig" in resource.get("Properties", {})
     ]
 
@@ -147,7 +159,7 @@ def _twin(resource: JsonObject, logical_id: str, name: object) -> JsonObject:
     for key in _NOT_FOR_TWIN:
         properties.pop(key, None)
     properties["FunctionName"] = _join(name, TWIN_SUFFIX)
-    if resource["Type"] == _SAM_FUNCTION and "Role" not in properties:
+    if resource["Type"] == SAM_FUNCTION and "Role" not in properties:
         # The role that SAM makes for the original, so that its policies are what is enforced.
         properties["Role"] = {"Fn::GetAtt": [f"{logical_id}Role", "Arn"]}
         for key in ("Policies", "AssumeRolePolicyDocument", "PermissionsBoundary", "RolePath"):
@@ -184,7 +196,7 @@ def _forward_to_gateway(
             "cloud reads it from there."
         )
     properties["FunctionName"] = name
-    if resource["Type"] == _SAM_FUNCTION and "Role" not in properties:
+    if resource["Type"] == SAM_FUNCTION and "Role" not in properties:
         _allow_checkpoints(properties)
     # ministack waits this long for the gateway's answer to a trigger.
     properties["Timeout"] = durable["ExecutionTimeout"]
@@ -298,3 +310,26 @@ def _join(*parts: object) -> object:
     if all(isinstance(part, str) for part in parts):
         return "".join(str(part) for part in parts)
     return {"Fn::Join": ["", list(parts)]}
+
+
+def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> JsonObject:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
+    return {name: _argument(loader, suffix, node)}
+
+
+def _argument(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    text = loader.construct_scalar(cast("yaml.ScalarNode", node))
+    return text.split(".", 1) if suffix == "GetAtt" else text
+
+
+def _text(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    return loader.construct_scalar(cast("yaml.ScalarNode", node))
+
+
+_Loader.add_multi_constructor("!", _long_form)
+# A template's dates, such as `Version: 2012-10-17` in a policy, are text to CloudFormation.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from localcloud.cloudformation_yaml import load
+from localcloud.overlay import load_template
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE: dict[str, Any] = load(ROOT / "template.yaml")
+TEMPLATE: dict[str, Any] = load_template(ROOT / "template.yaml")
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 LAMBDAS_LEVELS: dict[str, str] = {
     level: words["OfLambda"] for level, words in TEMPLATE["Mappings"]["LogLevels"].items()

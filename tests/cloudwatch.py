@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localcloud.cloudformation_yaml import load
+from localcloud.overlay import load_template
 
-RESOURCES: dict[str, Any] = load(Path(__file__).parents[1] / "template.yaml")["Resources"]
+RESOURCES: dict[str, Any] = load_template(Path(__file__).parents[1] / "template.yaml")["Resources"]
 
 OURS = "DurablePipeline"
 

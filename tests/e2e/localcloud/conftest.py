@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.deploy import deploy
-from localcloud.free_ports import free_settings
+from localcloud.settings import free_settings
 from tests.e2e.localcloud.support import APP, STACK, Cloud, Marks, running
 
 

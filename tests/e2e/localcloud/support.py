@@ -134,7 +134,7 @@ def processes_of(settings: Settings) -> list[psutil.Process]:
 
 def supervisors_of(settings: Settings) -> list[psutil.Process]:
     """Return the supervisor processes of this local cloud."""
-    return [p for p in processes_of(settings) if "localcloud.supervise" in p.cmdline()]
+    return [p for p in processes_of(settings) if "localcloud.supervisor" in p.cmdline()]
 
 
 @contextlib.contextmanager

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import supervisor
-from localcloud.errors import LocalCloudError
-from localcloud.free_ports import free_settings
-from localcloud.settings import Settings
+from localcloud.settings import LocalCloudError, Settings, free_settings
 from tests.e2e.localcloud.support import (
     processes_of,
     running,
