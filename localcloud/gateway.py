@@ -292,6 +292,8 @@ def main() -> None:
         # Whoever waits for an execution would hold up the end of the gateway for as long.
         shutdown_timeout=0,
     )
+    # So would a thread that waits for ministack. What the gateway has to remember is in files.
+    os._exit(0)
 
 
 async def _forward(

@@ -25,7 +25,8 @@ from localcloud import quotas
 from localcloud.quotas import MAX_INPUT_BYTES, Refusal, utf8_length
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
-_LOOK_EVERY_SECONDS = 0.2
+_LOOK_EVERY_SECONDS = 0.1
+_GRACE_SECONDS = 1.0
 
 # SQS gives so many messages at most in one answer to ReceiveMessage.
 _PER_REQUEST = 10
@@ -57,6 +58,7 @@ Response = tuple[int, dict[str, str], bytes]
 def main() -> None:
     """Put right what differs, start looking for requests to save, and become ministack."""
     # All of its own environment.
+    from hypercorn.config import Config  # type: ignore[import-not-found]
     from ministack import app  # type: ignore[import-not-found]
     from ministack.core import iam_evaluator  # type: ignore[import-not-found]
     from ministack.services import lambda_svc, s3, sns, sqs  # type: ignore[import-not-found]
@@ -74,6 +76,8 @@ def main() -> None:
     hold_notifications(sns)
     hold_keys(s3)
     hold_functions(lambda_svc, provisioners)
+    # Of connections that are open at the end some wait for messages, for up to 20 seconds.
+    Config.graceful_timeout = _GRACE_SECONDS
     _wrap(app, "_handle_lifespan", ending_at_once)
     threading.Thread(target=_save_when_asked, args=(app, request), daemon=True).start()
     app.main()

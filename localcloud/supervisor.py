@@ -49,10 +49,10 @@ _MOST_RESTARTS = 3
 _FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 5.0
 _STEADY_SECONDS = 10.0
-# The runner and the gateway have nothing to save; ministack saves its state.
-_STOP_SECONDS = {RUNNER: 2.0, GATEWAY: 2.0, MINISTACK: 30.0}
-# For what a supervisor stops; longer than it may take by its own limits.
-_SUPERVISOR_STOP_SECONDS = 40.0
+# For ministack to save its state, which takes a second or so. It is not killed while it does.
+_STOP_SECONDS = 30.0
+# A supervisor has to wait for that, to kill ministack where that is too little, and to tidy up.
+_SUPERVISOR_STOP_SECONDS = 45.0
 _HEALTH_SECONDS = 2.0
 _LOG_TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
@@ -518,7 +518,7 @@ def _stop_recorded(recorded: CloudState) -> list[str]:
         # It is this process's own child when `up` ran here: collect it.
         os.waitpid(recorded.supervisor.pid, os.WNOHANG)
     # Of a supervisor that was itself killed: ministack still saves its state.
-    _end(list(services.values()), _STOP_SECONDS[MINISTACK])
+    _end(list(services.values()), _STOP_SECONDS)
     return list(services)
 
 
@@ -730,11 +730,19 @@ class Supervisor:
     def _stop_everything(self) -> None:
         log.info("stopping")
         ministack, runner, gateway = self._children
-        # With the runner gone, no execution counts the end of the others as a failure.
-        _stop([runner, gateway])
-        # ministack waits for the invocations under way; with the runner gone, nobody else does.
+        # With the runner gone, no execution counts the end of the others as a failure. It and the
+        # gateway keep in files, at every moment, what they know: there is nothing to wait for.
+        for child, number in (
+            (runner, signal.SIGKILL),
+            (gateway, signal.SIGKILL),
+            (ministack, signal.SIGTERM),
+        ):
+            if child.process:
+                child.process.send_signal(number)
+        # ministack answers what is under way before it saves; for these, nobody waits any more.
         processes.kill_workers(self._settings)
-        _stop([ministack])
+        for child in self._children:
+            _wait_or_kill(child)
         processes.kill_workers(self._settings)
         processes.remove_worker_directories(self._settings)
         _state_file(self._settings).unlink(missing_ok=True)
@@ -758,22 +766,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Supervisor(Settings.from_environment(os.environ), options.starter_pipe).run()
 
 
-def _stop(children: Sequence[Child]) -> None:
-    for child in children:
-        if child.process is not None:
-            child.process.terminate()
-    for child in children:
-        if child.process is not None:
-            _wait_or_kill(child.service.name, child.process)
-
-
-def _wait_or_kill(name: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait_or_kill(child: Child) -> None:
+    if child.process is None:
+        return
     try:
-        process.wait(_STOP_SECONDS[name])
+        child.process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        log.warning("%s ignored SIGTERM and is killed", name)
-        process.kill()
-        process.wait()
+        log.warning("%s ignored SIGTERM and is killed", child.service.name)
+        child.process.kill()
+        child.process.wait()
 
 
 def _wake_up_only(_number: int, _frame: FrameType | None) -> None:
