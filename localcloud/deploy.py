@@ -32,6 +32,7 @@ from localcloud.supervisor import neutral_environment
 
 _BUCKET = "localcloud-artifacts"
 _TAIL_LINES = 30
+_OVERLAID = "localcloud-template.json"
 _SAVE_SECONDS = 10.0
 _EMPTY: Mapping[str, str] = {}
 
@@ -88,11 +89,14 @@ def build_directory(settings: Settings, stack_name: str) -> Path:
 
 
 def artifacts(build: Path) -> dict[str, Path]:
-    """Return the built folder of each function, by logical id."""
+    """Return the built folder of each function of the template, by logical id."""
+    # What was deployed last; JSON is read at once, unlike YAML.
+    resources = json.loads((build / _OVERLAID).read_text())["Resources"]
     return {
         logical_id: build / resource["Properties"]["CodeUri"]
-        for logical_id, resource in load_template(build / "template.yaml")["Resources"].items()
+        for logical_id, resource in resources.items()
         if resource["Type"] == SAM_FUNCTION
+        and logical_id.removesuffix(TWIN_LOGICAL_SUFFIX) not in resources.keys() - {logical_id}
     }
 
 
@@ -115,16 +119,12 @@ def put_live(settings: Settings, stack_name: str, logical_ids: Iterable[str]) ->
     known = _put_live_since_deployed(settings, stack_name)
     _put_live_file(settings, stack_name).write_text(json.dumps(sorted(known | logical_ids)))
     folders = artifacts(build_directory(settings, stack_name))
-    updated = []
     for logical_id in sorted(logical_ids):
         name = names.get(f"{logical_id}{TWIN_LOGICAL_SUFFIX}") or names.get(logical_id)
         if name is None:
             raise LocalCloudError(f"{logical_id} is not deployed: run `pipelinectl local up`.")
         client.update_function_code(FunctionName=name, ZipFile=_zipped(folders[logical_id]))
-        updated.append(name)
-    for name in updated:
-        client.get_waiter("function_updated_v2").wait(FunctionName=name)
-    _save_state(settings)
+    settings.save_request_file.touch()
 
 
 def _put_live_since_deployed(settings: Settings, stack_name: str) -> set[str]:
@@ -200,7 +200,7 @@ def _write_overlaid(settings: Settings, build: Path, parameters: Mapping[str, st
     built = load_template(build / "template.yaml")
     require_deployable(built, build)
     # Beside the built template, because its paths are relative to that.
-    path = build / "localcloud-template.json"
+    path = build / _OVERLAID
     path.write_text(json.dumps(overlay(built, settings, parameters), indent=1))
     return path
 
@@ -209,7 +209,7 @@ def require_deployable(built: Mapping[str, Any], directory: Path) -> None:
     """Refuse functions whose code with their layers is larger than Lambda takes.
 
     `built` is a template that `sam build` wrote into `directory`. What else Lambda refuses of a
-    function, ministack refuses while the stack is deployed (see `ministack_quotas`).
+    function, ministack refuses while the stack is deployed (see `ministack`).
     """
     resources = built.get("Resources", {})
     for logical_id, resource in resources.items():

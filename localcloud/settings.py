@@ -113,8 +113,9 @@ class Settings:
             "region_name": self.region,
             "aws_access_key_id": "test",
             "aws_secret_access_key": "test",
+            # The first limit holds for sending as well: code of megabytes, while ministack saves.
             "config": Config(
-                connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}, proxies={}
+                connect_timeout=10, read_timeout=10, retries={"total_max_attempts": 2}, proxies={}
             ),
         }
 

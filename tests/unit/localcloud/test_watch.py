@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,14 @@ class Project:
             self.write(f"src/{name}", "1\n")
         for name in ("One/common", "One/one", "One/boto3", "Two/common", "Two/two"):
             self.write(f".local/build/stack/{name}/__init__.py", "")
-        self.write(
-            ".local/build/stack/template.yaml", self.template({name: name for name in functions})
-        )
+        overlaid = {
+            "Resources": {
+                name: {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": code}}
+                # The durable one has a twin, which is deployed with the same code.
+                for name, code in {"One": "One", "Two": "Two", "TwoHandler": "Two"}.items()
+            }
+        }
+        self.write(".local/build/stack/localcloud-template.json", json.dumps(overlaid))
 
     @staticmethod
     def template(functions: dict[str, str]) -> str:
