@@ -1,9 +1,10 @@
 """Runs ministack 1.5.33 so that it saves its state when asked to, and behaves more as AWS does.
 
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
-hook. Each difference has its section here: batches of an event source mapping, ranges of an
-object's versions, the ARN of who calls, and quotas. It refuses by itself items, batches and numbers
-that DynamoDB would not take, notifications above 256 KB and code above 250 MB.
+hook. Each difference has its section here: its end, the code that workers share, batches of an
+event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. It refuses
+by itself items, batches and numbers that DynamoDB would not take, notifications above 256 KB and
+code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
 nothing but the standard library and `quotas`, which does likewise.
@@ -12,13 +13,18 @@ nothing but the standard library and `quotas`, which does likewise.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from localcloud import quotas
@@ -27,6 +33,9 @@ from localcloud.quotas import MAX_INPUT_BYTES, Refusal, utf8_length
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
 _LOOK_EVERY_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
+
+# More than there are functions; each may come with 20 MB.
+_MOST_SHARED = 30
 
 # SQS gives so many messages at most in one answer to ReceiveMessage.
 _PER_REQUEST = 10
@@ -60,7 +69,7 @@ def main() -> None:
     # All of its own environment.
     from hypercorn.config import Config  # type: ignore[import-not-found]
     from ministack import app  # type: ignore[import-not-found]
-    from ministack.core import iam_evaluator  # type: ignore[import-not-found]
+    from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
     from ministack.services import lambda_svc, s3, sns, sqs  # type: ignore[import-not-found]
     from ministack.services.cloudformation import (  # type: ignore[import-not-found]
         provisioners,
@@ -71,6 +80,7 @@ def main() -> None:
     request.unlink(missing_ok=True)
     _wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
     _wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
+    lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
     _wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
     hold_messages(sqs)
     hold_notifications(sns)
@@ -116,6 +126,38 @@ def ending_at_once(handle_lifespan: Action, end: Callable[[int], object] = os._e
         end(0)
 
     return handle
+
+
+class SharedCode(zipfile.ZipFile):
+    """A function's code (or a layer) that all workers share which run it, as they only read it.
+
+    ministack extracts it for each worker: hundreds of files, to be written at each cold start,
+    compiled there, and deleted at the end. Several at once keep ministack from all else. Here a
+    worker gets a link to one folder, which stays.
+    """
+
+    _lock = threading.Lock()
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        """Make the folder `path`, which is there and empty, a link to the extracted content."""
+        content = Path(str(self.filename)).read_bytes()
+        folder = Path(tempfile.gettempdir()) / f"code-{hashlib.sha256(content).hexdigest()}"
+        with self._lock:
+            if not folder.exists():
+                draft = tempfile.mkdtemp(prefix="draft-")
+                super().extractall(draft, members, pwd)
+                Path(draft).rename(folder)
+                _forget_old_code(folder.parent)
+        os.utime(folder)
+        Path(path).rmdir()
+        Path(path).symlink_to(folder)
+
+
+def _forget_old_code(parent: Path) -> None:
+    """Delete the folders that no worker was started from for longest."""
+    by_age = sorted(parent.glob("code-*"), key=lambda folder: folder.stat().st_mtime)
+    for folder in by_age[:-_MOST_SHARED]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def receiving_large_batches(receive: Receive, put_back: Callable[[Message], None]) -> Receive:

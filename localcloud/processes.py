@@ -1,6 +1,6 @@
 """Processes that this project started, told apart from any that reuse their number.
 
-Lambda workers are ministack's own children; they are found by the directory they work in.
+Lambda workers are ministack's own children; they are found by where the script lies that they run.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from localcloud.settings import Settings
 # A process's creation time moves with the system's clock when that is corrected. A number is
 # not reused within seconds of its first use, so this much may differ.
 _SAME_INSTANT_SECONDS = 10.0
-# ministack runs each worker in mkdtemp(prefix="ministack-lambda-<function>-").
+# ministack makes each worker's with mkdtemp(prefix="ministack-lambda-<function>-").
 _WORKER_DIRECTORY = re.compile(r"ministack-lambda-(?P<function>.+)-[a-z0-9_]{8}")
 
 
@@ -85,7 +85,7 @@ class Worker:
 
 
 def workers_directory(settings: Settings) -> Path:
-    """Return the directory below which all Lambda workers of this local cloud work."""
+    """Return the directory below which the Lambda workers' directories are, and their code."""
     return settings.directory / "tmp"
 
 
@@ -95,13 +95,11 @@ def find_workers(settings: Settings) -> list[Worker]:
     found = []
     for process in psutil.process_iter():
         try:
-            directory = Path(process.cwd())
-            if parent not in directory.parents:
-                continue
-            match = _WORKER_DIRECTORY.fullmatch(directory.relative_to(parent).parts[0])
-            if match:
+            scripts = [Path(a) for a in process.cmdline() if a.startswith(f"{parent}/")]
+            matches = [_WORKER_DIRECTORY.fullmatch(script.parent.name) for script in scripts]
+            if matches and matches[0]:
                 identity = ProcessIdentity(process.pid, process.create_time())
-                found.append(Worker(match["function"], identity))
+                found.append(Worker(matches[0]["function"], identity))
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
@@ -113,9 +111,9 @@ def kill_workers(settings: Settings) -> list[Worker]:
 
 
 def remove_worker_directories(settings: Settings) -> None:
-    """Delete what ended workers left behind."""
-    for directory in workers_directory(settings).glob("ministack-lambda-*"):
-        if _WORKER_DIRECTORY.fullmatch(directory.name):
+    """Delete what ended workers left behind, and code whose extraction was broken off."""
+    for directory in workers_directory(settings).glob("*"):
+        if _WORKER_DIRECTORY.fullmatch(directory.name) or directory.name.startswith("draft-"):
             shutil.rmtree(directory, ignore_errors=True)
 
 

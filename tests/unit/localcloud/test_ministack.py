@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
+import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 from localcloud import ministack
 from localcloud.ministack import (
     Response,
+    SharedCode,
     naming_roles,
     put_back,
     receiving_large_batches,
@@ -282,3 +287,36 @@ def test_it_ends_as_soon_as_its_state_is_saved() -> None:
     asyncio.run(handle({}, None, None))
 
     assert happened == ["saved", 0]
+
+
+def test_workers_share_the_code_that_they_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def extract(worker: str, text: str) -> Path:
+        directory = tmp_path / worker / "code"
+        directory.mkdir(parents=True)
+        archive = tmp_path / worker / "code.zip"
+        with zipfile.ZipFile(archive, "w") as code:
+            code.writestr(zipfile.ZipInfo("package/handler.py"), text)
+        with SharedCode(archive) as code:
+            code.extractall(directory)
+        assert (directory / "package" / "handler.py").read_text() == text
+        return directory.resolve()
+
+    one, two, other = (extract(*which) for which in (("1", "a"), ("2", "a"), ("3", "b")))
+    assert one == two
+    assert one != other
+    assert not list(tmp_path.glob("draft-*"))
+
+
+def test_of_code_that_workers_share_the_latest_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ministack, "_MOST_SHARED", 2)
+    for age, name in enumerate("abc"):
+        (tmp_path / f"code-{name}").mkdir()
+        os.utime(tmp_path / f"code-{name}", (age, age))
+    ministack._forget_old_code(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["code-b", "code-c"]

@@ -15,10 +15,10 @@ from localcloud.settings import Settings
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    directory = tmp_path / "tmp" / "ministack-lambda-my-stack-validate-ab12cd_9" / "code"
-    directory.mkdir(parents=True)
-    command = [sys.executable, "-c", "input()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=directory) as process:
+    script = tmp_path / "tmp" / "ministack-lambda-my-stack-validate-ab12cd_9" / "_worker.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("input()")
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
 
@@ -46,7 +46,7 @@ def test_a_killed_process_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
     assert sleeper.wait(10) != 0
 
 
-def test_a_worker_is_found_by_where_it_works(
+def test_a_worker_is_found_by_where_its_script_lies(
     sleeper: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
