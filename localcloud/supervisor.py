@@ -43,7 +43,7 @@ RUNNING = "running"
 STOPPED = "stopped"
 RESTARTING = "restarting"
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 # A service that ends this often before it answers once will not start at all.
 _MOST_RESTARTS = 3
 _FIRST_BACKOFF_SECONDS = 0.2

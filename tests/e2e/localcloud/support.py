@@ -20,6 +20,8 @@ from localcloud.settings import Settings
 APP = Path(__file__).parent / "app" / "template.yaml"
 STACK = "app"
 REPOSITORY = Path(__file__).resolve().parents[3]
+SECONDS = 120.0
+"""How long a busy machine may take; each wait ends with its condition."""
 
 T = TypeVar("T")
 
@@ -118,7 +120,7 @@ class Marks:
         (self.directory / "release").touch()
 
 
-def wait_for(probe: Callable[[], T | None], seconds: float = 30.0) -> T:
+def wait_for(probe: Callable[[], T | None], seconds: float = SECONDS) -> T:
     """Return the probe's first true answer; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
