@@ -14,7 +14,7 @@ from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
-from localcloud.overlay import load_template
+from localcloud.cloudformation_yaml import load
 from pipelinectl.cli import app
 from pipelinectl.diagnosis.rules import RULES
 
@@ -37,7 +37,7 @@ def cli() -> str:
 
 def parameters() -> str:
     """The reference of the stack's parameters and outputs."""
-    template = load_template(TEMPLATE)
+    template = load(TEMPLATE)
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     parts = [
         "# Parameters and outputs",

@@ -6,9 +6,8 @@ Checkpoints are counted from 1 over a whole execution, whichever invocation make
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_durable_execution_sdk_python.execution import DurableExecutionInvocationInputWithClient
@@ -16,10 +15,10 @@ from aws_durable_execution_sdk_python.lambda_service import (
     CheckpointOutput,
     DurableServiceClient,
     OperationUpdate,
+    StateOutput,
 )
 
 from faults.stages import Handler, error_of_type
-from localcloud.durable_quotas import LambdaLikeClient
 
 Checkpoint = Callable[[str, Sequence[OperationUpdate]], CheckpointOutput]
 """From checkpoint token and updates to the service's answer."""
@@ -94,11 +93,19 @@ def killed() -> Exception:
 
 def at_checkpoint(number: int, fault: CheckpointFault) -> DurableFault:
     """``fault`` in the place of an execution's ``number``-th checkpoint."""
-    count = CheckpointCount()
+    numbers = itertools.count(1)
+
+    def nth(
+        checkpoint: Checkpoint, token: str, updates: Sequence[OperationUpdate]
+    ) -> CheckpointOutput:
+        # The SDK sends no more checkpoints in an invocation in which one has failed.
+        if next(numbers) == number:
+            return fault(checkpoint, token, updates)
+        return checkpoint(token, updates)
 
     def around(handler: Handler) -> Handler:
         def invoke(event: DurableExecutionInvocationInputWithClient, context: Any) -> Any:
-            client = _FaultyClient(event.service_client, number, fault, count)
+            client = InterceptedClient(event.service_client, nth)
             return handler(replace(event, service_client=client), context)
 
         return invoke
@@ -106,34 +113,12 @@ def at_checkpoint(number: int, fault: CheckpointFault) -> DurableFault:
     return around
 
 
-@dataclass
-class CheckpointCount:
-    """How many checkpoints a durable function has begun to make."""
+@dataclass(frozen=True)
+class InterceptedClient(DurableServiceClient):
+    """The durable execution service with ``instead`` in the place of each checkpoint."""
 
-    begun: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def next(self) -> int:
-        """Count one more; its number."""
-        with self._lock:
-            self.begun += 1
-            return self.begun
-
-
-class _FaultyClient(LambdaLikeClient):
-    """The durable execution service as one invocation sees it."""
-
-    def __init__(
-        self,
-        client: DurableServiceClient,
-        number: int,
-        fault: CheckpointFault,
-        count: CheckpointCount,
-    ) -> None:
-        super().__init__(client)
-        self._number = number
-        self._fault = fault
-        self._count = count
+    client: DurableServiceClient
+    instead: CheckpointFault
 
     def checkpoint(
         self,
@@ -142,15 +127,21 @@ class _FaultyClient(LambdaLikeClient):
         updates: list[OperationUpdate],
         client_token: str | None,
     ) -> CheckpointOutput:
-        """Make the checkpoint, or whatever the fault makes of it.
-
-        The SDK sends no more checkpoints in an invocation in which one has failed.
-        """
+        """Make the checkpoint, or whatever ``instead`` makes of it."""
 
         def real(token: str, some: Sequence[OperationUpdate]) -> CheckpointOutput:
-            return make(durable_execution_arn, token, list(some), client_token)
+            return self.client.checkpoint(durable_execution_arn, token, list(some), client_token)
 
-        make = super().checkpoint
-        if self._count.next() == self._number:
-            return self._fault(real, checkpoint_token, updates)
-        return real(checkpoint_token, updates)
+        return self.instead(real, checkpoint_token, updates)
+
+    def get_execution_state(
+        self,
+        durable_execution_arn: str,
+        checkpoint_token: str,
+        next_marker: str,
+        max_items: int = 1000,
+    ) -> StateOutput:
+        """Pass on what the service answers."""
+        return self.client.get_execution_state(
+            durable_execution_arn, checkpoint_token, next_marker, max_items
+        )

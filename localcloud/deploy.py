@@ -19,11 +19,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud import cloudformation_yaml
 from localcloud.overlay import (
     PLAIN_FUNCTION,
     SAM_FUNCTION,
     TWIN_LOGICAL_SUFFIX,
-    load_template,
     overlay,
 )
 from localcloud.quotas import MAX_UNZIPPED_BYTES
@@ -62,7 +62,7 @@ def deploy(
     printed, when building or deploying fails.
     """
     template = template.resolve()
-    if wrong := contradictions(load_template(template), parameters):
+    if wrong := contradictions(cloudformation_yaml.load(template), parameters):
         raise LocalCloudError("\n".join(wrong))
     build = build_directory(settings, stack_name)
     build.mkdir(parents=True, exist_ok=True)
@@ -175,8 +175,8 @@ def contradictions(template: Mapping[str, Any], parameters: Mapping[str, str]) -
 def _sam(settings: Settings, directory: Path, echo: Callable[[str], None] | None) -> _Sam:
     if not settings.sam_command.is_file():
         raise LocalCloudError(
-            f"{settings.sam_command} does not exist: run `make setup`, or set LOCALCLOUD_SAM to "
-            "the sam command."
+            f"{settings.sam_command} does not exist: run `make setup` in a checkout of "
+            "durable-pipeline, or set LOCALCLOUD_SAM to the sam command."
         )
     environment = {
         **neutral_environment(os.environ),
@@ -197,7 +197,7 @@ def _empty_configuration(settings: Settings) -> Path:
 
 
 def _write_overlaid(settings: Settings, build: Path, parameters: Mapping[str, str]) -> Path:
-    built = load_template(build / "template.yaml")
+    built = cloudformation_yaml.load(build / "template.yaml")
     require_deployable(built, build)
     # Beside the built template, because its paths are relative to that.
     path = build / _OVERLAID

@@ -1,4 +1,4 @@
-"""Reads CloudFormation templates, and edits a built one so that it deploys to the local cloud.
+"""Edits a built SAM template so that it deploys to the local cloud.
 
 On AWS, Lambda itself keeps a durable function's execution and invokes the function for each
 part of it. Locally the runner does that, so each durable function becomes two: the function
@@ -8,10 +8,7 @@ under its own name, whose every invocation ministack forwards to the gateway, an
 
 import copy
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, cast
-
-import yaml
+from typing import Any
 
 from localcloud.settings import LocalCloudError, Settings
 
@@ -55,16 +52,6 @@ _WITH_BATCH_CALL = {
 _NONE: Mapping[str, str] = {}
 
 JsonObject = dict[str, Any]
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that also knows the short forms of CloudFormation's functions."""
-
-
-def load_template(path: Path) -> JsonObject:
-    """Return the template with every `!Function` in its long form, `{"Fn::Function": ...}`."""
-    with path.open(encoding="utf-8") as stream:
-        return cast("JsonObject", yaml.load(stream, Loader=_Loader))  # noqa: S506 - a SafeLoader
 
 
 def overlay(
@@ -310,26 +297,3 @@ def _join(*parts: object) -> object:
     if all(isinstance(part, str) for part in parts):
         return "".join(str(part) for part in parts)
     return {"Fn::Join": ["", list(parts)]}
-
-
-def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> JsonObject:
-    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    return {name: _argument(loader, suffix, node)}
-
-
-def _argument(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    text = loader.construct_scalar(cast("yaml.ScalarNode", node))
-    return text.split(".", 1) if suffix == "GetAtt" else text
-
-
-def _text(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-    return loader.construct_scalar(cast("yaml.ScalarNode", node))
-
-
-_Loader.add_multi_constructor("!", _long_form)
-# A template's dates, such as `Version: 2012-10-17` in a policy, are text to CloudFormation.
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)

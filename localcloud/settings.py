@@ -42,7 +42,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the LOCALCLOUD_* variables; raise LocalCloudError for a value that is no port."""
-        tools = ROOT / ".tools"
+        tools = _tools()
         return cls(
             directory=Path(environ.get("LOCALCLOUD_DIR") or ".local").absolute(),
             aws_port=_port(environ, "LOCALCLOUD_AWS_PORT", 4566),
@@ -166,6 +166,16 @@ def free_settings(directory: Path) -> Settings:
             "LOCALCLOUD_RUNNER_PORT": ports[2],
         }
     )
+
+
+def _tools() -> Path:
+    """Where `make setup` puts ministack and SAM: here, or in the checkout that is worked in.
+
+    An installed package has none beside it.
+    """
+    here = Path.cwd()
+    found = (f / ".tools" for f in (ROOT, here, *here.parents) if (f / ".tools").is_dir())
+    return next(found, here / ".tools")
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

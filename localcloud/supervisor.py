@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import importlib.util
 import json
 import logging
 import os
@@ -66,6 +67,8 @@ _SCRUBBED_PREFIXES = ("AWS_", "MINISTACK_", "LAMBDA_", "LOCALSTACK_", "PYTHON", 
 _LAUNCH = (
     f"import sys; sys.path.append({str(ROOT)!r}); from localcloud.ministack import main; main()"
 )
+# What the extra `local` installs for the services, which run with this interpreter.
+_LIBRARIES = ("aiohttp", "aws_durable_execution_sdk_python_testing", "yaml")
 # Loopback requests must not go through a proxy that the caller's environment names.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -372,7 +375,7 @@ def _require_same(settings: Settings, running: CloudState) -> None:
 
 
 def _start(settings: Settings) -> None:
-    _require_command(settings)
+    _require_installed(settings)
     settings.require_same_ports()
     _end_leftovers(settings)
     for service in all_services(settings, {}):
@@ -391,11 +394,18 @@ def _start(settings: Settings) -> None:
     os.close(starter_end)
 
 
-def _require_command(settings: Settings) -> None:
+def _require_installed(settings: Settings) -> None:
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LocalCloudError(
+            f"The local cloud needs {', '.join(missing)}, and {sys.executable} does not have it: "
+            "install durable-pipeline[local] there, or use the pipelinectl of `make setup`."
+        )
     if not settings.ministack_command.is_file():
         raise LocalCloudError(
-            f"{settings.ministack_command} does not exist: run `make setup`, or set "
-            "LOCALCLOUD_MINISTACK to the ministack command."
+            f"{settings.ministack_command} does not exist: run `make setup` in a checkout of "
+            "durable-pipeline and go on from there, or set LOCALCLOUD_MINISTACK to the ministack "
+            "command."
         )
 
 

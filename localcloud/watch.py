@@ -14,8 +14,9 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud import cloudformation_yaml
 from localcloud.deploy import artifacts, build_directory, put_live
-from localcloud.overlay import SAM_FUNCTION, load_template
+from localcloud.overlay import SAM_FUNCTION
 from localcloud.settings import LocalCloudError, Settings
 
 Snapshot = Mapping[Path, tuple[int, int]]
@@ -80,7 +81,7 @@ def source_folder(template: Path) -> Path:
     Raises:
         LocalCloudError: there is none, or more than one.
     """
-    document = load_template(template)
+    document = cloudformation_yaml.load(template)
     common = document.get("Globals", {}).get("Function", {}).get("CodeUri")
     folders = {
         resource.get("Properties", {}).get("CodeUri", common)

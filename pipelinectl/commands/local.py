@@ -63,9 +63,9 @@ def up(
     settings = local.settings_from(os.environ)
     stack_name = options_of(ctx).stack_name
     template = local.find_template(Path.cwd()) if deploy or watch else None
+    start(settings)
     # From before the deployment: what is saved during it is not lost.
     watched = local.watch(settings, template, stack_name) if template and watch else None
-    start(settings)
     outputs = _deploy(settings, template, stack_name) if template and deploy else {}
     if as_json:
         print_json(outputs)

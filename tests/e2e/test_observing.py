@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from localcloud.overlay import load_template
+from localcloud.cloudformation_yaml import load
 from tests.e2e.alarms import alarms_of
 from tests.e2e.conftest import ROOT, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.events import standard
 
-RESOURCES: dict[str, Any] = load_template(ROOT / "template.yaml")["Resources"]
+RESOURCES: dict[str, Any] = load(ROOT / "template.yaml")["Resources"]
 STAGES = {"validate", "transform", "store"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from docs.generate import REFERENCES, TEMPLATE
-from localcloud.overlay import load_template
+from localcloud.cloudformation_yaml import load
 from pipelinectl.diagnosis.rules import RULES
 from tests.documents import ROOT, Document
 
@@ -23,7 +23,7 @@ def test_what_a_rule_of_the_doctor_refers_to_in_this_project_is_there() -> None:
 
 
 def test_every_parameter_and_output_is_in_the_reference() -> None:
-    template = load_template(TEMPLATE)
+    template = load(TEMPLATE)
     *groups, outputs = Document(ROOT / "docs" / "parameters.md").tables()
 
     named = [row[0].strip("`") for group in groups for row in group[1:]]

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from localcloud.overlay import load_template
+from localcloud.cloudformation_yaml import load
 from tests.documents import ROOT, Document
 
-TEMPLATE = load_template(ROOT / "template.yaml")
+TEMPLATE = load(ROOT / "template.yaml")
 GUIDES = [Document(path) for path in sorted((ROOT / "docs" / "guides").glob("*.md"))]
 INDEX = Document(ROOT / "docs" / "README.md")
 OF_CLOUDFORMATION = {"CloudFormation"}  # deploys the template and is not in it

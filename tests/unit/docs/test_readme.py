@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from localcloud.overlay import load_template
-from shared.telemetry import NAMESPACE
+from localcloud.cloudformation_yaml import load
+from pipeline_core.telemetry import NAMESPACE
 from tests.documents import README, ROOT
 
-TEMPLATE = load_template(ROOT / "template.yaml")
+TEMPLATE = load(ROOT / "template.yaml")
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 PIPELINE = RESOURCES["DurablePipelineFunction"]["Properties"]
 TEXT = README.path.read_text("utf-8")

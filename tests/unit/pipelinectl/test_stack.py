@@ -6,10 +6,10 @@ from typing import Any
 import boto3
 from botocore.stub import Stubber
 
-from localcloud.overlay import load_template
+from localcloud.cloudformation_yaml import load
 from pipelinectl.stack import FUNCTION_ROLES, find_stack
 
-TEMPLATE: dict[str, Any] = load_template(Path(__file__).parents[3] / "template.yaml")
+TEMPLATE: dict[str, Any] = load(Path(__file__).parents[3] / "template.yaml")
 
 
 def test_all_functions_of_the_template_go_by_their_role() -> None:
