@@ -36,6 +36,7 @@ _GRACE_SECONDS = 1.0
 
 # More than there are functions; each may come with 20 MB.
 _MOST_SHARED = 30
+_EXTRACTING = threading.Lock()
 
 # SQS gives so many messages at most in one answer to ReceiveMessage.
 _PER_REQUEST = 10
@@ -136,13 +137,11 @@ class SharedCode(zipfile.ZipFile):
     worker gets a link to one folder, which stays.
     """
 
-    _lock = threading.Lock()
-
     def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
         """Make the folder `path`, which is there and empty, a link to the extracted content."""
         content = Path(str(self.filename)).read_bytes()
         folder = Path(tempfile.gettempdir()) / f"code-{hashlib.sha256(content).hexdigest()}"
-        with self._lock:
+        with _EXTRACTING:
             if not folder.exists():
                 draft = tempfile.mkdtemp(prefix="draft-")
                 super().extractall(draft, members, pwd)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -308,6 +309,27 @@ def test_workers_share_the_code_that_they_run(
     one, two, other = (extract(*which) for which in (("1", "a"), ("2", "a"), ("3", "b")))
     assert one == two
     assert one != other
+    assert not list(tmp_path.glob("draft-*"))
+
+
+def test_workers_that_start_at_once_share_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    archive = tmp_path / "code.zip"
+    with zipfile.ZipFile(archive, "w") as code:
+        for number in range(200):
+            code.writestr(f"package/module_{number}.py", "")
+
+    def extract(worker: int) -> int:
+        directory = tmp_path / str(worker)
+        directory.mkdir()
+        with SharedCode(archive) as code:
+            code.extractall(directory)
+        return len(list((directory / "package").iterdir()))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(extract, range(16))) == {200}
     assert not list(tmp_path.glob("draft-*"))
 
 
