@@ -7,14 +7,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipelinectl.costing.functions import Size
-from pipelinectl.costing.usage import Calls, Usage
+from pipelinectl.cost import Calls, Deployment, Size, Usage
 from tests.events import sqs_event_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DURABLE = "pipe-durable"
 STAGES = ("pipe-validate", "pipe-transform", "pipe-store")
 SIZES = {DURABLE: Size(512, "arm64")} | {name: Size(256, "arm64") for name in STAGES}
+PLACE = Deployment("pipe", "us-east-1", False, 7, DURABLE, SIZES)  # noqa: FBT003 - is_local
 
 
 def event(kind: str, second: float, id_: str = "x", **details: Any) -> dict[str, Any]:
@@ -56,8 +56,7 @@ def used(records: int = 10, *, body_bytes: int = 100, first: int = 0) -> Usage:
         bytes_written=records * body_bytes * 6,
         byte_seconds=records * body_bytes * 6 * 2.0,
         calls={DURABLE: Calls(4, 0.8), **dict.fromkeys(STAGES, Calls(1, 0.2))},
-        record_ids=frozenset(f"m-{n}" for n in range(first, first + records)),
-        deliveries=records,
+        documents=Counter(f"m-{n}" for n in range(first, first + records)),
         event_bytes=records * (body_bytes + 500),
         travelling_bytes=records * body_bytes,
         queue_requests=records + 2,

@@ -1,43 +1,39 @@
+"""What executions cost, in tables and as JSON."""
+
 from __future__ import annotations
 
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from rich.console import Console
 
 from pipelinectl import exact_json
-from pipelinectl.costing.charges import charges, consumption
-from pipelinectl.costing.forecast import Sample, Volume, forecast
-from pipelinectl.costing.patterns import patterns
-from pipelinectl.costing.prices import load
-from pipelinectl.costing.report import Deployment, Measured, Report
-from pipelinectl.costing.usage import Usage
-from pipelinectl.rendering.cost import cost_document, render_cost
-from tests.unit.pipelinectl.costing.samples import DURABLE, SIZES, used
-
-PLACE = Deployment("pipe", "us-east-1", is_local=False, retention_days=7)
+from pipelinectl.commands.cost import render_cost
+from pipelinectl.cost import Deployment, Usage, report
+from tests.unit.pipelinectl.cost_samples import DURABLE, PLACE, STAGES, used
 
 
-def report(usage: Usage, *, left_out: tuple[str, ...] = (), month: int = 0) -> Report:
-    prices, consumed = load(), consumption(usage, SIZES, 7)
-    volume = Volume(month, 10)
-    return Report(
-        prices=prices,
-        deployment=PLACE,
-        measured=Measured((usage,), left_out),
-        usage=usage,
-        sizes=SIZES,
-        used=consumed,
-        charges=charges(consumed, prices),
-        patterns=patterns(usage, consumed, SIZES, DURABLE),
-        forecast=forecast(volume, Sample(usage, SIZES, DURABLE, 7)) if month else None,
-        warnings=["near a quota"],
-    )
+def reported(
+    usage: Usage, place: Deployment = PLACE, *, left_out: tuple[str, ...] = (), month: int = 0
+) -> dict[str, Any]:
+    """The report of an execution that used this, for a forecast of so many records."""
+    session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x")
+    lambda_ = session.client("lambda", region_name="us-east-1")
+    measured = {"arn/0": usage, **dict.fromkeys(left_out)}
+    with Stubber(lambda_) as stub:
+        for name in (DURABLE, *STAGES):
+            memory = 512 if name == DURABLE else 256
+            answer: Any = {"MemorySize": memory, "Architectures": ["arm64"]}
+            stub.add_response("get_function_configuration", answer, {"FunctionName": name})
+        return report(lambda_, measured, place, (month, 10) if month else None)
 
 
-def rendered(found: Report) -> list[str]:
+def rendered(found: dict[str, Any]) -> list[str]:
     output = io.StringIO()
     console = Console(file=output, width=100)
     for part in render_cost(found):
@@ -46,7 +42,7 @@ def rendered(found: Report) -> list[str]:
 
 
 def test_what_was_used_is_said_first() -> None:
-    lines = rendered(report(used(10)))
+    lines = rendered(reported(used(10)))
 
     assert lines[0] == "10 records in 1 execution"
     assert lines[1] == "4 durable operations (3 chained invokes, 1 execution)"
@@ -54,25 +50,24 @@ def test_what_was_used_is_said_first() -> None:
 
 
 def test_operations_are_priced_for_a_million_records() -> None:
-    assert "durable operations 400,000 3.20" in rendered(report(used(10)))
+    assert "durable operations 400,000 3.20" in rendered(reported(used(10)))
 
 
 def test_what_is_estimated_has_its_sign() -> None:
-    lines = rendered(report(used(10)))
+    lines = rendered(reported(used(10)))
 
     assert "SQS requests ~1,200,000 ~0.48" in lines
     assert any(line.startswith("together ~") for line in lines)
 
 
 def test_the_other_patterns_stand_beside() -> None:
-    lines = rendered(report(used(10)))
+    lines = rendered(reported(used(10)))
 
     assert any(line.startswith("one chain a record 31 61 ~") for line in lines)
-    assert any(line.startswith("Step Functions, chunks 3 3 ~") for line in lines)
 
 
 def test_region_and_date_of_the_prices_and_what_is_not_in_them_are_said() -> None:
-    text = " ".join(rendered(report(used(10))))
+    text = " ".join(rendered(reported(used(10))))
 
     assert "Prices of us-east-1 as of 2026-09-20" in text
     assert "Not included: free tiers and discounts, data transfer, S3, CloudWatch" in text
@@ -80,7 +75,7 @@ def test_region_and_date_of_the_prices_and_what_is_not_in_them_are_said() -> Non
 
 def test_what_the_prices_do_not_fit_is_said() -> None:
     fits, elsewhere, local = (
-        " ".join(rendered(replace(report(used(10)), deployment=place)))
+        " ".join(rendered(reported(used(10), place)))
         for place in (
             PLACE,
             replace(PLACE, region="eu-central-2"),
@@ -88,29 +83,29 @@ def test_what_the_prices_do_not_fit_is_said() -> None:
         )
     )
 
-    assert "eu-central-2: give its prices with --prices FILE" in elsewhere
+    assert "the pipeline is in eu-central-2, where prices may differ" in elsewhere
     assert "times are those of this machine" in local
-    assert "--prices" not in fits + local
+    assert "may differ" not in fits + local
     assert "this machine" not in fits + elsewhere
 
 
 def test_functions_are_called_by_their_names_in_the_stack() -> None:
-    (line,) = [line for line in rendered(report(used(10))) if line.startswith("store")]
+    (line,) = [line for line in rendered(reported(used(10))) if line.startswith("store")]
 
     assert line == "store 1 0.1 200 ms 256 MB arm64 ~0.005"
 
 
 def test_warnings_are_said() -> None:
-    usage = replace(used(10), truncated=True)
-    lines = rendered(report(usage, left_out=("arn/1",)))
+    usage = replace(used(10), cut=1, bytes_written=90_000_000)
+    lines = rendered(reported(usage, left_out=("arn/1",)))
 
-    assert "near a quota" in lines
+    assert "state of an execution: 90,000,000 bytes is near the quota" in " ".join(lines)
     assert "1 execution left out: no event of SQS or S3" in lines
-    assert "at least 5.9 KiB written, 7 Lambda invocations" in lines
+    assert "at least 85.8 MiB written, 7 Lambda invocations" in lines
 
 
 def test_a_forecast_is_of_a_month() -> None:
-    lines = rendered(report(used(10), month=1_000_000))
+    lines = rendered(reported(used(10), month=1_000_000))
 
     assert (
         "Forecast: 1,000,000 records a month in 100,000 executions of 10, 4 operations each"
@@ -120,9 +115,9 @@ def test_a_forecast_is_of_a_month() -> None:
 
 
 def test_the_document_says_the_same_in_bytes_seconds_and_dollars() -> None:
-    found = report(used(10), month=1_000_000)
+    found = reported(used(10), month=1_000_000)
 
-    document = json.loads(exact_json.dumps(cost_document(found, ["arn/0"])))
+    document = json.loads(exact_json.dumps(found))
 
     assert document["operations"] == {
         "total": 4,
@@ -134,8 +129,8 @@ def test_the_document_says_the_same_in_bytes_seconds_and_dollars() -> None:
     assert document["functions"][DURABLE]["gb_seconds"] == 0.4
     assert document["forecast"]["operations"] == 400_000
     assert document["prices"]["as_of"] == "2026-09-20"
-    assert [pattern["operations"] for pattern in document["patterns"]] == [4, 31, 0, 0]
+    assert [pattern["operations"] for pattern in document["patterns"]] == [4, 31]
 
 
 def test_without_a_forecast_there_is_none() -> None:
-    assert cost_document(report(used(10)), [])["forecast"] is None
+    assert reported(used(10))["forecast"] is None
