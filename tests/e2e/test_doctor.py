@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipelinectl.diagnosis.diagnose import Check, diagnose
-from pipelinectl.diagnosis.facts import Facts
-from pipelinectl.diagnosis.findings import Level
-from pipelinectl.diagnosis.reading import read_facts
+from pipelinectl.doctor import Result, diagnose
+from pipelinectl.doctor.stack import Deployed, Level
 from pipelinectl.errors import StackMissingError
 from pipelinectl.session import Connection
 from tests.e2e.conftest import BIN, ROOT, STACK, Stack
@@ -28,16 +26,17 @@ def target(stack: Stack) -> Target:
     return Target(stack, Connection(stack.cloud.settings.client_environment()))
 
 
-def examine(connection: Connection, stack_name: str = STACK) -> dict[str, Check]:
-    """Each check by its name."""
+def examine(connection: Connection, stack_name: str = STACK) -> dict[str, Result]:
+    """What each check finds, by its name."""
+    deployed = Deployed(connection, stack_name)
     try:
-        facts = read_facts(connection, stack_name, None)
+        deployed.description  # noqa: B018 - asks whether there is one
     except StackMissingError as error:
-        facts = Facts(None, str(error), None)
-    return {check.rule.name: check for check in diagnose(facts)}
+        deployed = Deployed(None, stack_name, str(error))
+    return {result.check.name: result for result in diagnose(deployed)}
 
 
-def bad(checks: dict[str, Check]) -> dict[str, Any]:
+def bad(checks: dict[str, Result]) -> dict[str, Any]:
     """What is not ok, by the names of the checks."""
     return {
         name: [finding for finding in check.findings if finding.level is not Level.OK]

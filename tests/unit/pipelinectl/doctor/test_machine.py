@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from localcloud.settings import Settings
-from pipelinectl.diagnosis import machine
-from pipelinectl.diagnosis.diagnose import diagnose
-from pipelinectl.diagnosis.facts import Facts, Machine
-from pipelinectl.diagnosis.findings import Level
+from pipelinectl.doctor import diagnose
+from pipelinectl.doctor.stack import Deployed, Finding, Level
+from tests.unit.pipelinectl.doctor import sound
 
 PLANTED_HERE = {"python", "commands", "tools", "ports"}
 
@@ -52,15 +50,28 @@ def held(port: int) -> Iterator[None]:
         yield
 
 
-def bad(looked_at: Machine) -> dict[str, list[str]]:
+def examined(settings: Settings) -> dict[str, list[Finding]]:
     """What is found of a machine without a stack, by the names of the checks."""
-    checks = diagnose(Facts(None, "no stack: deploy it", looked_at))
+    results = diagnose(Deployed(None, "prod", "no stack: deploy it", settings))
+    assert [r.check.name for r in results] == [
+        "python",
+        "commands",
+        "tools",
+        "ports",
+        "stack-found",
+    ]
+    return {r.check.name: r.findings for r in results if r.check.name in PLANTED_HERE}
+
+
+def bad(settings: Settings) -> dict[str, list[str]]:
+    """What is not ok, all of it a problem."""
     found = {
-        check.rule.name: [f.found for f in check.findings if f.level is not Level.OK]
-        for check in checks
-        if check.level is not Level.OK
+        name: [f for f in findings if f.level is not Level.OK]
+        for name, findings in examined(settings).items()
     }
-    return {name: texts for name, texts in found.items() if name != "stack-found"}
+    assert {f.level for findings in found.values() for f in findings} <= {Level.PROBLEM}
+    assert all(f.remedy for findings in found.values() for f in findings)
+    return {name: [f.found for f in findings] for name, findings in found.items() if findings}
 
 
 def path_of(directory: Path, **scripts: str) -> str:
@@ -70,11 +81,18 @@ def path_of(directory: Path, **scripts: str) -> str:
     return str(directory)
 
 
-def test_a_machine_with_everything_is_ok(settings: Settings) -> None:
-    looked_at = machine.look_at_machine(settings)
+def test_a_machine_with_everything_is_ok(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = path_of(tmp_path, python3="echo '[3, 12, 1]'", make="", uv="")
+    monkeypatch.setenv("PATH", path)
 
-    assert looked_at.commands["make"] == shutil.which("make")
-    assert bad(replace(looked_at, commands={"make": "/bin/make", "uv": "/bin/uv"})) == {}
+    found = examined(settings)
+
+    assert {f.level for findings in found.values() for f in findings} == {Level.OK}
+    assert [f.found for f in found["python"]] == ["3.12.1"]
+    assert [f.found for f in found["commands"]] == [f"{path}/make", f"{path}/uv"]
+    assert len(found["ports"]) >= 3
 
 
 def test_an_old_python_is_found(
@@ -83,7 +101,7 @@ def test_an_old_python_is_found(
     path = path_of(tmp_path, python3="echo '[3, 9, 18]'", make="", uv="")
     monkeypatch.setenv("PATH", path)
 
-    assert bad(machine.look_at_machine(settings)) == {"python": ["3.9.18"]}
+    assert bad(settings) == {"python": ["3.9.18"]}
 
 
 def test_missing_commands_are_found(
@@ -92,7 +110,7 @@ def test_missing_commands_are_found(
     monkeypatch.setenv("PATH", path_of(tmp_path, python3="echo '[3, 12, 1]'"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
 
-    assert bad(machine.look_at_machine(settings)) == {"commands": ["not found", "not found"]}
+    assert bad(settings) == {"commands": ["not found", "not found"]}
 
 
 @pytest.mark.parametrize("scripts", [{}, {"python3": "exit 1"}, {"python3": "echo shim"}])
@@ -104,7 +122,7 @@ def test_no_python_that_runs_is_found(
 ) -> None:
     monkeypatch.setenv("PATH", path_of(tmp_path, make="", uv="", **scripts))
 
-    found = bad(machine.look_at_machine(settings))
+    found = bad(settings)
 
     assert found == {"python": ["not on the PATH, or it does not run"]}
 
@@ -112,12 +130,21 @@ def test_no_python_that_runs_is_found(
 def test_missing_tools_are_found(settings: Settings) -> None:
     settings.sam_command.unlink()
 
-    assert bad(machine.look_at_machine(settings))["tools"] == ["not there"]
+    assert bad(settings)["tools"] == ["not there"]
 
 
 def test_a_held_port_is_found_with_its_holder(settings: Settings) -> None:
     with held(settings.lambda_port):
-        (found,) = bad(machine.look_at_machine(settings))["ports"]
+        (found,) = bad(settings)["ports"]
 
     assert found.startswith(f"{settings.lambda_port} is held by ")
     assert str(os.getpid()) in found
+
+
+def test_where_a_stack_is_up_a_held_port_is_a_warning(settings: Settings) -> None:
+    deployed = Deployed(None, "prod", machine=settings, answers=dict(sound.ANSWERS))
+    with held(settings.lambda_port):
+        results = diagnose(deployed)
+
+    (ports,) = [result for result in results if result.check.name == "ports"]
+    assert ports.level is Level.WARNING

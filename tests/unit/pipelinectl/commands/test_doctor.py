@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from pipelinectl.commands.doctor import render_diagnosis, summary
+from pipelinectl.doctor import diagnose
+from tests.unit.pipelinectl.doctor import sound
 
-from pipelinectl.diagnosis.diagnose import diagnose
-from pipelinectl.rendering.doctor import render_diagnosis, summary
-from tests.unit.pipelinectl.diagnosis import sound
-
-FAULTY = diagnose(sound.with_mapping(sound.FROM_IN, state="Disabled"))
+FAULTY = diagnose(sound.deployed(sound.but(sound.FROM_IN, State="Disabled")))
 
 
 def lines(width: int | None = None) -> list[str]:
@@ -16,7 +14,7 @@ def lines(width: int | None = None) -> list[str]:
 def test_each_check_has_one_line_with_its_figures() -> None:
     begins = [line.split()[:2] for line in lines() if not line.startswith(" ")]
 
-    assert begins == [[check.level.value, check.rule.name] for check in FAULTY]
+    assert begins == [[result.level.value, result.check.name] for result in FAULTY]
     assert any("in: 960 s for executions of 900 s" in line for line in lines())
 
 
@@ -37,8 +35,8 @@ def test_a_narrow_terminal_cuts_what_is_ok_and_no_remedy() -> None:
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
-    alarm = replace(sound.ALARM, state="ALARM", reason="\x1b[2J")
-    checks = diagnose(sound.with_stack(alarms=(alarm,)))
+    alarm = {**sound.ALARM, "StateValue": "ALARM", "StateReason": "\x1b[2J"}
+    checks = diagnose(sound.deployed(sound.but(sound.ALARMS, errors=alarm)))
 
     assert not [line for line in render_diagnosis(checks, "prod", None) if "\x1b" in line.plain]
 
