@@ -4,7 +4,7 @@ import boto3
 import pytest
 
 from pipelinectl.dead_letter_queue import DeadLetterQueue
-from pipelinectl.demonstration.settlement import SentMessage, Settlement
+from pipelinectl.demo import SentMessage, Settlement
 from pipelinectl.items import Items
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import give_up
