@@ -160,8 +160,8 @@ class Chaos:
     def kills(self, deadline_seconds: float) -> Iterator[Kill]:
         """Kill until an execution shows a failed invoke; the last kill names it as `struck`.
 
-        Only while an execution that has something behind it waits for an invoke. Ends without
-        when there is nothing left to do.
+        Only workers of a stage that an execution waits for which has another one behind it, so that
+        there is something that it need not do again. Ends when there is nothing left to do.
         """
         end = self.clock() + deadline_seconds
         while self.clock() < end:
@@ -170,7 +170,8 @@ class Chaos:
             ]
             if not running and not self.pending():
                 return
-            blow = self._strike(running) if any(map(self._halfway, running)) else None
+            awaited = {stage for arn in running for stage in self._awaited(arn)}
+            blow = self._strike(running, [stage for stage in STAGES if stage in awaited])
             if blow:
                 yield blow
                 if blow.struck:
@@ -186,18 +187,22 @@ class Chaos:
         walked = (operation for _, operation in self.timeline(arn).walk())
         return [operation for operation in walked if operation.kind == "ChainedInvoke"]
 
-    def _halfway(self, arn: str) -> bool:
-        """Whether one invoke is done, which is not to be done again, and the next under way."""
-        return len({operation.ended_at is None for operation in self._invokes(arn)}) > 1
+    def _awaited(self, arn: str) -> set[str]:
+        """The stages that an execution waits for, once another one is done."""
+        invokes = self._invokes(arn)
+        names = [operation.name for operation in invokes if operation.ended_at is None]
+        if len(names) == len(invokes):
+            return set()
+        return {stage for stage in STAGES for name in names if name.startswith(stage)}
 
     def _unsettled(self, arn: str, done: datetime) -> bool:
         """Whether an invoke that a blow may have hit, which was done by then, has not ended."""
         return any(o.ended_at is None and o.started_at <= done for o in self._invokes(arn))
 
-    def _strike(self, running: list[str]) -> Kill | None:
-        """None where there is no worker yet."""
+    def _strike(self, running: list[str], stages: list[str]) -> Kill | None:
+        """None where none of these stages has a worker yet."""
         moment = self.now()
-        counts = {stage: len(self.kill(stage)) for stage in STAGES}
+        counts = {stage: len(self.kill(stage)) for stage in stages}
         killed = {stage: count for stage, count in counts.items() if count}
         return Kill(killed, len(running), self._struck(running, killed, moment)) if killed else None
 

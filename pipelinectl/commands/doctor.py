@@ -12,7 +12,7 @@ import typer
 from pipelinectl import failures, local
 from pipelinectl.commands.context import JsonFlag, open_connection, options_of
 from pipelinectl.doctor import diagnose
-from pipelinectl.doctor.stack import Deployed, Level
+from pipelinectl.doctor.stack import Deployed, Level, examine
 from pipelinectl.errors import ExitCode, NotFoundError
 from pipelinectl.rendering.console import err, note, out, print_json
 from pipelinectl.rendering.formatting import counted, visible
@@ -66,11 +66,9 @@ def _deployed(name: str, *, quiet: bool) -> Deployed:
     """The stack; without one where there is none, or nobody to ask for it."""
     machine = _machine()
     try:
-        deployed = Deployed(open_connection(quiet=quiet), name, machine=machine)
-        deployed.description  # noqa: B018 - asks whether there is one
+        return examine(open_connection(quiet=quiet), name, machine)
     except failures.expected() as error:
         return Deployed(None, name, failures.explain(error).line, machine)
-    return deployed
 
 
 def _machine() -> Settings | None:

@@ -26,7 +26,7 @@ class Check:
     judge: Callable[[Deployed, str], Findings]
     says: str
     source: str
-    of: Callable[[Deployed], Iterable[str]] = Deployed.stack
+    of: Callable[[Deployed], Iterable[str]] = lambda _: ()
 
     @property
     def name(self) -> str:
@@ -88,6 +88,14 @@ def diagnose(deployed: Deployed) -> list[Result]:
     return [result for result in results if result.findings]
 
 
+def _whole(deployed: Deployed) -> list[str]:
+    return [] if deployed.absence else [deployed.name]
+
+
+def _each(kind: str) -> Callable[[Deployed], list[str]]:
+    return lambda deployed: deployed.there(kind)
+
+
 def _of(of: Callable[[Deployed], Iterable[str]], *checks: Check) -> Iterator[Check]:
     return (replace(check, of=of) for check in checks)
 
@@ -117,7 +125,7 @@ CHECKS = (
         ),
     ),
     *_of(
-        Deployed.stack,
+        _whole,
         Check(
             stack.stack_status,
             "the last deployment went through",
@@ -147,7 +155,7 @@ CHECKS = (
         ),
     ),
     *_of(
-        Deployed.functions,
+        _each(stack.FUNCTION),
         Check(
             functions.function_state,
             "every function is Active and its last update went through",
@@ -184,7 +192,7 @@ CHECKS = (
         ),
     ),
     *_of(
-        Deployed.mappings,
+        _each(stack.MAPPING),
         Check(queues.mapping_enabled, "every queue's event source mapping is enabled", _MAPPINGS),
         Check(
             queues.mapping_qualified,
@@ -230,7 +238,7 @@ CHECKS = (
         ),
     ),
     *_of(
-        Deployed.queues,
+        _each(stack.QUEUE),
         Check(queues.dead_letters, "no dead letters wait", "docs/guides/redrive-dead-letters.md"),
         Check(
             queues.queue_senders,
@@ -240,7 +248,7 @@ CHECKS = (
         ),
     ),
     *_of(
-        Deployed.buckets,
+        _each(stack.BUCKET),
         Check(
             stack.bucket_notifications,
             "each bucket announces what is put and removed below the prefixes that are doors",
@@ -248,7 +256,7 @@ CHECKS = (
         ),
     ),
     *_of(
-        Deployed.topics,
+        _each(stack.TOPIC),
         Check(
             stack.topic_subscriptions,
             "each topic still has the subscriptions that the stack made",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelinectl.doctor.stack import (
+    MAPPING,
+    Level,
     durable_timeout,
     invoked,
     ok,
     problem,
     variables,
+    verdict,
     warning,
 )
 
@@ -32,7 +35,7 @@ _CALLED = {
 def _called(function: Mapping[str, Any]) -> dict[str, str]:
     """Names of the functions that a durable function calls, each with its timeout's variable."""
     arns = {variables(function).get(name, ""): setting for name, setting in _CALLED.items()}
-    return {invoked({"FunctionArn": arn})[0]: setting for arn, setting in arns.items() if arn}
+    return {invoked(arn)[0]: setting for arn, setting in arns.items() if arn}
 
 
 def function_state(stack: Deployed, name: str) -> Findings:
@@ -56,15 +59,10 @@ def alias(stack: Deployed, name: str) -> Findings:
     """Without it, every invocation is refused, and messages come back until they are given up."""
     if durable_timeout(stack.function(name)) is None:
         return
-    used = {stack.alias, *(invoked(mapping)[1] for mapping in stack.mappings_to(name))}
-    known = stack.once(
-        ("aliases", name),
-        lambda aws: [
-            alias["Name"]
-            for page in aws.lambda_.get_paginator("list_aliases").paginate(FunctionName=name)
-            for alias in page["Aliases"]
-        ],
-    )
+    arns = [mapping["FunctionArn"] for mapping in stack.mappings_to(name)]
+    used = {stack.alias, *(invoked(arn)[1] for arn in arns)}
+    aliases = stack.ask("lambda_", "list_aliases", FunctionName=name)["Aliases"]
+    known = {one["Name"] for one in aliases}
     for one in sorted(used - {"", "$LATEST"}):
         if one in known or one.isdecimal():
             yield ok(name, one)
@@ -98,13 +96,11 @@ def stage_timeout(stack: Deployed, name: str) -> Findings:
         return
     for called, setting in _called(caller).items():
         timeout = stack.function(called)["Timeout"]
-        found = f"{timeout} s of {seconds} s"
-        if timeout > seconds / 2:
-            parameter = "FilesTimeout" if setting == "FILES_TIMEOUT" else "StageTimeout"
-            most = f"a {parameter} of at most {seconds / 2:.0f}"
-            yield problem(called, found, f"deploy with {most}, or a longer ExecutionTimeout")
-        else:
-            yield ok(called, found)
+        parameter = "FilesTimeout" if setting == "FILES_TIMEOUT" else "StageTimeout"
+        most = f"a {parameter} of at most {seconds / 2:.0f}"
+        remedy = f"deploy with {most}, or a longer ExecutionTimeout"
+        bad = Level.PROBLEM if timeout > seconds / 2 else None
+        yield verdict(called, f"{timeout} s of {seconds} s", remedy, bad=bad)
 
 
 def deadline_settings(stack: Deployed, name: str) -> Findings:
@@ -122,64 +118,61 @@ def deadline_settings(stack: Deployed, name: str) -> Findings:
         for setting, timeout in real
         if believed[setting].isdecimal() and int(believed[setting]) != timeout
     }
-    if wrong:
-        remedy = "deploy template.yaml again: its parameters set both"
-        yield problem(name, ", ".join(sorted(wrong)), remedy)
-    else:
-        yield ok(name, "as they are")
+    found = ", ".join(sorted(wrong)) or "as they are"
+    remedy = "deploy template.yaml again: its parameters set both"
+    yield verdict(name, found, remedy, bad=Level.PROBLEM if wrong else None)
 
 
 def reserved_concurrency(stack: Deployed, name: str) -> Findings:
     """Zero is the emergency brake that somebody may have pulled, and forgotten."""
-    reserved = stack.reserved(name)
-    if reserved == 0:
-        remedy = f"aws lambda delete-function-concurrency --function-name {name}"
-        yield problem(name, "0: it never runs", remedy)
-    else:
-        yield ok(name, "none" if reserved is None else str(reserved))
+    reserved = _reserved(stack, name)
+    found = {None: "none", 0: "0: it never runs"}.get(reserved, str(reserved))
+    remedy = f"aws lambda delete-function-concurrency --function-name {name}"
+    yield verdict(name, found, remedy, bad=Level.PROBLEM if reserved == 0 else None)
+
+
+def _reserved(stack: Deployed, name: str) -> int | None:
+    answer = stack.ask("lambda_", "get_function_concurrency", FunctionName=name)
+    reserved: int | None = answer.get("ReservedConcurrentExecutions")
+    return reserved
 
 
 def mapping_concurrency(stack: Deployed, _: str) -> Findings:
     """Messages that were received for an invocation that is throttled lose a delivery."""
     for name, limits in _limits(stack).items():
-        reserved = stack.reserved(name)
+        reserved = _reserved(stack, name)
         wanted = None if None in limits else sum(limit for limit in limits if limit)
         found = (
             f"{'no maximum' if wanted is None else wanted}, "
             f"{'none' if reserved is None else reserved} reserved"
         )
-        if reserved is None or (wanted is not None and wanted <= reserved):
-            yield ok(name, found)
-            continue
         remedy = (
             f"aws lambda delete-function-concurrency --function-name {name}, or deploy with a "
             "MaximumConcurrency that fits"
         )
-        yield (warning if wanted is None else problem)(name, found, remedy)
+        fits = reserved is None or (wanted is not None and wanted <= reserved)
+        level = Level.WARNING if wanted is None else Level.PROBLEM
+        yield verdict(name, found, remedy, bad=None if fits else level)
 
 
 def account_concurrency(stack: Deployed, _: str) -> Findings:
     """New accounts begin with 10, and what is left is shared with every other function."""
-    settings = stack.once(("account",), lambda aws: aws.lambda_.get_account_settings())
-    account = settings["AccountLimit"]
-    shared = [limits for name, limits in _limits(stack).items() if stack.reserved(name) is None]
+    account = stack.ask("lambda_", "get_account_settings")["AccountLimit"]
+    shared = [limits for name, limits in _limits(stack).items() if _reserved(stack, name) is None]
     wanted = sum(limit or 0 for limits in shared for limit in limits)
     unreserved = account["UnreservedConcurrentExecutions"]
     found = f"{wanted} of {unreserved} unreserved, {account['ConcurrentExecutions']} in all"
-    if wanted <= unreserved:
-        yield ok("", found)
-        return
     remedy = (
         "deploy with a smaller MaximumConcurrency, or ask for more 'Concurrent executions' in "
         "Service Quotas"
     )
-    yield problem("", found, remedy)
+    yield verdict("", found, remedy, bad=Level.PROBLEM if wanted > unreserved else None)
 
 
 def _limits(stack: Deployed) -> dict[str, list[int | None]]:
     """MaximumConcurrency of all event source mappings, by function; None where none is set."""
     limits: dict[str, list[int | None]] = {}
-    for mapping in map(stack.mapping, stack.mappings()):
+    for mapping in (stack.read(MAPPING, uuid) for uuid in stack.there(MAPPING)):
         maximum = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
-        limits.setdefault(invoked(mapping)[0], []).append(maximum)
+        limits.setdefault(invoked(mapping["FunctionArn"])[0], []).append(maximum)
     return limits

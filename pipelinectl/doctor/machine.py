@@ -12,18 +12,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelinectl.doctor.stack import ok, problem, warning
+from pipelinectl.doctor.stack import Level, verdict
 
 if TYPE_CHECKING:
-    from pipelinectl.doctor.stack import Deployed, Finding, Findings
+    from pipelinectl.doctor.stack import Deployed, Findings
 
 _OLDEST_PYTHON = (3, 11)
 _ASK_VERSION = "import sys; print(list(sys.version_info[:3]))"
 _SECONDS = 20
 
 
-def _bad(stack: Deployed, subject: str, found: str, remedy: str) -> Finding:
-    return (problem if stack.absence else warning)(subject, found, remedy)
+def _bad(stack: Deployed) -> Level:
+    return Level.PROBLEM if stack.absence else Level.WARNING
 
 
 def here(stack: Deployed) -> list[str]:
@@ -39,13 +39,11 @@ def python(stack: Deployed, _: str) -> Findings:
         answer = subprocess.check_output(ask, stderr=subprocess.DEVNULL, timeout=_SECONDS)  # noqa: S603 - what make would run
         version = tuple(json.loads(answer))
     except (OSError, subprocess.SubprocessError, ValueError):
-        yield _bad(stack, "python3", "not on the PATH, or it does not run", remedy)
+        found = "not on the PATH, or it does not run"
+        yield verdict("python3", found, remedy, bad=_bad(stack))
         return
-    found = ".".join(map(str, version))
-    if version < _OLDEST_PYTHON:
-        yield _bad(stack, "python3", found, remedy)
-    else:
-        yield ok("python3", found)
+    bad = _bad(stack) if version < _OLDEST_PYTHON else None
+    yield verdict("python3", ".".join(map(str, version)), remedy, bad=bad)
 
 
 def commands(stack: Deployed, _: str) -> Findings:
@@ -56,16 +54,15 @@ def commands(stack: Deployed, _: str) -> Findings:
         ("make", shutil.which("make"), "install make with your system's package manager"),
         ("uv", uv, "run 'make setup', then '. .venv/bin/activate'"),
     ):
-        yield ok(name, path) if path else _bad(stack, name, "not found", remedy)
+        yield verdict(name, path or "not found", remedy, bad=None if path else _bad(stack))
 
 
 def tools(stack: Deployed, _: str) -> Findings:
     """Each has an environment of its own, below .tools/."""
     if stack.machine:
         for path in (stack.machine.ministack_command, stack.machine.sam_command):
-            there = path.is_file()
-            name = str(path)
-            yield ok(name, "there") if there else _bad(stack, name, "not there", "run 'make setup'")
+            found, bad = ("there", None) if path.is_file() else ("not there", _bad(stack))
+            yield verdict(str(path), found, "run 'make setup'", bad=bad)
 
 
 def ports(stack: Deployed, _: str) -> Findings:
@@ -76,8 +73,7 @@ def ports(stack: Deployed, _: str) -> Findings:
     if stack.machine:
         holders = supervisor.busy_ports(stack.machine)
         for service in all_services(stack.machine, {}):
-            if holder := holders.get(service.name):
-                remedy = f"stop that process, or set {service.port_variable} to a free port"
-                yield _bad(stack, service.name, f"{service.port} is held by {holder}", remedy)
-            else:
-                yield ok(service.name, str(service.port))
+            holder = holders.get(service.name)
+            found = f"{service.port} is held by {holder}" if holder else str(service.port)
+            remedy = f"stop that process, or set {service.port_variable} to a free port"
+            yield verdict(service.name, found, remedy, bad=_bad(stack) if holder else None)

@@ -6,14 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pipelinectl.doctor.stack import (
+    MAPPING,
+    QUEUE,
+    Level,
     durable_timeout,
     invoked,
     ok,
     problem,
     short,
     variables,
+    verdict,
     warning,
 )
+from pipelinectl.stack import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +49,7 @@ def _queue_of(mapping: Mapping[str, Any]) -> str:
 
 def mapping_enabled(stack: Deployed, uuid: str) -> Findings:
     """Messages wait in their queue meanwhile, and are lost when its retention ends."""
-    mapping = stack.mapping(uuid)
+    mapping = stack.read(MAPPING, uuid)
     queue, state = _queue_of(mapping), mapping["State"]
     if state in ("Disabled", "Disabling"):
         yield problem(queue, state, _update(uuid, "--enabled"))
@@ -56,8 +61,8 @@ def mapping_enabled(stack: Deployed, uuid: str) -> Findings:
 
 def mapping_qualified(stack: Deployed, uuid: str) -> Findings:
     """An execution replays with the code that it began with: that needs a version."""
-    mapping = stack.mapping(uuid)
-    queue, (name, qualifier) = _queue_of(mapping), invoked(mapping)
+    mapping = stack.read(MAPPING, uuid)
+    queue, (name, qualifier) = _queue_of(mapping), invoked(mapping["FunctionArn"])
     remedy = _update(uuid, f"--function-name {name}:{stack.alias or 'ALIAS'}")
     if durable_timeout(stack.function(name)) is None:
         yield ok(queue, "not durable")
@@ -71,44 +76,38 @@ def mapping_qualified(stack: Deployed, uuid: str) -> Findings:
 
 def partial_batch_response(stack: Deployed, uuid: str) -> Findings:
     """Else it takes the function's answer for success and deletes the failed ones too."""
-    mapping = stack.mapping(uuid)
-    if "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", []):
-        yield ok(_queue_of(mapping), "ReportBatchItemFailures")
-    else:
-        remedy = _update(uuid, "--function-response-types ReportBatchItemFailures")
-        found = "failed records are deleted as if they were stored"
-        yield problem(_queue_of(mapping), found, remedy)
+    mapping = stack.read(MAPPING, uuid)
+    reports = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
+    lost = "failed records are deleted as if they were stored"
+    found, bad = ("ReportBatchItemFailures", None) if reports else (lost, Level.PROBLEM)
+    remedy = _update(uuid, "--function-response-types ReportBatchItemFailures")
+    yield verdict(_queue_of(mapping), found, remedy, bad=bad)
 
 
 def batch_window(stack: Deployed, uuid: str) -> Findings:
     """One receive brings at most 10 messages; Lambda collects more only within a window."""
-    mapping = stack.mapping(uuid)
+    mapping = stack.read(MAPPING, uuid)
     window = mapping.get("MaximumBatchingWindowInSeconds", 0)
     found = f"{mapping['BatchSize']} in {window} s"
-    if mapping["BatchSize"] > LARGEST_BATCH_WITHOUT_WINDOW and window < 1:
-        remedy = _update(uuid, "--maximum-batching-window-in-seconds 1")
-        yield problem(_queue_of(mapping), found, remedy)
-    else:
-        yield ok(_queue_of(mapping), found)
+    cut = mapping["BatchSize"] > LARGEST_BATCH_WITHOUT_WINDOW and window < 1
+    remedy = _update(uuid, "--maximum-batching-window-in-seconds 1")
+    yield verdict(_queue_of(mapping), found, remedy, bad=Level.PROBLEM if cut else None)
 
 
 def visibility_timeout(stack: Deployed, uuid: str) -> Findings:
     """Else messages are delivered again while they are still in work."""
-    mapping = stack.mapping(uuid)
+    mapping = stack.read(MAPPING, uuid)
     name = _queue_of(mapping)
     url = stack.queue_url(name)
-    visible_after = int(stack.queue(url)["VisibilityTimeout"])
+    visible_after = int(stack.read(QUEUE, url)["VisibilityTimeout"])
     window = mapping.get("MaximumBatchingWindowInSeconds", 0)
-    needed, why = _needed_visibility(stack.function(invoked(mapping)[0]), window)
+    needed, why = _needed_visibility(stack.function(invoked(mapping["FunctionArn"])[0]), window)
     found = f"{visible_after} s for {why}"
-    if visible_after < needed:
-        remedy = (
-            f"deploy with a larger VisibilityTimeout, or aws sqs set-queue-attributes --queue-url "
-            f"{url} --attributes VisibilityTimeout={needed}"
-        )
-        yield problem(name, found, remedy)
-    else:
-        yield ok(name, found)
+    remedy = (
+        f"deploy with a larger VisibilityTimeout, or aws sqs set-queue-attributes --queue-url "
+        f"{url} --attributes VisibilityTimeout={needed}"
+    )
+    yield verdict(name, found, remedy, bad=Level.PROBLEM if visible_after < needed else None)
 
 
 def _needed_visibility(function: Mapping[str, Any], window: int) -> tuple[int, str]:
@@ -128,12 +127,12 @@ def _redrive(queue: Mapping[str, str]) -> tuple[str, int] | None:
 
 def redrive_policy(stack: Deployed, uuid: str) -> Findings:
     """Without one, a message that always fails comes back until its retention ends, and is lost."""
-    name = _queue_of(stack.mapping(uuid))
-    redrive = _redrive(stack.queue(stack.queue_url(name)))
+    name = _queue_of(stack.read(MAPPING, uuid))
+    redrive = _redrive(stack.read(QUEUE, stack.queue_url(name)))
     if redrive is None:
         remedy = "deploy template.yaml again, or give the queue a RedrivePolicy"
         yield problem(name, "no redrive policy", remedy)
-    elif redrive[0] not in map(short, stack.queues()):
+    elif redrive[0] not in map(short, stack.there(QUEUE)):
         remedy = "make the dead-letter queue again, or name one that exists in the RedrivePolicy"
         yield problem(name, f"gives up to {redrive[0]}, which the stack does not have", remedy)
     else:
@@ -142,13 +141,14 @@ def redrive_policy(stack: Deployed, uuid: str) -> Findings:
 
 def max_receive_count(stack: Deployed, uuid: str) -> Findings:
     """The function gives the reason at the last delivery; SQS, when it is first, gives none."""
-    mapping = stack.mapping(uuid)
+    mapping = stack.read(MAPPING, uuid)
     name = _queue_of(mapping)
-    redrive = _redrive(stack.queue(stack.queue_url(name)))
+    redrive = _redrive(stack.read(QUEUE, stack.queue_url(name)))
     if redrive is None:
         return
     count = redrive[1]
-    believed = variables(stack.function(invoked(mapping)[0])).get("MAX_RECEIVE_COUNT", "")
+    function = stack.function(invoked(mapping["FunctionArn"])[0])
+    believed = variables(function).get("MAX_RECEIVE_COUNT", "")
     remedy = "deploy with a larger MaxReceiveCount"
     if count < _FEWEST_DELIVERIES:
         yield problem(name, f"{count}: one hiccup and a message is a dead letter", remedy)
@@ -164,48 +164,42 @@ def max_receive_count(stack: Deployed, uuid: str) -> Findings:
 
 def dead_letter_retention(stack: Deployed, uuid: str) -> Findings:
     """What was given up late in a queue's retention is deleted soon after, or at once."""
-    name = _queue_of(stack.mapping(uuid))
-    queue = stack.queue(stack.queue_url(name))
+    name = _queue_of(stack.read(MAPPING, uuid))
+    queue = stack.read(QUEUE, stack.queue_url(name))
     redrive = _redrive(queue)
     if redrive is None:
         return
     url = stack.queue_url(redrive[0])
-    kept, before = (int(q["MessageRetentionPeriod"]) for q in (stack.queue(url), queue))
+    kept, before = (int(q["MessageRetentionPeriod"]) for q in (stack.read(QUEUE, url), queue))
     found = f"{kept / _DAY:g} d after {before / _DAY:g} d"
     remedy = (
         f"aws sqs set-queue-attributes --queue-url {url} "
         f"--attributes MessageRetentionPeriod={_LONGEST_RETENTION}"
     )
-    if kept < before:
-        yield problem(name, found, remedy)
-    elif kept == before != _LONGEST_RETENTION:
-        yield warning(name, found, remedy)
-    else:
-        yield ok(name, found)
+    as_short = Level.WARNING if kept == before != _LONGEST_RETENTION else None
+    yield verdict(name, found, remedy, bad=Level.PROBLEM if kept < before else as_short)
 
 
 def dead_letters(stack: Deployed, url: str) -> Findings:
     """The pipeline's own have reasons; the others are events of objects."""
-    queue, name = stack.queue(url), short(url)
-    redrives = map(_redrive, stack.readable_queues())
+    queue, name = stack.read(QUEUE, url), short(url)
+    redrives = map(_redrive, stack.readable(QUEUE))
     if name not in {redrive[0] for redrive in redrives if redrive}:
         return
     count = queue["ApproximateNumberOfMessages"]
-    if count == "0":
-        yield ok(name, count)
-        return
     remedy = f"aws sqs receive-message --queue-url {url} --max-number-of-messages 10"
     if url == stack.output("DeadLetterQueueUrl"):
         remedy = "see why with 'pipelinectl dlq list', repair, then 'pipelinectl dlq redrive'"
-    yield warning(name, count, remedy)
+    yield verdict(name, count, remedy, bad=None if count == "0" else Level.WARNING)
 
 
 def queue_senders(stack: Deployed, url: str) -> Findings:
     """Who may send there can write another's item anew, or bury an object."""
-    closed = _FOR_S3 + (_FOR_OPERATORS if stack.parameters.get("OperatorRoleArns") else ())
+    named = parameters_of(stack.description).get("OperatorRoleArns")
+    closed = _FOR_S3 + (_FOR_OPERATORS if named else ())
     if short(url) not in {short(stack.output(name)) for name in closed}:
         return
-    if _refuses_strangers(json.loads(stack.queue(url).get("Policy") or "{}")):
+    if _refuses_strangers(json.loads(stack.read(QUEUE, url).get("Policy") or "{}")):
         yield ok(short(url), "refuses strangers")
     else:
         found = "takes messages of whomever IAM allows it, and believes them"

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipelinectl import failures
 from pipelinectl.errors import NotFoundError
-from pipelinectl.stack import OUTPUTS, describe, outputs_of, parameters_of
+from pipelinectl.stack import OUTPUTS, describe, outputs_of
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+
     from localcloud.settings import Settings
     from pipelinectl.session import Connection
 
-T = TypeVar("T")
-
-_QUEUE, _TOPIC, _BUCKET = "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"
-_FUNCTION, _MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
-_READ = (_QUEUE, _TOPIC, _BUCKET, _FUNCTION, _MAPPING)
+QUEUE, TOPIC, BUCKET = "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"
+FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
+READ = (QUEUE, TOPIC, BUCKET, FUNCTION, MAPPING)
 _WORKERS = 8
-_ALARMS_A_CALL = 100
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _GONE = frozenset(
     {
@@ -82,13 +80,17 @@ def problem(subject: str, found: str, remedy: str) -> Finding:
     return Finding(Level.PROBLEM, subject, found, remedy)
 
 
+def verdict(subject: str, found: str, remedy: str, *, bad: Level | None) -> Finding:
+    """What was found, with the remedy where it is bad."""
+    return Finding(bad, subject, found, remedy) if bad else ok(subject, found)
+
+
 @dataclass(frozen=True)
 class Deployed:
     """A stack, asked for through APIs that AWS and the local cloud both have.
 
     `absence` says why there is no stack; `machine` are the local cloud's settings, None outside of
-    a project's folder. `answers` holds what was answered to each question, or the error, so that
-    none is asked twice.
+    a project's folder. `answers` are those so far, or errors, by what was asked.
     """
 
     connection: Connection | None
@@ -97,19 +99,25 @@ class Deployed:
     machine: Settings | None = None
     answers: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
-    def once(self, question: tuple[str, ...], ask: Callable[[Connection], T]) -> T:
-        """The answer to a question, or the error of AWS's that it was answered with."""
+    def ask(self, service: str, operation: str, **arguments: Any) -> Any:
+        """What AWS answers, all pages of it; each question is asked once, errors are raised."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        question = (operation, *map(str, arguments.values()))
         if question not in self.answers and self.connection:
+            client = getattr(self.connection, service)
             try:
-                self.answers[question] = ask(self.connection)
+                if client.can_paginate(operation):
+                    pages = client.get_paginator(operation).paginate(**arguments)
+                    self.answers[question] = pages.build_full_result()
+                else:
+                    self.answers[question] = getattr(client, operation)(**arguments)
             except (BotoCoreError, ClientError) as error:
                 self.answers[question] = error
         answer = self.answers[question]
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[no-any-return]  # the cache holds answers of every type
+        return answer
 
     @property
     def local(self) -> bool:
@@ -118,164 +126,100 @@ class Deployed:
         return bool(url) and urlsplit(url).hostname in _THIS_MACHINE
 
     @property
-    def description(self) -> Mapping[str, Any]:
-        """DescribeStacks; `StackMissingError` where there is none."""
-        return self.once(("stack",), lambda aws: describe(aws.cloudformation, self.name))
+    def description(self) -> StackTypeDef:
+        """The stack itself."""
+        described: StackTypeDef = self.ask(
+            "cloudformation", "describe_stacks", StackName=self.name
+        )["Stacks"][0]
+        return described
 
     def output(self, name: str) -> str:
         """One of the stack's outputs, or nothing."""
-        return outputs_of(self.description).get(name, "")  # type: ignore[arg-type]  # as answered
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        """The stack's parameters."""
-        return parameters_of(self.description)  # type: ignore[arg-type]  # as it was answered
+        return outputs_of(self.description).get(name, "")
 
     @property
     def alias(self) -> str:
         """The alias by which clients invoke the durable function, if there is one."""
-        return self.output("DurableFunctionArn").partition(":function:")[2].partition(":")[2]
-
-    def stack(self) -> list[str]:
-        """Its name, if there is one."""
-        return [] if self.absence else [self.name]
+        return invoked(self.output("DurableFunctionArn"))[1]
 
     def resources(self, kind: str) -> Mapping[str, str]:
-        """Logical ids of the stack's resources of a kind, by their physical ids."""
+        """Logical ids of the stack's resources of a kind, by their physical ids.
+
+        What was never made has no physical id.
+        """
         if self.absence:
             return {}
-        found = self.once(("resources",), self._list)
-        return found.get(kind, {})
+        found = self.ask("cloudformation", "list_stack_resources", StackName=self.name)
+        return {
+            one["PhysicalResourceId"]: one["LogicalResourceId"]
+            for one in found["StackResourceSummaries"]
+            if one["ResourceType"] == kind and one.get("PhysicalResourceId")
+        }
 
-    def queues(self) -> list[str]:
-        """URLs of the queues that are still there."""
-        return self._there(_QUEUE)
+    def there(self, kind: str) -> list[str]:
+        """Physical ids of the stack's resources of a kind that have not been deleted by hand."""
+        names = self.resources(kind)
+        return sorted(name for name in names if not is_gone(self.error_of(kind, name)))
 
-    def topics(self) -> list[str]:
-        """ARNs of the topics that are still there."""
-        return self._there(_TOPIC)
+    def readable(self, kind: str) -> list[Any]:
+        """What AWS says of those that it answers for."""
+        names = self.there(kind)
+        return [self.read(kind, name) for name in names if not self.error_of(kind, name)]
 
-    def buckets(self) -> list[str]:
-        """Names of the buckets that are still there."""
-        return self._there(_BUCKET)
-
-    def functions(self) -> list[str]:
-        """Names of the functions that are still there."""
-        return self._there(_FUNCTION)
-
-    def mappings(self) -> list[str]:
-        """UUIDs of the event source mappings that are still there."""
-        return self._there(_MAPPING)
-
-    def alarms(self) -> Mapping[str, Mapping[str, Any]]:
-        """DescribeAlarms, by the alarms' names."""
-        names = list(self.resources("AWS::CloudWatch::Alarm"))
-        if not names:
-            return {}
-        starts = range(0, len(names), _ALARMS_A_CALL)
-        return self.once(
-            ("alarms",),
-            lambda aws: {
-                alarm["AlarmName"]: alarm
-                for at in starts
-                for alarm in aws.cloudwatch.describe_alarms(
-                    AlarmNames=names[at : at + _ALARMS_A_CALL], MaxRecords=_ALARMS_A_CALL
-                )["MetricAlarms"]
-            },
-        )
-
-    def queue(self, url: str) -> Mapping[str, str]:
-        """GetQueueAttributes."""
-
-        def ask(aws: Connection) -> Mapping[Any, str]:
-            asked = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-            return asked["Attributes"]
-
-        return self.once((_QUEUE, url), ask)
-
-    def queue_url(self, name: str) -> str:
-        """The URL of one of the stack's queues; `NotFoundError` where it has none of this name."""
-        urls = {short(url): url for url in self.queues()}
-        if name not in urls:
-            raise NotFoundError(f"the stack has no queue {name}")
-        return urls[name]
-
-    def readable_queues(self) -> list[Mapping[str, str]]:
-        """GetQueueAttributes of the queues that can be read."""
-        return self._readable(_QUEUE)
-
-    def mapping(self, uuid: str) -> Mapping[str, Any]:
-        """GetEventSourceMapping."""
-        return self.once(
-            (_MAPPING, uuid), lambda aws: aws.lambda_.get_event_source_mapping(UUID=uuid)
-        )
-
-    def mappings_to(self, function: str) -> list[Mapping[str, Any]]:
-        """The event source mappings, of those that can be read, that invoke a function."""
-        return [found for found in self._readable(_MAPPING) if invoked(found)[0] == function]
-
-    def function(self, name: str) -> Mapping[str, Any]:
-        """GetFunctionConfiguration; of what the alias names, where there is such an alias.
-
-        A version's settings stay as they were published: what runs is what the alias names.
-        """
-        from botocore.exceptions import ClientError
-
-        def ask(aws: Connection) -> Mapping[str, Any]:
-            if self.alias and name in self.output("DurableFunctionArn").split(":"):
-                try:
-                    return aws.lambda_.get_function_configuration(
-                        FunctionName=name, Qualifier=self.alias
-                    )
-                except ClientError as error:
-                    if not _is_gone(error):
-                        raise
-            return aws.lambda_.get_function_configuration(FunctionName=name)
-
-        return self.once((_FUNCTION, name), ask)
-
-    def reserved(self, name: str) -> int | None:
-        """A function's reserved concurrency; None where there is none."""
-        answer = self.once(
-            ("reserved", name), lambda aws: aws.lambda_.get_function_concurrency(FunctionName=name)
-        )
-        return answer.get("ReservedConcurrentExecutions")
-
-    def _list(self, aws: Connection) -> Mapping[str, Mapping[str, str]]:
-        found: dict[str, dict[str, str]] = defaultdict(dict)
-        pages = aws.cloudformation.get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=self.name):
-            for one in page["StackResourceSummaries"]:
-                # What was never made has no physical id.
-                if name := one.get("PhysicalResourceId"):
-                    found[one["ResourceType"]][name] = one["LogicalResourceId"]
-        return found
-
-    def read(self, kind: str, name: str) -> object:
-        """What AWS says of a resource first of all."""
+    def read(self, kind: str, name: str) -> Any:
+        """What AWS says first of all of a resource."""
         match kind:
             case "AWS::SQS::Queue":
-                return self.queue(name)
+                attributes = ["All"]
+                return self.ask(
+                    "sqs", "get_queue_attributes", QueueUrl=name, AttributeNames=attributes
+                )["Attributes"]
             case "AWS::Lambda::EventSourceMapping":
-                return self.mapping(name)
+                return self.ask("lambda_", "get_event_source_mapping", UUID=name)
             case "AWS::Lambda::Function":
                 return self.function(name)
             case "AWS::SNS::Topic":
-                return self.once((kind, name), lambda aws: list(_subscriptions(aws, name)))
-        return self.once(
-            (kind, name), lambda aws: aws.s3.get_bucket_notification_configuration(Bucket=name)
-        )
+                return self.ask("sns", "list_subscriptions_by_topic", TopicArn=name)[
+                    "Subscriptions"
+                ]
+        return self.ask("s3", "get_bucket_notification_configuration", Bucket=name)
 
-    def read_ahead(self) -> None:
-        """Ask for all resources at once, several at a time; errors wait in `answers`."""
-        wanted = [(kind, name) for kind in _READ for name in self.resources(kind)]
-        if self.connection:
-            # Clients of one session must be made one after the other.
-            aws = self.connection
-            _ = aws.sqs, aws.sns, aws.s3, aws.lambda_
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="doctor") as pool:
-            for _ in pool.map(lambda one: self.error_of(*one), wanted):
-                pass
+    def alarms(self) -> Mapping[str, Any]:
+        """The stack's alarms by their names, asked for by hundreds."""
+        names = list(self.resources("AWS::CloudWatch::Alarm"))
+        starts = range(0, len(names), 100)
+        hundreds = [
+            self.ask("cloudwatch", "describe_alarms", AlarmNames=names[at : at + 100])
+            for at in starts
+        ]
+        return {alarm["AlarmName"]: alarm for found in hundreds for alarm in found["MetricAlarms"]}
+
+    def function(self, name: str) -> Any:
+        """A function's configuration; of what the alias names, where there is such an alias.
+
+        A version's settings stay as they were published: what runs is what the alias names.
+        """
+        asked = {"FunctionName": name}
+        if self.alias and invoked(self.output("DurableFunctionArn"))[0] == name:
+            try:
+                return self.ask(
+                    "lambda_", "get_function_configuration", **asked, Qualifier=self.alias
+                )
+            except failures.expected() as error:
+                if not is_gone(error):
+                    raise
+        return self.ask("lambda_", "get_function_configuration", **asked)
+
+    def mappings_to(self, function: str) -> list[Any]:
+        """The event source mappings, of those that can be read, that invoke a function."""
+        return [m for m in self.readable(MAPPING) if invoked(m["FunctionArn"])[0] == function]
+
+    def queue_url(self, name: str) -> str:
+        """The URL of one of the stack's queues; `NotFoundError` where it has none of this name."""
+        urls = {short(url): url for url in self.there(QUEUE)}
+        if name not in urls:
+            raise NotFoundError(f"the stack has no queue {name}")
+        return urls[name]
 
     def error_of(self, kind: str, name: str) -> Exception | None:
         """Why a resource cannot be read, if it cannot."""
@@ -285,13 +229,25 @@ class Deployed:
             return error
         return None
 
-    def _readable(self, kind: str) -> list[Any]:
-        answers = (self.answers[kind, name] for name in self._there(kind))
-        return [answer for answer in answers if not isinstance(answer, Exception)]
+    def read_ahead(self) -> None:
+        """Ask for all resources, several at a time; errors wait in `answers`."""
+        wanted = [(kind, name) for kind in READ for name in self.resources(kind)]
+        if self.connection:
+            # Clients of one session must be made one after the other.
+            aws = self.connection
+            _ = aws.sqs, aws.sns, aws.s3, aws.lambda_
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="doctor") as pool:
+            list(pool.map(lambda one: self.error_of(*one), wanted))
 
-    def _there(self, kind: str) -> list[str]:
-        names = self.resources(kind)
-        return sorted(name for name in names if not _is_gone(self.error_of(kind, name)))
+
+def examine(connection: Connection, name: str, machine: Settings | None = None) -> Deployed:
+    """A stack, with what is known of it at once.
+
+    Raises:
+        StackMissingError: there is none.
+    """
+    described = {"Stacks": [describe(connection.cloudformation, name)]}
+    return Deployed(connection, name, "", machine, {("describe_stacks", name): described})
 
 
 def short(name: str) -> str:
@@ -299,9 +255,9 @@ def short(name: str) -> str:
     return name.rpartition("/")[2].rpartition(":")[2]
 
 
-def invoked(mapping: Mapping[str, Any]) -> tuple[str, str]:
-    """The function that an event source mapping invokes, and the alias or version, if any."""
-    name, _, qualifier = mapping["FunctionArn"].partition(":function:")[2].partition(":")
+def invoked(arn: str) -> tuple[str, str]:
+    """The function that an ARN names, and the alias or version, if any."""
+    name, _, qualifier = arn.partition(":function:")[2].partition(":")
     return name, qualifier
 
 
@@ -321,15 +277,10 @@ def variables(function: Mapping[str, Any]) -> Mapping[str, str]:
     return found
 
 
-def _is_gone(error: Exception | None) -> bool:
+def is_gone(error: Exception | None) -> bool:
     """Whether the service says that there is no such thing."""
     response = getattr(error, "response", {})
     return response.get("Error", {}).get("Code") in _GONE
-
-
-def _subscriptions(aws: Connection, topic: str) -> Iterable[Any]:
-    pages = aws.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-    return (one for page in pages for one in page["Subscriptions"])
 
 
 def stack_found(stack: Deployed, _: str) -> Findings:
@@ -361,19 +312,17 @@ def stack_status(stack: Deployed, name: str) -> Findings:
 def stack_outputs(stack: Deployed, name: str) -> Findings:
     """An older template has fewer of them."""
     missing = [output for output in OUTPUTS.values() if not stack.output(output)]
-    if missing:
-        again = "deploy template.yaml again ('pipelinectl local up' or 'sam deploy')"
-        remedy = f"the stack is older than this tool: {again}"
-        yield problem(name, f"no {', '.join(missing)}", remedy)
-    else:
-        yield ok(name, f"all {len(OUTPUTS)}")
+    found = f"no {', '.join(missing)}" if missing else f"all {len(OUTPUTS)}"
+    again = "deploy template.yaml again ('pipelinectl local up' or 'sam deploy')"
+    remedy = f"the stack is older than this tool: {again}"
+    yield verdict(name, found, remedy, bad=Level.PROBLEM if missing else None)
 
 
 def resources(stack: Deployed, name: str) -> Findings:
     """CloudFormation does not notice what was deleted by hand."""
-    wanted = [(kind, name) for kind in _READ for name in stack.resources(kind)]
+    wanted = [(kind, name) for kind in READ for name in stack.resources(kind)]
     errors = {name: stack.error_of(kind, name) for kind, name in wanted}
-    gone = [short(name) for name, error in errors.items() if _is_gone(error)]
+    gone = [short(name) for name, error in errors.items() if is_gone(error)]
     if gone:
         remedy = (
             "it was deleted behind the stack's back: delete the stack and deploy it anew, or "
@@ -388,10 +337,10 @@ def resources(stack: Deployed, name: str) -> Findings:
 
 def bucket_notifications(stack: Deployed, bucket: str) -> Findings:
     """Whoever sets one notification of a bucket replaces them all."""
-    expected = DOORS.get(stack.resources(_BUCKET)[bucket], ())
+    expected = DOORS.get(stack.resources(BUCKET)[bucket], ())
     if not expected:
         return
-    answer: Any = stack.read(_BUCKET, bucket)
+    answer: Any = stack.read(BUCKET, bucket)
     kinds = ("QueueConfigurations", "TopicConfigurations", "LambdaFunctionConfigurations")
     announced = {
         (_prefix(configuration), event)
@@ -415,7 +364,7 @@ def _prefix(configuration: Mapping[str, Any]) -> str:
 
 def _subscribed(stack: Deployed, topic: str) -> tuple[set[str], list[str]]:
     """ARNs of a topic's subscriptions, and the endpoints that have not confirmed theirs."""
-    answer: Any = stack.read(_TOPIC, topic)
+    answer: Any = stack.read(TOPIC, topic)
     pending = "PendingConfirmation"
     arns = {one["SubscriptionArn"] for one in answer} - {pending}
     return arns, [one["Endpoint"] for one in answer if one["SubscriptionArn"] == pending]

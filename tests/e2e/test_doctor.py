@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelinectl.doctor import Result, diagnose
-from pipelinectl.doctor.stack import Deployed, Level
+from pipelinectl.doctor.stack import Deployed, Level, examine
 from pipelinectl.errors import StackMissingError
 from pipelinectl.session import Connection
 from tests.e2e.conftest import BIN, ROOT, STACK, Stack
@@ -26,11 +26,10 @@ def target(stack: Stack) -> Target:
     return Target(stack, Connection(stack.cloud.settings.client_environment()))
 
 
-def examine(connection: Connection, stack_name: str = STACK) -> dict[str, Result]:
+def examined(connection: Connection, stack_name: str = STACK) -> dict[str, Result]:
     """What each check finds, by its name."""
-    deployed = Deployed(connection, stack_name)
     try:
-        deployed.description  # noqa: B018 - asks whether there is one
+        deployed = examine(connection, stack_name)
     except StackMissingError as error:
         deployed = Deployed(None, stack_name, str(error))
     return {result.check.name: result for result in diagnose(deployed)}
@@ -46,7 +45,7 @@ def bad(checks: dict[str, Result]) -> dict[str, Any]:
 
 
 def test_our_own_template_is_sound(target: Target) -> None:
-    checks = examine(target.connection)
+    checks = examined(target.connection)
 
     assert set(checks) >= set(PLANTS) | {"operators"}
     assert {name: f for name, f in bad(checks).items() if name not in MAY_BE_FOUND} == {}
@@ -56,13 +55,13 @@ def test_our_own_template_is_sound(target: Target) -> None:
 def test_a_planted_fault_is_found_and_gone_when_it_is_mended(target: Target, name: str) -> None:
     plant = PLANTS[name]
     with plant.planted(target):
-        found = bad(examine(target.connection, plant.stack_name))
+        found = bad(examined(target.connection, plant.stack_name))
 
     (finding,) = [f for f in found[name] if plant.subject in f.subject]
     assert finding.level.value == plant.level
     assert finding.found
     assert finding.remedy
-    after = bad(examine(Connection(target.connection.settings)))
+    after = bad(examined(Connection(target.connection.settings)))
     assert set(after) <= MAY_BE_FOUND
 
 

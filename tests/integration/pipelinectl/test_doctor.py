@@ -11,8 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipelinectl.doctor import CHECKS, diagnose
-from pipelinectl.doctor.stack import Deployed as Examined
-from pipelinectl.doctor.stack import Finding, Level
+from pipelinectl.doctor.stack import Finding, Level, examine
 from pipelinectl.session import Connection
 from tests.integration.pipelinectl.conftest import STACK_NAME, TEMPLATE, Deployed, Result
 
@@ -38,7 +37,7 @@ def check(result: Result, name: str) -> Any:
 
 
 def findings_of(connection: Connection, name: str, stack_name: str) -> list[Finding]:
-    results = diagnose(Examined(connection, stack_name))
+    results = diagnose(examine(connection, stack_name))
     return [one for result in results if result.check.name == name for one in result.findings]
 
 

@@ -35,8 +35,8 @@ def test_a_narrow_terminal_cuts_what_is_ok_and_no_remedy() -> None:
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
-    alarm = {**sound.ALARM, "StateValue": "ALARM", "StateReason": "\x1b[2J"}
-    checks = diagnose(sound.deployed(sound.but(sound.ALARMS, errors=alarm)))
+    alarms = sound.alarms(StateValue="ALARM", StateReason="\x1b[2J")
+    checks = diagnose(sound.deployed(sound.answering(sound.ALARMS, alarms)))
 
     assert not [line for line in render_diagnosis(checks, "prod", None) if "\x1b" in line.plain]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipelinectl.doctor.stack import Deployed
+from pipelinectl.doctor.stack import BUCKET, FUNCTION, MAPPING, QUEUE, TOPIC, Deployed
 from pipelinectl.session import Connection
 from pipelinectl.stack import OUTPUTS
 
@@ -21,18 +21,19 @@ _QUEUES = "arn:aws:sqs:eu-central-1:123456789012"
 _DENIAL = {"Effect": "Deny", "Action": "sqs:SendMessage", "Condition": {"X": {"aws:SourceArn": ""}}}
 REFUSES = json.dumps({"Statement": [_DENIAL]})
 
-QUEUE, TOPIC, BUCKET = "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"
-FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
-
-STACK: Question = ("stack",)
-RESOURCES: Question = ("resources",)
-ALARMS: Question = ("alarms",)
-ACCOUNT: Question = ("account",)
-IN, TOLD, DEAD = ((QUEUE, f"https://sqs/{name}") for name in ("in", "told", "dead"))
-PIPELINE, STORE, NOTIFY = ((FUNCTION, name) for name in ("pipeline", "store", "notify"))
-FROM_IN, FROM_TOLD = ((MAPPING, f"uuid-{name}") for name in ("in", "told"))
-TO_EVENTS, TO_OPERATORS = (TOPIC, EVENTS), (TOPIC, OPERATORS)
-INPUT: Question = (BUCKET, "input")
+STACK: Question = ("describe_stacks", "prod")
+RESOURCES: Question = ("list_stack_resources", "prod")
+ALARMS: Question = ("describe_alarms", "['errors']")
+ACCOUNT: Question = ("get_account_settings",)
+IN, TOLD, DEAD = (
+    ("get_queue_attributes", f"https://sqs/{name}", "['All']") for name in ("in", "told", "dead")
+)
+PIPELINE: Question = ("get_function_configuration", "pipeline", "live")
+STORE, NOTIFY = (("get_function_configuration", name) for name in ("store", "notify"))
+FROM_IN, FROM_TOLD = (("get_event_source_mapping", f"uuid-{name}") for name in ("in", "told"))
+ALIASES: Question = ("list_aliases", "pipeline")
+TO_EVENTS, TO_OPERATORS = (("list_subscriptions_by_topic", topic) for topic in (EVENTS, OPERATORS))
+INPUT: Question = ("get_bucket_notification_configuration", "input")
 
 DENIED = ClientError(
     {"Error": {"Code": "AccessDenied", "Message": "not you"}}, "GetQueueAttributes"
@@ -45,15 +46,15 @@ def redrive(queue: str, count: int) -> str:
     return json.dumps({"deadLetterTargetArn": f"{_QUEUES}:{queue}", "maxReceiveCount": count})
 
 
-def queue(visibility: int, *, policy: str = "", **more: str) -> dict[str, str]:
+def queue(visibility: int, *, policy: str = "", **more: str) -> dict[str, Any]:
     """GetQueueAttributes."""
-    return {
+    attributes = {
         "VisibilityTimeout": str(visibility),
         "MessageRetentionPeriod": "1209600",
         "ApproximateNumberOfMessages": "0",
         "Policy": policy,
-        **more,
     }
+    return {"Attributes": attributes | more}
 
 
 def mapping(name: str, function: str, **more: Any) -> dict[str, Any]:
@@ -120,27 +121,46 @@ def notifications(*doors: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-def subscribed(arn: str, endpoint: str = "x") -> dict[str, str]:
-    """A part of ListSubscriptionsByTopic."""
-    return {"SubscriptionArn": arn, "Endpoint": endpoint}
+def subscribed(*subscriptions: tuple[str, str]) -> dict[str, Any]:
+    """ListSubscriptionsByTopic, of ARNs and endpoints."""
+    return {"Subscriptions": [{"SubscriptionArn": a, "Endpoint": e} for a, e in subscriptions]}
+
+
+def stack(**change: Any) -> dict[str, Any]:
+    """DescribeStacks, but for a `change`."""
+    operators = {"ParameterKey": "OperatorRoleArns", "ParameterValue": _OPERATOR}
+    sound = {"StackStatus": "UPDATE_COMPLETE", "Outputs": outputs(), "Parameters": [operators]}
+    return {"Stacks": [sound | change]}
+
+
+def alarms(**change: Any) -> dict[str, Any]:
+    """DescribeAlarms, but for a `change`."""
+    return {"MetricAlarms": [ALARM | change]}
+
+
+def reserved_of(function: str) -> Question:
+    """The question for a function's reserved concurrency."""
+    return ("get_function_concurrency", function)
 
 
 ANSWERS: Mapping[Question, Any] = {
-    STACK: {
-        "StackStatus": "UPDATE_COMPLETE",
-        "Outputs": outputs(),
-        "Parameters": [{"ParameterKey": "OperatorRoleArns", "ParameterValue": _OPERATOR}],
-    },
+    STACK: stack(),
     RESOURCES: {
-        QUEUE: {"https://sqs/in": "In", "https://sqs/told": "Told", "https://sqs/dead": "Dead"},
-        FUNCTION: {"pipeline": "Pipeline", "store": "Store", "notify": "Notify"},
-        MAPPING: {"uuid-in": "FromIn", "uuid-told": "FromTold"},
-        TOPIC: {EVENTS: "Events", OPERATORS: "Operators"},
-        BUCKET: {"input": "PayloadBucket"},
-        "AWS::SNS::Subscription": {f"{EVENTS}:1": "Subscription"},
-        "AWS::CloudWatch::Alarm": {"errors": "Errors"},
+        "StackResourceSummaries": [
+            {"ResourceType": kind, "PhysicalResourceId": name, "LogicalResourceId": logical}
+            for kind, logical, names in (
+                (QUEUE, "Queue", ("https://sqs/in", "https://sqs/told", "https://sqs/dead")),
+                (FUNCTION, "Function", ("pipeline", "store", "notify")),
+                (MAPPING, "Mapping", ("uuid-in", "uuid-told")),
+                (TOPIC, "Topic", (EVENTS, OPERATORS)),
+                (BUCKET, "PayloadBucket", ("input",)),
+                ("AWS::SNS::Subscription", "Subscription", (f"{EVENTS}:1",)),
+                ("AWS::CloudWatch::Alarm", "Alarm", ("errors",)),
+            )
+            for name in names
+        ]
     },
-    ALARMS: {"errors": ALARM},
+    ALARMS: alarms(),
     ACCOUNT: {
         "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
     },
@@ -152,10 +172,10 @@ ANSWERS: Mapping[Question, Any] = {
     PIPELINE: {"Timeout": 900, **durable(900), **environment()},
     STORE: {"Timeout": 60},
     NOTIFY: {"Timeout": 30},
-    ("aliases", "pipeline"): ["live"],
-    **{("reserved", name): {} for name in ("pipeline", "store", "notify")},
-    TO_EVENTS: [subscribed(f"{EVENTS}:1")],
-    TO_OPERATORS: [subscribed("mail")],
+    ALIASES: {"Aliases": [{"Name": "live"}]},
+    **{reserved_of(name): {} for name in ("pipeline", "store", "notify")},
+    TO_EVENTS: subscribed((f"{EVENTS}:1", "x")),
+    TO_OPERATORS: subscribed(("mail", "x")),
     INPUT: notifications(("messages/", "s3:ObjectCreated:*")),
 }
 LOCAL = Connection({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
@@ -171,6 +191,11 @@ def deployed(
 def but(question: Question, **change: Any) -> dict[Question, Any]:
     """Sound answers but for a part of one."""
     return {**ANSWERS, question: {**ANSWERS[question], **change}}
+
+
+def but_queue(question: Question, **change: str) -> dict[Question, Any]:
+    """Sound answers but for attributes of a queue."""
+    return but(question, Attributes=ANSWERS[question]["Attributes"] | change)
 
 
 def answering(question: Question, answer: Any) -> dict[Question, Any]:

@@ -23,6 +23,7 @@ from tests.unit.pipelinectl.doctor.sound import (
     Question,
     answering,
     but,
+    but_queue,
     deployed,
     redrive,
 )
@@ -37,32 +38,51 @@ def function(**change: Any) -> dict[Question, Any]:
     return but(STORE, **change)
 
 
+def stack(**change: Any) -> dict[Question, Any]:
+    return answering(sound.STACK, sound.stack(**change))
+
+
 def mapping(**change: Any) -> dict[Question, Any]:
     return but(FROM_IN, **change)
 
 
 UNRESERVED = {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 9}
 SHORT = {
-    **but(IN, MessageRetentionPeriod="345600"),
-    sound.DEAD: {**ANSWERS[sound.DEAD], "MessageRetentionPeriod": "345600"},
+    **but_queue(IN, MessageRetentionPeriod="345600"),
+    sound.DEAD: sound.queue(30, MessageRetentionPeriod="345600"),
 }
 _ARN = ANSWERS[FROM_IN]["FunctionArn"].removesuffix(":live")
 
 # check, answers, level, and what the finding or its remedy has to say
 FAULTS = [
     ("stack-found", None, PROBLEM, "deploy it"),
-    ("stack-status", but(sound.STACK, StackStatus="ROLLBACK_COMPLETE"), PROBLEM, "stack-events"),
-    ("stack-status", but(sound.STACK, StackStatus="UPDATE_FAILED"), PROBLEM, "stack-events"),
     (
         "stack-status",
-        but(sound.STACK, StackStatus="UPDATE_ROLLBACK_COMPLETE"),
+        stack(StackStatus="ROLLBACK_COMPLETE"),
+        PROBLEM,
+        "stack-events",
+    ),
+    (
+        "stack-status",
+        stack(StackStatus="UPDATE_FAILED"),
+        PROBLEM,
+        "stack-events",
+    ),
+    (
+        "stack-status",
+        stack(StackStatus="UPDATE_ROLLBACK_COMPLETE"),
         WARNING,
         "version before",
     ),
-    ("stack-status", but(sound.STACK, StackStatus="UPDATE_IN_PROGRESS"), WARNING, "wait"),
+    (
+        "stack-status",
+        stack(StackStatus="UPDATE_IN_PROGRESS"),
+        WARNING,
+        "wait",
+    ),
     (
         "stack-outputs",
-        but(sound.STACK, Outputs=sound.outputs(FilesQueueUrl=None)),
+        stack(Outputs=sound.outputs(FilesQueueUrl=None)),
         PROBLEM,
         "older",
     ),
@@ -70,7 +90,7 @@ FAULTS = [
     ("function-state", function(State="Failed"), PROBLEM, "Failed"),
     ("function-state", function(LastUpdateStatus="Failed"), PROBLEM, "last update"),
     ("function-state", function(State="Pending"), WARNING, "wait"),
-    ("alias", answering(("aliases", "pipeline"), []), PROBLEM, "create-alias"),
+    ("alias", answering(sound.ALIASES, {"Aliases": []}), PROBLEM, "create-alias"),
     ("mapping-enabled", mapping(State="Disabled"), PROBLEM, "--enabled"),
     ("mapping-enabled", mapping(State="Updating"), WARNING, "wait"),
     ("mapping-qualified", mapping(FunctionArn=_ARN), PROBLEM, "pipeline:live"),
@@ -82,8 +102,8 @@ FAULTS = [
         "ReportBatchItemFailures",
     ),
     ("batch-window", mapping(BatchSize=11), PROBLEM, "11 in 0 s"),
-    ("visibility-timeout", but(IN, VisibilityTimeout="900"), PROBLEM, "=901"),
-    ("visibility-timeout", but(TOLD, VisibilityTimeout="179"), PROBLEM, "=180"),
+    ("visibility-timeout", but_queue(IN, VisibilityTimeout="900"), PROBLEM, "=901"),
+    ("visibility-timeout", but_queue(TOLD, VisibilityTimeout="179"), PROBLEM, "=180"),
     (
         "visibility-timeout",
         but(sound.FROM_TOLD, MaximumBatchingWindowInSeconds=1),
@@ -101,15 +121,15 @@ FAULTS = [
         "EXECUTION_TIMEOUT 600 is 900",
     ),
     ("deadline-settings", function(Timeout=90), PROBLEM, "STAGE_TIMEOUT 60 is 90"),
-    ("redrive-policy", but(IN, RedrivePolicy=""), PROBLEM, "no redrive policy"),
-    ("redrive-policy", but(IN, RedrivePolicy=redrive("x", 5)), PROBLEM, "gives up to x"),
-    ("max-receive-count", but(TOLD, RedrivePolicy=redrive("dead", 1)), PROBLEM, "hiccup"),
-    ("max-receive-count", but(TOLD, RedrivePolicy=redrive("dead", 4)), WARNING, "4"),
-    ("max-receive-count", but(IN, RedrivePolicy=redrive("dead", 4)), PROBLEM, "counts to 5"),
-    ("max-receive-count", but(IN, RedrivePolicy=redrive("dead", 9)), WARNING, "counts to 5"),
+    ("redrive-policy", but_queue(IN, RedrivePolicy=""), PROBLEM, "no redrive policy"),
+    ("redrive-policy", but_queue(IN, RedrivePolicy=redrive("x", 5)), PROBLEM, "gives up to x"),
+    ("max-receive-count", but_queue(TOLD, RedrivePolicy=redrive("dead", 1)), PROBLEM, "hiccup"),
+    ("max-receive-count", but_queue(TOLD, RedrivePolicy=redrive("dead", 4)), WARNING, "4"),
+    ("max-receive-count", but_queue(IN, RedrivePolicy=redrive("dead", 4)), PROBLEM, "counts to 5"),
+    ("max-receive-count", but_queue(IN, RedrivePolicy=redrive("dead", 9)), WARNING, "counts to 5"),
     (
         "dead-letter-retention",
-        but(sound.DEAD, MessageRetentionPeriod="345600"),
+        but_queue(sound.DEAD, MessageRetentionPeriod="345600"),
         PROBLEM,
         "4 d after 14 d",
     ),
@@ -121,26 +141,26 @@ FAULTS = [
     ),
     (
         "dead-letters",
-        but(sound.DEAD, ApproximateNumberOfMessages="3"),
+        but_queue(sound.DEAD, ApproximateNumberOfMessages="3"),
         WARNING,
         "pipelinectl dlq list",
     ),
-    ("queue-senders", but(sound.DEAD, Policy=""), PROBLEM, "believes them"),
+    ("queue-senders", but_queue(sound.DEAD, Policy=""), PROBLEM, "believes them"),
     (
         "reserved-concurrency",
-        answering(("reserved", "store"), {"ReservedConcurrentExecutions": 0}),
+        answering(sound.reserved_of("store"), {"ReservedConcurrentExecutions": 0}),
         PROBLEM,
         "delete-function-concurrency",
     ),
     (
         "mapping-concurrency",
-        answering(("reserved", "pipeline"), {"ReservedConcurrentExecutions": 9}),
+        answering(sound.reserved_of("pipeline"), {"ReservedConcurrentExecutions": 9}),
         PROBLEM,
         "10, 9 reserved",
     ),
     (
         "mapping-concurrency",
-        answering(("reserved", "notify"), {"ReservedConcurrentExecutions": 9}),
+        answering(sound.reserved_of("notify"), {"ReservedConcurrentExecutions": 9}),
         WARNING,
         "no maximum",
     ),
@@ -151,26 +171,26 @@ FAULTS = [
         "10 of 9 unreserved",
     ),
     ("bucket-notifications", answering(sound.INPUT, {}), PROBLEM, "below messages/"),
-    ("topic-subscriptions", answering(sound.TO_EVENTS, []), PROBLEM, "0 of 1"),
+    ("topic-subscriptions", answering(sound.TO_EVENTS, sound.subscribed()), PROBLEM, "0 of 1"),
     (
         "alarms",
-        but(sound.ALARMS, errors={**sound.ALARM, "StateValue": "ALARM"}),
+        answering(sound.ALARMS, sound.alarms(StateValue="ALARM")),
         WARNING,
         "ALARM",
     ),
-    ("alarm-actions", but(sound.ALARMS, errors={**sound.ALARM, "AlarmActions": []}), WARNING, "no"),
+    ("alarm-actions", answering(sound.ALARMS, sound.alarms(AlarmActions=[])), WARNING, "no"),
     (
         "alarm-actions",
-        but(sound.ALARMS, errors={**sound.ALARM, "ActionsEnabled": False}),
+        answering(sound.ALARMS, sound.alarms(ActionsEnabled=False)),
         WARNING,
         "nobody",
     ),
-    ("operators", answering(sound.TO_OPERATORS, []), WARNING, "OperatorsEmail"),
+    ("operators", answering(sound.TO_OPERATORS, sound.subscribed()), WARNING, "OperatorsEmail"),
     (
         "operators",
         answering(
             sound.TO_OPERATORS,
-            [sound.subscribed("mail"), sound.subscribed("PendingConfirmation", "a@b.ch")],
+            sound.subscribed(("mail", "x"), ("PendingConfirmation", "a@b.ch")),
         ),
         WARNING,
         "a@b.ch",
@@ -214,13 +234,13 @@ def test_every_check_has_a_fault_here_and_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"])
 def test_a_stack_that_is_complete_is_ok(status: str) -> None:
-    (finding,) = findings("stack-status", deployed(but(sound.STACK, StackStatus=status)))
+    (finding,) = findings("stack-status", deployed(stack(StackStatus=status)))
 
     assert finding.level is Level.OK
 
 
 def test_nobody_need_hear_of_a_local_cloud() -> None:
-    nobody = answering(sound.TO_OPERATORS, [])
+    nobody = answering(sound.TO_OPERATORS, sound.subscribed())
 
     (finding,) = findings("operators", deployed(nobody, sound.LOCAL))
 
@@ -228,7 +248,7 @@ def test_nobody_need_hear_of_a_local_cloud() -> None:
 
 
 def test_a_subscription_that_waits_for_confirmation_is_not_gone() -> None:
-    waiting = answering(sound.TO_EVENTS, [sound.subscribed("PendingConfirmation", "a@b.ch")])
+    waiting = answering(sound.TO_EVENTS, sound.subscribed(("PendingConfirmation", "a@b.ch")))
 
     found = findings("topic-subscriptions", deployed(waiting))
 
@@ -248,7 +268,7 @@ def test_only_a_denial_to_send_by_who_sends_refuses_strangers(
 ) -> None:
     policy = json.dumps({"Statement": statement})
 
-    (finding,) = findings("queue-senders", deployed(but(sound.DEAD, Policy=policy)))
+    (finding,) = findings("queue-senders", deployed(but_queue(sound.DEAD, Policy=policy)))
 
     assert (finding.level is Level.OK) == (level == "ok")
 
@@ -260,8 +280,8 @@ UNREADABLE = [
     ),
     ("alarms", sound.ALARMS),
     ("account-concurrency", sound.ACCOUNT),
-    ("alias", ("aliases", "pipeline")),
-    ("reserved-concurrency", ("reserved", "store")),
+    ("alias", sound.ALIASES),
+    ("reserved-concurrency", sound.reserved_of("store")),
     ("function-state", STORE),
     ("stage-timeout", STORE),
     ("deadline-settings", PIPELINE),
