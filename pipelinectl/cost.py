@@ -64,9 +64,15 @@ _REQUEST_BYTES, _MESSAGES_A_REQUEST = 64 * 1024, 10
 _WRITE_UNIT_BYTES = 1024
 
 ESTIMATES = (
-    "Lambda compute, by the times in histories, the memory that functions have now, and of a stage "
-    "from its invoke to its answer; data retained, by ExecutionRetentionInDays; SQS requests, each "
-    "message sent alone, received and deleted by tens; write units, by what the store stage is sent"
+    "Lambda compute by the times in histories, of a stage from invoke to answer",
+    "data retained by the executions' times and ExecutionRetentionInDays",
+    "SQS requests as if each message was sent alone, received and deleted by tens",
+    "DynamoDB write units by what is sent to the store stage",
+    "each chained invoke as one operation, which AWS's list does not name",
+)
+_ASSUMPTION = (
+    "each record through three chained invokes of its own, in the same executions; the durable "
+    "function takes as long an invocation as measured, the stages as long in all"
 )
 NOT_INCLUDED = (
     "free tiers and discounts, data transfer, S3, CloudWatch, SNS, KMS, DynamoDB reads and "
@@ -281,7 +287,9 @@ def taken_in(payload: str) -> Usage | None:
         case {"Records": [{"eventSource": "aws:s3"}, *_] as entries}:
             found = Counter({_object_id(entry) for entry in entries if not _is_file(entry)})
             travelling, requests = len(found) * POINTED_BYTES, 0
-        case {"Records": [{"eventSource": "aws:sqs", "messageId": _, "body": _}, *_] as messages}:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_] as messages} if all(
+            map(_is_message, messages)
+        ):
             read = {message["messageId"]: _document(message["body"]) for message in messages}
             found = Counter({id_ for id_, (is_document, _) in read.items() if is_document})
             travelling = sum(travelling for _, travelling in read.values())
@@ -294,6 +302,13 @@ def taken_in(payload: str) -> Usage | None:
         travelling_bytes=travelling,
         queue_requests=requests,
     )
+
+
+def _is_message(entry: object) -> bool:
+    match entry:
+        case {"messageId": str(), "body": str()}:
+            return True
+    return False
 
 
 def _document(body: str) -> tuple[bool, int]:
@@ -341,28 +356,33 @@ def bill(used: Usage, deployment: Deployment) -> dict[str, Any]:
     """
     kept = used.byte_seconds + used.bytes_written * deployment.retention_days * _DAY
     compute = sorted(gb_seconds(used, deployment.sizes).items())
-    # Name, quantity, unit, price, and whether it is estimated.
-    lines = [
-        ("durable operations", used.operations.total(), "", "million_durable_operations", False),
-        ("data written", used.bytes_written / _GB, "GB", "gb_written", False),
-        ("data retained", kept / _GB / _MONTH, "GB-month", "gb_month_retained", True),
-        ("Lambda requests", used.invocations, "", "million_lambda_requests", False),
-        *((f"Lambda compute, {a}", n, "GB-second", f"gb_second_{a}", True) for a, n in compute),
-        ("SQS requests", used.queue_requests, "", "million_sqs_requests", True),
-        ("DynamoDB write units", used.write_units, "", "million_dynamodb_write_units", True),
+    charges = [
+        _charge("durable operations", used.operations.total(), "million_durable_operations"),
+        _charge("data written", used.bytes_written / _GB, "gb_written", "GB"),
+        _charge("data retained", kept / _GB / _MONTH, "gb_month_retained", "GB-month", "~"),
+        _charge("Lambda requests", used.invocations, "million_lambda_requests"),
+        *(
+            _charge(f"Lambda compute, {a}", n, f"gb_second_{a}", "GB-second", "~")
+            for a, n in compute
+        ),
+        _charge("SQS requests", used.queue_requests, "million_sqs_requests", "", "~"),
+        _charge("DynamoDB write units", used.write_units, "million_dynamodb_write_units", "", "~"),
     ]
-    charges: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "quantity": _rounded(quantity),
-            "unit": unit,
-            "dollars": _rounded(quantity * PRICES[f"per_{price}"] / (1 if unit else MILLION)),
-            "estimated": estimated,
-        }
-        for name, quantity, unit, price, estimated in lines
-        if quantity
-    ]
+    charges = [line for line in charges if line["quantity"]]
     return {"charges": charges, "dollars": _rounded(sum(line["dollars"] for line in charges))}
+
+
+def _charge(
+    name: str, quantity: float, price: str, unit: str = "", mark: str = ""
+) -> dict[str, Any]:
+    priced = quantity / MILLION if price.startswith("million_") else quantity
+    return {
+        "name": name,
+        "quantity": _rounded(quantity),
+        "unit": unit,
+        "dollars": _rounded(priced * PRICES[f"per_{price}"]),
+        "estimated": bool(mark),
+    }
 
 
 def _rounded(value: float) -> float:
@@ -446,10 +466,11 @@ def _scaled_calls(
     invokes = sum(chunks * times for _, chunks, times in batches)
     calls = {}
     for name, of in sample.calls.items():
-        at_once = sample.deliveries / of.count
+        count = max(1, of.count)
+        at_once = sample.deliveries / count
         times_longer = sum(max(chunks, n / at_once) * times for n, chunks, times in batches)
         own = name == durable_function
-        seconds = of.seconds / of.count * (begun if own else times_longer)
+        seconds = of.seconds / count * (begun if own else times_longer)
         calls[name] = Calls(begun if own else invokes, seconds)
     return calls
 
@@ -494,8 +515,8 @@ def report(
         raise NotFoundError(msg)
     chains = chain_a_record(total, here.durable_function)
     patterns = [
-        _pattern("this pipeline", total, here),
-        _pattern("one chain a record", chains, here),
+        _pattern("this pipeline", "as measured", total, here),
+        _pattern("one chain a record", _ASSUMPTION, chains, here),
     ]
     per_record = {
         "operations": total.operations.total(),
@@ -550,10 +571,11 @@ def _size_of(lambda_: LambdaClient, name: str) -> Size:
     return Size(found.get("MemorySize", 128), (found.get("Architectures") or ["x86_64"])[0])
 
 
-def _pattern(name: str, used: Usage, deployment: Deployment) -> dict[str, Any]:
+def _pattern(name: str, assumption: str, used: Usage, deployment: Deployment) -> dict[str, Any]:
     charged = bill(used, deployment)
     return {
         "pattern": name,
+        "assumption": assumption,
         "operations": used.operations.total(),
         "invocations": used.invocations,
         **charged,

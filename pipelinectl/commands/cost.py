@@ -179,7 +179,8 @@ def _warnings(report: dict[str, Any]) -> Iterator[str]:
 
 def _notes(report: dict[str, Any]) -> Iterator[str]:
     yield f"Prices of {report['prices']['region']} as of {report['prices']['as_of']}."
-    yield f"~ estimated: {report['estimates']}."
+    yield f"~ estimated: {'; '.join(report['estimates'])}."
+    yield from (f"{p['pattern']}: {p['assumption']}." for p in report["patterns"][1:])
     yield f"Not included: {report['not_included']}."
 
 
