@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 FILE = "orders.csv"
 STAGES = ("store", "transform", "validate")
-"""The last one first: an execution that is hit there has the most that it need not do again."""
 
 # More than fits into a message of SQS: it goes as a claim check.
 _LARGE_BYTES = 3 * 512 * 1024
@@ -119,23 +118,16 @@ def _identified(body: Body, record_id: str, *, bad: bool) -> DemoMessage:
 
 
 @dataclass(frozen=True)
-class Struck:
-    """An execution, by its ARN, in which an invoke of a stage failed."""
-
-    arn: str
-    stage: str
-
-
-@dataclass(frozen=True)
 class Kill:
-    """One blow: how many workers of which stages, and how many executions were running.
+    """One blow: so many workers of a stage, while so many executions were running.
 
-    `struck` is an execution that felt it, None where none did.
+    `struck` is the ARN of an execution that felt it, None where none did.
     """
 
-    workers: Mapping[str, int]
+    stage: str
+    workers: int
     running: int
-    struck: Struck | None
+    struck: str | None
 
 
 def _utc_now() -> datetime:
@@ -160,21 +152,23 @@ class Chaos:
     def kills(self, deadline_seconds: float) -> Iterator[Kill]:
         """Kill until an execution shows a failed invoke; the last kill names it as `struck`.
 
-        Only workers of a stage that an execution waits for which has another one behind it, so that
+        Only workers of a stage that an execution waits for which has done another one, so that
         there is something that it need not do again. Ends when there is nothing left to do.
         """
         end = self.clock() + deadline_seconds
         while self.clock() < end:
-            running = [
-                e.arn for e in self.executions.newest(statuses=["RUNNING"], limit=_INSPECTED)
-            ]
+            running = self._running()
             if not running and not self.pending():
                 return
-            awaited = {stage for arn in running for stage in self._awaited(arn)}
-            blow = self._strike(running, [stage for stage in STAGES if stage in awaited])
-            if blow:
-                yield blow
-                if blow.struck:
+            # The oldest first: it has come furthest.
+            stage = next(filter(None, map(self._awaited, reversed(running))), None)
+            moment = self.now()
+            workers = len(self.kill(stage)) if stage else 0
+            if stage and workers:
+                arns = dict.fromkeys((*running, *self._running()))
+                struck = self._struck(list(arns), stage, moment)
+                yield Kill(stage, workers, len(running), struck)
+                if struck:
                     return
             else:
                 self.sleep(_AIM_SECONDS)
@@ -183,54 +177,39 @@ class Chaos:
         """The timeline of an execution as it is now."""
         return build_timeline(self.executions.history(arn))
 
+    def _running(self) -> list[str]:
+        found = self.executions.newest(statuses=["RUNNING"], limit=_INSPECTED)
+        return [execution.arn for execution in found]
+
     def _invokes(self, arn: str) -> list[Operation]:
         walked = (operation for _, operation in self.timeline(arn).walk())
         return [operation for operation in walked if operation.kind == "ChainedInvoke"]
 
-    def _awaited(self, arn: str) -> set[str]:
-        """The stages that an execution waits for, once another one is done."""
+    def _awaited(self, arn: str) -> str | None:
+        """The stage that an execution waits for, where another one has succeeded."""
         invokes = self._invokes(arn)
-        names = [operation.name for operation in invokes if operation.ended_at is None]
-        if len(names) == len(invokes):
-            return set()
-        return {stage for stage in STAGES for name in names if name.startswith(stage)}
+        if not any(invoke.ended_at and not invoke.failed for invoke in invokes):
+            return None
+        names = [invoke.name for invoke in invokes if invoke.ended_at is None]
+        return next((s for s in STAGES if any(name.startswith(s) for name in names)), None)
 
-    def _unsettled(self, arn: str, done: datetime) -> bool:
-        """Whether an invoke that a blow may have hit, which was done by then, has not ended."""
-        return any(o.ended_at is None and o.started_at <= done for o in self._invokes(arn))
+    def _struck(self, arns: list[str], stage: str, moment: datetime) -> str | None:
+        """One of `arns` in which an invoke of the stage has failed since that moment.
 
-    def _strike(self, running: list[str], stages: list[str]) -> Kill | None:
-        """None where none of these stages has a worker yet."""
-        moment = self.now()
-        counts = {stage: len(self.kill(stage)) for stage in stages}
-        killed = {stage: count for stage, count in counts.items() if count}
-        return Kill(killed, len(running), self._struck(running, killed, moment)) if killed else None
-
-    def _struck(self, arns: list[str], stages: Iterable[str], moment: datetime) -> Struck | None:
-        """One of `arns` in which an invoke of the first possible of `stages` failed by the blow.
-
-        None when all invokes that it could have hit have ended otherwise.
+        None when all that the blow could have hit have ended otherwise.
         """
-        done, end = self.now(), self.clock() + _EFFECT_SECONDS
+        after, end = self.now(), self.clock() + _EFFECT_SECONDS
         while True:
-            over = self.clock() >= end or not any(self._unsettled(arn, done) for arn in arns)
-            timelines = {arn: self.timeline(arn) for arn in arns}
-            for stage, (arn, timeline) in itertools.product(stages, timelines.items()):
-                if _felt(timeline, stage, moment):
-                    return Struck(arn, stage)
-            if over:
+            invokes = {arn: self._invokes(arn) for arn in arns}
+            for arn, of in invokes.items():
+                hit = (i.ended_at for i in of if i.failed and i.name.startswith(stage))
+                if any(ended_at and ended_at >= moment for ended_at in hit):
+                    return arn
+            every = itertools.chain.from_iterable(invokes.values())
+            open_ = any(i.ended_at is None and i.started_at <= after for i in every)
+            if not open_ or self.clock() >= end:
                 return None
             self.sleep(_POLL_SECONDS)
-
-
-def _felt(timeline: Timeline, stage: str, moment: datetime) -> bool:
-    return any(
-        operation.failed
-        and operation.name.startswith(stage)
-        and operation.ended_at is not None
-        and operation.ended_at >= moment
-        for _, operation in timeline.walk()
-    )
 
 
 def strike(
@@ -239,8 +218,10 @@ def strike(
     show: Callable[[Kill], None],
     *,
     rounds: int,
-) -> Struck:
+) -> str:
     """Kill workers until an execution felt it, with more messages where there were too few.
+
+    Answers with its ARN.
 
     Raises:
         OperationFailedError: none did in so many rounds.

@@ -125,7 +125,7 @@ class _Acts:
             lambda: chaos.kills(_KILLING_SECONDS), send_more, self._killed, rounds=_ROUNDS
         )
         account, file_account = self._settle(pipeline, sent, dead_before, uploaded)
-        self._results(pipeline, chaos, struck.arn, account)
+        self._results(pipeline, chaos, struck, account)
         self._file(pipeline, file_account)
         self._act("9  The count")
         self._sums(account, file_account)
@@ -187,12 +187,11 @@ class _Acts:
         )
 
     def _killed(self, kill: Kill) -> None:
-        stages = ", ".join(f"{count} of {stage}" for stage, count in kill.workers.items())
-        felt = "[dim]no invoke was hit[/]"
-        if kill.struck:
-            felt = f"[yellow]an invoke of {kill.struck.stage} failed[/]"
-        running = counted(kill.running, "execution")
-        self._console.print(f"[red]✗[/] killed workers ({stages}) while {running} ran: {felt}")
+        felt = "[yellow]an invoke failed[/]" if kill.struck else "[dim]no invoke was hit[/]"
+        workers, running = counted(kill.workers, "worker"), counted(kill.running, "execution")
+        self._console.print(
+            f"[red]✗[/] killed {workers} of {kill.stage} while {running} ran: {felt}"
+        )
 
     def _settle(
         self, pipeline: Pipeline, sent: list[SentMessage], dead_before: int, uploaded: Uploaded

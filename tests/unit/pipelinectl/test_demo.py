@@ -21,7 +21,6 @@ from pipelinectl.demo import (
     FileAccount,
     Kill,
     SentMessage,
-    Struck,
     Tally,
     account,
     file_source,
@@ -117,13 +116,15 @@ class FakePipeline:
     waiting: int = 0
     runs_for: int = 1000
     seconds: float = 0.0
+    newest_begins_after_the_kill: bool = False
     killed: list[str] = field(default_factory=list)
     looks: dict[str, int] = field(default_factory=dict)
 
     def newest(self, *, statuses: Sequence[str], limit: int) -> Iterator[Execution]:
         assert statuses == ["RUNNING"]
         self.runs_for -= 1
-        for arn in list(self.invokes)[:limit] if self.runs_for >= 0 else []:
+        first = 1 if self.newest_begins_after_the_kill and not self.killed else 0
+        for arn in list(self.invokes)[first:limit] if self.runs_for >= 0 else []:
             yield Execution(arn, arn, "RUNNING", NOW, None)
 
     def history(self, arn: str) -> list[dict[str, Any]]:
@@ -180,25 +181,28 @@ def test_killing_ends_when_an_execution_felt_it_however_late_that_shows(looks: i
         {"a/1": None, "b/2": "validate"}, {"validate": [7, 8]}, fails={"b/2": looks}
     )
 
-    assert kills(pipeline) == [Kill({"validate": 2}, 2, Struck("b/2", "validate"))]
+    assert kills(pipeline) == [Kill("validate", 2, 2, "b/2")]
 
 
-def test_the_execution_that_had_come_furthest_is_shown() -> None:
-    pipeline = FakePipeline(
-        {"a/1": "validate", "b/2": "store"},
-        {"validate": [7], "transform": [], "store": [8]},
-        fails={"a/1": 0, "b/2": 0},
-    )
+def test_what_the_oldest_execution_waits_for_is_hit_as_it_has_come_furthest() -> None:
+    newest_first = {"a/2": "validate", "b/1": "store"}
+    pipeline = FakePipeline(newest_first, {"validate": [7], "store": [8]}, fails={"b/1": 0})
 
-    (kill,) = kills(pipeline)
+    assert kills(pipeline) == [Kill("store", 1, 2, "b/1")]
+    assert pipeline.killed == ["store"]
 
-    assert kill == Kill({"store": 1, "validate": 1}, 2, Struck("b/2", "store"))
+
+def test_an_execution_that_began_meanwhile_may_be_the_one_that_felt_it() -> None:
+    pipeline = FakePipeline({"a/2": "store", "b/1": "store"}, {"store": [8]}, fails={"a/2": 0})
+    pipeline.newest_begins_after_the_kill = True
+
+    assert kills(pipeline) == [Kill("store", 1, 1, "a/2")]
 
 
 def test_an_invoke_that_ended_all_the_same_was_not_hit_and_is_not_waited_for() -> None:
-    pipeline = FakePipeline({"a/1": "store"}, {"store": [7]}, runs_for=1)
+    pipeline = FakePipeline({"a/1": "store"}, {"store": [7]}, runs_for=2)
 
-    assert kills(pipeline) == [Kill({"store": 1}, 1, None)]
+    assert kills(pipeline) == [Kill("store", 1, 1, None)]
     assert pipeline.seconds < 1
 
 
@@ -225,10 +229,10 @@ def test_without_a_worker_there_is_no_blow() -> None:
     assert kills(pipeline) == []
 
 
-MISSED, HIT = Kill({"store": 1}, 1, None), Kill({"store": 1}, 2, Struck("a/1", "store"))
+MISSED, HIT = Kill("store", 1, 1, None), Kill("store", 1, 2, "a/1")
 
 
-def struck(*rounds: list[Kill]) -> tuple[Struck, list[Kill], int]:
+def struck(*rounds: list[Kill]) -> tuple[str, list[Kill], int]:
     """What was hit, what was shown, and how often more messages were sent."""
     following, shown, sent = iter(rounds), list[Kill](), list[None]()
     found = strike(
@@ -238,13 +242,13 @@ def struck(*rounds: list[Kill]) -> tuple[Struck, list[Kill], int]:
 
 
 def test_a_hit_at_once_needs_no_more_messages() -> None:
-    assert struck([HIT], []) == (Struck("a/1", "store"), [HIT], 0)
+    assert struck([HIT], []) == ("a/1", [HIT], 0)
 
 
 def test_more_messages_are_sent_until_an_execution_is_hit() -> None:
     found, shown, sent = struck([], [MISSED], [MISSED, HIT], [])
 
-    assert (found, sent) == (Struck("a/1", "store"), 2)
+    assert (found, sent) == ("a/1", 2)
     assert shown == [MISSED, MISSED, HIT]
 
 
