@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import time
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 _MESSAGES, _MORE_MESSAGES = 300, 100
 _ROUNDS = 4
-_KILLING_SECONDS = 120
+_KILLING_SECONDS, _MOST_KILLS = 120, 6
 # When a worker dies while it starts, the local cloud ends all others of its function as well.
 _STARTED_SECONDS = 3.0
 # Several deliveries of a message, hidden for 75 seconds each, on a machine that is busy.
@@ -122,7 +123,10 @@ class _Acts:
         self._act("3  Kill workers while they work")
         chaos = self._chaos(pipeline)
         struck = play.strike(
-            lambda: chaos.kills(_KILLING_SECONDS), send_more, self._killed, rounds=_ROUNDS
+            lambda: itertools.islice(chaos.kills(_KILLING_SECONDS), _MOST_KILLS),
+            send_more,
+            self._killed,
+            rounds=_ROUNDS,
         )
         account, file_account = self._settle(pipeline, sent, dead_before, uploaded)
         self._results(pipeline, chaos, struck, account)
