@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from localcloud.cloudformation_yaml import load
 from pipelinectl.cli import app
-from pipelinectl.diagnosis.rules import RULES
+from pipelinectl.doctor import CHECKS
 
 PROGRAM = "pipelinectl"
 FOLDER = Path(__file__).parent
@@ -53,10 +53,10 @@ def parameters() -> str:
 
 
 def doctor() -> str:
-    """The guide to the doctor, whose table of checks is of the rules."""
+    """The guide to the doctor, whose table is of its checks."""
     before, rest = (FOLDER / DOCTOR).read_text("utf-8").split(CHECKS_BEGIN)
     after = rest.split(CHECKS_END)[1]
-    rows = [(f"`{rule.name}`", rule.says, _source(rule.source)) for rule in RULES]
+    rows = [(f"`{check.name}`", check.says, _source(check.source)) for check in CHECKS]
     table = _table(("check", "rule", "from"), rows)
     return f"{before}{CHECKS_BEGIN}{table}\n{CHECKS_END}{after}"
 

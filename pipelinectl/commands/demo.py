@@ -1,41 +1,63 @@
-"""`pipelinectl demo`."""
+"""`pipelinectl demo`: its acts, and how they look, in a terminal or in plain lines where piped."""
 
+from __future__ import annotations
+
+import itertools
 import os
 import secrets
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelinectl import local
+from pipelinectl import demo as play
+from pipelinectl import local, results
+from pipelinectl.bodies import MAX_BYTES
 from pipelinectl.claim_checks import DEFAULT_THRESHOLD
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
 from pipelinectl.commands.offloading import offloaded
-from pipelinectl.demonstration import files
-from pipelinectl.demonstration.chaos import Chaos
-from pipelinectl.demonstration.files import FileAccount
-from pipelinectl.demonstration.messages import DemoMessage, messages, read_events
-from pipelinectl.demonstration.settlement import Account, SentMessage, Settlement
+from pipelinectl.dead_letters import grouped
 from pipelinectl.errors import OperationFailedError
 from pipelinectl.objects import INPUT
 from pipelinectl.rendering.console import err, out, print_json
-from pipelinectl.rendering.formatting import size
+from pipelinectl.rendering.formatting import bar, counted, duration, size
+from pipelinectl.rendering.steps import step
 from pipelinectl.session import Connection
 from pipelinectl.stack import find_stack
-from pipelinectl.uploading import BucketDoor, Source, Uploaded
+from pipelinectl.uploading import BucketDoor
 
 if TYPE_CHECKING:
-    from localcloud.settings import Settings
-    from pipelinectl.rendering.demo import Show
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
-_MESSAGES = 300
-_MOST_KILLS = 6
-_KILLING_SECONDS = 15
+    from rich.console import Console, RenderableType
+
+    from pipelinectl.demo import Account, DemoMessage, FileAccount, Kill, SentMessage, Tally
+    from pipelinectl.uploading import Source, Uploaded
+
+_MESSAGES, _MORE_MESSAGES = 300, 100
+_ROUNDS = 4
+_KILLING_SECONDS, _MOST_KILLS = 120, 6
 # When a worker dies while it starts, the local cloud ends all others of its function as well.
 _STARTED_SECONDS = 3.0
-_SETTLING_SECONDS = 60
+# Several deliveries of a message, hidden for 75 seconds each, on a machine that is busy.
+_SETTLING_SECONDS = 600
 _SHOWN_ITEMS = 4
 _SHOWN_MISSING = 5
+_BAR_WIDTH = 30
+_PIPED_EVERY_SECONDS = 3.0
+
+_LOOK_AROUND = (
+    ("pipelinectl executions show last", "the timeline of the newest execution"),
+    ("pipelinectl items --limit 5", "what was stored"),
+    ("pipelinectl dlq list", "what was not, and why"),
+    ("pipelinectl send --file events/orders.jsonl", "send your own"),
+    ("pipelinectl local kill store", "break something yourself"),
+    ("pipelinectl local logs durable-pipeline", "what the function logged"),
+    ('eval "$(pipelinectl local env)"', "now the AWS CLI works, too"),
+)
 
 
 def demo(
@@ -49,17 +71,16 @@ def demo(
     """Show the whole pipeline at work on this machine, in about a minute.
 
     Starts the local cloud, deploys, sends good and bad messages and a file of good and bad rows,
-    kills a worker that is at work, and counts: every message must end as an item or as a dead
-    letter with its reason, every row as a result or a reject, or the exit code is 1. The local
-    cloud stays up. With --json: the count as one object.
+    kills workers that are at work, and counts: an execution must resume, every message must end as
+    an item or as a dead letter with its reason, every row as a result or a reject, or the exit code
+    is 1. The local cloud stays up. With --json: the count as one object.
 
     Example:
     - `pipelinectl demo`
     """
-    from pipelinectl.rendering.demo import Show
-
+    acts = _Acts(options_of(ctx).stack_name, err() if as_json else out())
     try:
-        account, file = _run(options_of(ctx).stack_name, count, Show(err() if as_json else out()))
+        account, file = acts.perform(count)
     except KeyboardInterrupt:
         msg = "interrupted; if the local cloud is up it stays up: 'make down' stops it"
         raise KeyboardInterrupt(msg) from None
@@ -72,125 +93,208 @@ def demo(
         raise OperationFailedError(msg)
 
 
-def _run(stack_name: str, count: int, show: "Show") -> tuple[Account, FileAccount]:
-    template = local.find_template(Path.cwd())
-    events, run = template.parent / "events", secrets.token_hex(3)
-    # Before anything is started, so that a missing file costs no time.
-    prepared = tuple(messages(read_events(events), run, count))
-    file = files.source(events)
-    settings = local.settings_from(os.environ)
-    pipeline = _deployed(settings, template, stack_name, show)
-    dead_before = pipeline.dead_letters.about()
-    sent, uploaded = _send(pipeline, prepared, file, run, show)
-    settlement = Settlement(
-        pipeline.connection.sqs,
-        pipeline.stack.queue_url,
-        pipeline.dead_letters,
-        pipeline.items,
-        sent,
-        dead_before,
-    )
-    chaos = Chaos(
-        pipeline.executions,
-        lambda stage: local.kill(settings, stack_name, stage, _STARTED_SECONDS),
-    )
-    struck = _kill(chaos, show)
-    account, file_account = _settle(pipeline, settlement, uploaded, show)
-    _show_results(pipeline, chaos, struck, account, show)
-    _show_file(pipeline, file_account, show)
-    _show_sum(account, file_account, show)
-    return account, file_account
+class _Acts:
+    """The demo, act by act, on one console."""
 
+    def __init__(self, stack_name: str, console: Console) -> None:
+        self._stack_name = stack_name
+        self._console = console
+        self._settings = local.settings_from(os.environ)
+        self._began = time.monotonic()
+        self._run = secrets.token_hex(3)
 
-def _deployed(settings: "Settings", template: Path, stack_name: str, show: "Show") -> Pipeline:
-    show.act("1  Start AWS on this machine and deploy template.yaml to it")
-    names = ", ".join(process.name for process in local.processes(settings))
-    with show.step(f"local cloud is up: {names}"):
-        local.start(settings)
-    with show.step(f"{template.name} is built and deployed as {stack_name}") as detail:
-        local.deploy(settings, template, stack_name, detail)
-    connection = Connection(settings.client_environment())
-    return Pipeline(connection, find_stack(connection.cloudformation, stack_name))
+    def perform(self, count: int) -> tuple[Account, FileAccount]:
+        """All of it."""
+        template = local.find_template(Path.cwd())
+        # Before anything is started, so that a missing file costs no time.
+        events = play.read_events(template.parent / "events")
+        prepared = tuple(play.messages(events, self._run, count))
+        file = play.file_source(template.parent / "events")
+        pipeline = self._deployed(template)
+        dead_before = pipeline.dead_letters.about()
+        uploaded = self._upload(pipeline, file, prepared)
+        sent = self._send(pipeline, prepared)
 
+        def send_more() -> None:
+            self._console.print(f"no execution was hit: {_MORE_MESSAGES} messages more")
+            more = play.more_messages(events, secrets.token_hex(3), _MORE_MESSAGES)
+            sent.extend(self._send(pipeline, tuple(more)))
 
-def _send(
-    pipeline: Pipeline,
-    prepared: tuple[DemoMessage, ...],
-    file: Source,
-    run: str,
-    show: "Show",
-) -> tuple[tuple[SentMessage, ...], Uploaded]:
-    bad = sum(message.bad for message in prepared)
-    show.act(f"2  Send {len(prepared):,} messages, {bad} of them bad on purpose, and a file")
-    large = max(message.body.size for message in prepared)
-    with show.step(f"sent, one of {size(large)} as a claim check"):
-        found = [message.body for message in prepared]
-        outcomes = list(
-            pipeline.sender.send(offloaded(pipeline, found, DEFAULT_THRESHOLD, quiet=True))
+        self._act("3  Kill workers while they work")
+        chaos = self._chaos(pipeline)
+        struck = play.strike(
+            lambda: itertools.islice(chaos.kills(_KILLING_SECONDS), _MOST_KILLS),
+            send_more,
+            self._killed,
+            rounds=_ROUNDS,
         )
-    if any(outcome.refused for outcome in outcomes):
-        msg = "SQS refused messages of the demo: see 'pipelinectl local logs ministack'"
-        raise OperationFailedError(msg)
-    with show.step(f"{file.path.name} uploaded to the input bucket"):
-        door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, INPUT)
-        uploaded = files.upload(door, file, run)
-    accepted = [sent for outcome in outcomes for sent in outcome.sent]
-    return tuple(
-        SentMessage(sent.message_id, message.record_id or _default_id(sent.message_id))
-        for message, sent in zip(prepared, accepted, strict=True)
-    ), uploaded
+        account, file_account = self._settle(pipeline, sent, dead_before, uploaded)
+        self._results(pipeline, chaos, struck, account)
+        self._file(pipeline, file_account)
+        self._act("9  The count")
+        self._sums(account, file_account)
+        self._act("Look around")
+        self._farewell(uploaded.path.key)
+        return account, file_account
+
+    def _act(self, title: str) -> None:
+        self._console.print(f"\n[bold]{title}[/bold]")
+
+    def _step(self, what: str) -> AbstractContextManager[Callable[[str], None]]:
+        return step(self._console, what)
+
+    def _deployed(self, template: Path) -> Pipeline:
+        self._act("1  Start AWS on this machine and deploy template.yaml to it")
+        names = ", ".join(process.name for process in local.processes(self._settings))
+        with self._step(f"local cloud is up: {names}"):
+            local.start(self._settings)
+        with self._step(f"{template.name} is built and deployed as {self._stack_name}") as detail:
+            local.deploy(self._settings, template, self._stack_name, detail)
+        connection = Connection(self._settings.client_environment())
+        return Pipeline(connection, find_stack(connection.cloudformation, self._stack_name))
+
+    def _upload(
+        self, pipeline: Pipeline, file: Source, prepared: Sequence[DemoMessage]
+    ) -> Uploaded:
+        bad = sum(message.bad for message in prepared)
+        self._act(f"2  Send a file, and {len(prepared):,} messages, {bad} of them bad on purpose")
+        with self._step(f"{file.path.name} uploaded to the input bucket"):
+            door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, INPUT)
+            return play.upload_file(door, file, self._run)
+
+    def _send(self, pipeline: Pipeline, prepared: Sequence[DemoMessage]) -> list[SentMessage]:
+        largest = max(message.body.size for message in prepared)
+        large = f", one of {size(largest)} as a claim check" if largest > MAX_BYTES else ""
+        with self._step(f"{counted(len(prepared), 'message')} sent{large}"):
+            bodies = [message.body for message in prepared]
+            outgoing = offloaded(pipeline, bodies, DEFAULT_THRESHOLD, quiet=True)
+            outcomes = list(pipeline.sender.send(outgoing))
+        if any(outcome.refused for outcome in outcomes):
+            msg = "SQS refused messages of the demo: see 'pipelinectl local logs ministack'"
+            raise OperationFailedError(msg)
+        accepted = [sent.message_id for outcome in outcomes for sent in outcome.sent]
+        environment = local.LOCAL_PARAMETERS["Environment"]
+        return [
+            # The pipeline gives an id to a record that brings none.
+            play.SentMessage(sent, message.record_id or f"{environment}-{sent}")
+            for message, sent in zip(prepared, accepted, strict=True)
+        ]
+
+    def _chaos(self, pipeline: Pipeline) -> play.Chaos:
+        sqs, url = pipeline.connection.sqs, pipeline.stack.queue_url
+        return play.Chaos(
+            pipeline.executions,
+            kill=lambda stage: local.kill(
+                self._settings, self._stack_name, stage, _STARTED_SECONDS
+            ),
+            pending=lambda: sum(play.under_way(sqs, url)),
+        )
+
+    def _killed(self, kill: Kill) -> None:
+        felt = "[yellow]an invoke failed[/]" if kill.struck else "[dim]no invoke was hit[/]"
+        workers, running = counted(kill.workers, "worker"), counted(kill.running, "execution")
+        self._console.print(
+            f"[red]✗[/] killed {workers} of {kill.stage} while {running} ran: {felt}"
+        )
+
+    def _settle(
+        self, pipeline: Pipeline, sent: list[SentMessage], dead_before: int, uploaded: Uploaded
+    ) -> tuple[Account, FileAccount]:
+        self._act("4  Wait until everything has arrived somewhere")
+        settlement = play.Settlement(
+            pipeline.connection.sqs,
+            pipeline.stack.queue_url,
+            pipeline.dead_letters,
+            pipeline.items,
+            tuple(sent),
+            dead_before,
+        )
+        self._tallies(settlement.watch(_SETTLING_SECONDS))
+        with self._step(f"{uploaded.path.key} is through"):
+            file = play.file_account(
+                pipeline.catalog, pipeline.results, uploaded, _SETTLING_SECONDS
+            )
+        return settlement.account(), file
+
+    def _tallies(self, tallies: Iterable[Tally]) -> None:
+        """The counts as they change: all in a terminal, else one every few seconds."""
+        from rich.live import Live
+
+        if self._console.is_terminal:
+            with Live(console=self._console, refresh_per_second=10) as live:
+                for tally in tallies:
+                    arrived = tally.stored + tally.dead
+                    progress = bar(0, arrived, tally.sent, _BAR_WIDTH)
+                    text = f"[green]{progress}[/] {arrived:,} of {tally.sent:,}  {_counts(tally)}"
+                    live.update(text)
+            return
+        shown_at, last, shown = time.monotonic(), None, None
+        for last in tallies:
+            if last != shown and time.monotonic() - shown_at >= _PIPED_EVERY_SECONDS:
+                shown_at, shown = time.monotonic(), last
+                self._console.print(_counts(last))
+        if last is not None and last != shown:
+            self._console.print(_counts(last))
+
+    def _results(self, pipeline: Pipeline, chaos: play.Chaos, arn: str, account: Account) -> None:
+        from pipelinectl.rendering.tables import items_table, reasons_table, render_dead_letters
+        from pipelinectl.rendering.timeline import render_timeline
+
+        self._act("5  The execution whose worker was killed")
+        self._print(render_timeline(chaos.timeline(arn), arn, self._console.width))
+        self._act("6  Some of what was stored")
+        every = max(1, len(account.stored) // _SHOWN_ITEMS)
+        found = map(pipeline.items.get, sorted(account.stored)[::every][:_SHOWN_ITEMS])
+        self._print([items_table([item for item in found if item])])
+        self._act("7  What was not stored, and why")
+        if account.dead_letters:
+            self._print([reasons_table(grouped(account.dead_letters)), ""])
+            self._print(render_dead_letters(account.dead_letters, datetime.now(UTC)))
+        else:
+            self._console.print("the dead-letter queue holds nothing of this run")
+
+    def _file(self, pipeline: Pipeline, file: FileAccount) -> None:
+        from pipelinectl.rendering.objects import render_object
+
+        self._act("8  The file, and its rows that were rejected")
+        if file.entry is None:
+            self._console.print("the pipeline is not through with it yet")
+        else:
+            place = results.location(file.entry, pipeline.stack.output_bucket)
+            self._print(render_object(file.entry, place, file.rejects, datetime.now(UTC)))
+
+    def _print(self, parts: Iterable[RenderableType]) -> None:
+        for part in parts:
+            self._console.print(part)
+
+    def _sums(self, account: Account, file: FileAccount) -> None:
+        """The sums that must come out."""
+        stored, dead = len(account.stored), len(account.dead_letters)
+        rows, kept, rejected = (file.counts.get(n, 0) for n in ("rows", "results", "rejects"))
+        for sent, good, arrived in (
+            (f"sent {account.sent:,}", account, f"{stored:,} stored + {dead:,} dead letters"),
+            (f"{rows:,} rows of {file.key}", file, f"{kept:,} results + {rejected:,} rejects"),
+        ):
+            mark, sign = ("[green]✓[/]", "=") if good.balanced else ("[red]✗[/]", "≠")
+            self._console.print(f"{mark} [bold]{sent} {sign} {arrived}[/]")
+        self._console.print(
+            f"counted one by one; {duration(time.monotonic() - self._began)} in all"
+        )
+
+    def _farewell(self, key: str) -> None:
+        """How to look around, and how to stop."""
+        download = (f"pipelinectl download --results {key}", "the file's rows")
+        commands = (*_LOOK_AROUND, download, ("make down", "stop the local cloud"))
+        width = max(len(command) for command, _ in commands)
+        for command, meaning in commands:
+            self._console.print(f"  [cyan]{command.ljust(width)}[/]  [dim]{meaning}[/]")
 
 
-def _default_id(message_id: str) -> str:
-    """The execution_id that the pipeline gives a record that brings none."""
-    return f"{local.LOCAL_PARAMETERS['Environment']}-{message_id}"
-
-
-def _kill(chaos: Chaos, show: "Show") -> str | None:
-    show.act("3  Kill workers while they work")
-    struck = None
-    for kill in chaos.kills(at_most=_MOST_KILLS, deadline_seconds=_KILLING_SECONDS):
-        show.killed(kill)
-        struck = kill.struck.arn if kill.struck else None
-    if struck is None:
-        show.say("no execution was hit this time: the pipeline was too quick, run the demo again")
-    return struck
-
-
-def _settle(
-    pipeline: Pipeline, settlement: Settlement, uploaded: Uploaded, show: "Show"
-) -> tuple[Account, FileAccount]:
-    show.act("4  Wait until everything has arrived somewhere")
-    show.tallies(settlement.watch(_SETTLING_SECONDS))
-    with show.step(f"{uploaded.path.key} is through"):
-        file = files.account(pipeline.catalog, pipeline.results, uploaded, _SETTLING_SECONDS)
-    return settlement.account(), file
-
-
-def _show_results(
-    pipeline: Pipeline, chaos: Chaos, struck: str | None, account: Account, show: "Show"
-) -> None:
-    arn = struck or pipeline.executions.resolve("last")
-    show.act("5  The execution whose worker was killed" if struck else "5  The last execution")
-    show.timeline(chaos.timeline(arn), arn)
-    show.act("6  Some of what was stored")
-    every = max(1, len(account.stored) // _SHOWN_ITEMS)
-    found = map(pipeline.items.get, sorted(account.stored)[::every][:_SHOWN_ITEMS])
-    show.items([item for item in found if item])
-    show.act("7  What was not stored, and why")
-    show.dead_letters(account)
-
-
-def _show_file(pipeline: Pipeline, file: FileAccount, show: "Show") -> None:
-    show.act("8  The file, and its rows that were rejected")
-    show.file(file, pipeline.stack.output_bucket)
-
-
-def _show_sum(account: Account, file: FileAccount, show: "Show") -> None:
-    show.act("9  The count")
-    show.summary(account, file)
-    show.act("Look around")
-    show.farewell(file.key)
+def _counts(tally: Tally) -> str:
+    return (
+        f"[green]{tally.stored:,} stored[/]  {tally.dead:,} dead letters  "
+        f"[dim]{tally.in_flight:,} in flight  {tally.waiting:,} waiting[/]"
+    )
 
 
 def _document(account: Account, file: FileAccount) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""`pipelinectl doctor`."""
+"""`pipelinectl doctor`: one line a check, and below it what is wrong and what to do about it."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,33 @@ import typer
 
 from pipelinectl import failures, local
 from pipelinectl.commands.context import JsonFlag, open_connection, options_of
+from pipelinectl.doctor import diagnose
+from pipelinectl.doctor.stack import Deployed, Level, examine
 from pipelinectl.errors import ExitCode, NotFoundError
 from pipelinectl.rendering.console import err, note, out, print_json
+from pipelinectl.rendering.formatting import counted, visible
 
 if TYPE_CHECKING:
-    from pipelinectl.diagnosis.facts import Facts, Machine
+    from collections.abc import Iterator, Sequence
+
+    from rich.text import Text
+
+    from localcloud.settings import Settings
+    from pipelinectl.doctor import Result
+    from pipelinectl.doctor.stack import Finding
+
+_STYLES = {
+    Level.OK: "green",
+    Level.UNCHECKED: "magenta",
+    Level.WARNING: "yellow",
+    Level.PROBLEM: "bold red",
+}
+_LEVEL_WIDTH = max(len(level.value) for level in Level)
+_GAP = "  "
 
 
 def doctor(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
-    """Say what is wrong with the pipeline as it is deployed, and how to mend it.
+    """Say what is wrong with the pipeline as it is deployed, and what to do about it.
 
     It only reads, on AWS and on the local cloud alike. In the project's folder it looks at this
     machine too. Ends with 1 when there is a problem; warnings alone end with 0. With --json: an
@@ -28,47 +47,80 @@ def doctor(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
     - `pipelinectl doctor`
     - `pipelinectl --stack-name prod doctor --json`
     """
-    from pipelinectl.diagnosis.diagnose import diagnose
-    from pipelinectl.diagnosis.findings import Level
-
-    stack_name = options_of(ctx).stack_name
+    name = options_of(ctx).stack_name
     with err().status("looking at everything"):
-        checks = diagnose(_facts(stack_name, quiet=as_json))
+        results = diagnose(_deployed(name, quiet=as_json))
     if as_json:
-        print_json([check.document for check in checks])
+        print_json([result.document for result in results])
     else:
-        from pipelinectl.rendering.doctor import render_diagnosis, summary
-
         console = out()
         width = console.width if console.is_terminal else None
-        for line in render_diagnosis(checks, stack_name, width):
+        for line in render_diagnosis(results, name, width):
             console.print(line, soft_wrap=True)
-        note(summary(checks))
-    if any(check.level is Level.PROBLEM for check in checks):
+        note(summary(results))
+    if any(result.level is Level.PROBLEM for result in results):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _facts(stack_name: str, *, quiet: bool) -> Facts:
-    """The facts; where there is no stack, or nobody to ask for it, those of the machine."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from pipelinectl.diagnosis.facts import Facts
-    from pipelinectl.diagnosis.reading import read_facts
-    from pipelinectl.errors import PipelinectlError
-
+def _deployed(name: str, *, quiet: bool) -> Deployed:
+    """The stack; without one where there is none, or nobody to ask for it."""
     machine = _machine()
     try:
-        return read_facts(open_connection(quiet=quiet), stack_name, machine)
-    except (PipelinectlError, ClientError, BotoCoreError) as error:
-        return Facts(None, failures.explain(error).line, machine)
+        return examine(open_connection(quiet=quiet), name, machine)
+    except failures.expected() as error:
+        return Deployed(None, name, failures.explain(error).line, machine)
 
 
-def _machine() -> Machine | None:
-    """What this machine has; None outside of a project's folder, where nothing is built."""
-    from pipelinectl.diagnosis.machine import look_at_machine
-
+def _machine() -> Settings | None:
+    """Of the local cloud on this machine; None outside of a project's folder."""
     try:
         local.find_template(Path.cwd())
     except NotFoundError:
         return None
-    return look_at_machine(local.settings_from(os.environ))
+    return local.settings_from(os.environ)
+
+
+def render_diagnosis(
+    results: Sequence[Result], stack_name: str, width: int | None
+) -> Iterator[Text]:
+    """One line a check: what was found, or the rule that is broken and what to do about it.
+
+    Lines of checks that are ok are cut to `width`, where there is one; the others are whole, so
+    that a remedy can be copied. Names go without the stack's.
+    """
+    from rich.text import Text
+
+    name_width = max(len(result.check.name) for result in results)
+    indent = " " * (_LEVEL_WIDTH + len(_GAP))
+    for result in results:
+        bad = [finding for finding in result.findings if finding.level is not Level.OK]
+        line = Text(result.level.value.ljust(_LEVEL_WIDTH), _STYLES[result.level])
+        line.append(f"{_GAP}{result.check.name.ljust(name_width)}{_GAP}", "default")
+        line.append(result.check.says if bad else _figures(result.findings, stack_name), "dim")
+        if width is not None and not bad:
+            line.truncate(width, overflow="ellipsis")
+        yield line
+        for finding in bad:
+            yield Text(f"{indent}{_named(finding, stack_name)}", _STYLES[finding.level])
+            yield Text(f"{indent}→ {visible(finding.remedy)}")
+
+
+def _figures(findings: Sequence[Finding], stack_name: str) -> str:
+    if len(findings) > 1 and len({finding.found for finding in findings}) == 1:
+        return f"{len(findings)} x {visible(findings[0].found)}"
+    return ", ".join(_named(finding, stack_name) for finding in findings)
+
+
+def _named(finding: Finding, stack_name: str) -> str:
+    subject = finding.subject.removeprefix(f"{stack_name}-")
+    return visible(": ".join(filter(None, [subject, finding.found])))
+
+
+def summary(results: Sequence[Result]) -> str:
+    """How many checks there were, and how they ended."""
+    levels = Counter(result.level for result in results)
+    parts = [counted(len(results), "check")]
+    parts += [counted(levels[Level.PROBLEM], "problem"), counted(levels[Level.WARNING], "warning")]
+    if levels[Level.UNCHECKED]:
+        parts.append(f"{levels[Level.UNCHECKED]} could not be checked")
+    return ", ".join(parts)

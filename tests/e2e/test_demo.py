@@ -22,9 +22,15 @@ def test_the_demo_finds_every_message_it_sent(settings: Settings) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=900,
     )
 
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "sent 300 = 295 stored + 5 dead letters" in run.stdout
+    # 300, and more where those were too few for a worker to be hit.
+    (sent, stored) = re.findall("sent ([0-9]+) = ([0-9]+) stored [+] 5 dead letters", run.stdout)[0]
+    assert int(sent) >= 300
+    assert int(stored) == int(sent) - 5
+    assert re.search(
+        "killed workers .*: an invoke of (validate|transform|store) failed", run.stdout
+    )
     assert re.search("40 rows of .* = 36 results [+] 4 rejects", run.stdout)

@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipelinectl.diagnosis.diagnose import Check, diagnose
-from pipelinectl.diagnosis.facts import Facts
-from pipelinectl.diagnosis.findings import Level
-from pipelinectl.diagnosis.reading import read_facts
+from pipelinectl.doctor import Result, diagnose
+from pipelinectl.doctor.stack import Deployed, Level, examine
 from pipelinectl.errors import StackMissingError
 from pipelinectl.session import Connection
 from tests.e2e.conftest import BIN, ROOT, STACK, Stack
@@ -28,16 +26,16 @@ def target(stack: Stack) -> Target:
     return Target(stack, Connection(stack.cloud.settings.client_environment()))
 
 
-def examine(connection: Connection, stack_name: str = STACK) -> dict[str, Check]:
-    """Each check by its name."""
+def examined(connection: Connection, stack_name: str = STACK) -> dict[str, Result]:
+    """What each check finds, by its name."""
     try:
-        facts = read_facts(connection, stack_name, None)
+        deployed = examine(connection, stack_name)
     except StackMissingError as error:
-        facts = Facts(None, str(error), None)
-    return {check.rule.name: check for check in diagnose(facts)}
+        deployed = Deployed(None, stack_name, str(error))
+    return {result.check.name: result for result in diagnose(deployed)}
 
 
-def bad(checks: dict[str, Check]) -> dict[str, Any]:
+def bad(checks: dict[str, Result]) -> dict[str, Any]:
     """What is not ok, by the names of the checks."""
     return {
         name: [finding for finding in check.findings if finding.level is not Level.OK]
@@ -47,7 +45,7 @@ def bad(checks: dict[str, Check]) -> dict[str, Any]:
 
 
 def test_our_own_template_is_sound(target: Target) -> None:
-    checks = examine(target.connection)
+    checks = examined(target.connection)
 
     assert set(checks) >= set(PLANTS) | {"operators"}
     assert {name: f for name, f in bad(checks).items() if name not in MAY_BE_FOUND} == {}
@@ -57,13 +55,13 @@ def test_our_own_template_is_sound(target: Target) -> None:
 def test_a_planted_fault_is_found_and_gone_when_it_is_mended(target: Target, name: str) -> None:
     plant = PLANTS[name]
     with plant.planted(target):
-        found = bad(examine(target.connection, plant.stack_name))
+        found = bad(examined(target.connection, plant.stack_name))
 
     (finding,) = [f for f in found[name] if plant.subject in f.subject]
     assert finding.level.value == plant.level
     assert finding.found
     assert finding.remedy
-    after = bad(examine(Connection(target.connection.settings)))
+    after = bad(examined(Connection(target.connection.settings)))
     assert set(after) <= MAY_BE_FOUND
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from notify.handler import Settings as NotifySettings
 from pipeline_core.events import EVENT_NAMES
 from pipeline_core.payloads import Limits
 from pipeline_core.settings import read_settings
-from pipelinectl.diagnosis.facts import Facts, Function, Mapping, Queue, Resources
-from pipelinectl.diagnosis.findings import Level
-from pipelinectl.diagnosis.rules import mappings, timeouts
+from pipelinectl.doctor import functions as of_functions
+from pipelinectl.doctor import queues as of_queues
+from pipelinectl.doctor.stack import Level
 from pipelinectl.local import LOCAL_PARAMETERS
 from store.table import Settings as StoreSettings
 from tests.chaos import cloud as chaos
@@ -43,7 +42,7 @@ from tests.cloudformation import (
 from tests.cloudformation import resolved as of_stack
 from tests.cloudwatch import LONGEST_SEARCH, dashboard
 from tests.e2e import conftest as end_to_end
-from tests.unit.pipelinectl.diagnosis.sound import FACTS
+from tests.unit.pipelinectl.doctor import sound
 from uploads.uploads import Settings as UploadsSettings
 
 ROOT = Path(__file__).parents[2]
@@ -885,23 +884,22 @@ def test_what_the_template_takes_the_doctor_finds_sound(
         "BatchSize": size,
         "FilesTimeout": 3,
     }
-    queue = Queue("in", "https://sqs/in", visibility, 1209600, 0)
-    function = Function("pipeline", execution, execution_timeout=execution)
-    mapping = Mapping(
-        "uuid", "in", "pipeline", "live", "Enabled", size, window, 10, reports_item_failures=True
+    stack = sound.deployed(
+        {
+            **sound.ANSWERS,
+            sound.IN: sound.queue(visibility),
+            sound.PIPELINE: {"Timeout": execution, **sound.durable(execution)},
+            sound.FROM_IN: sound.mapping(
+                "in", "pipeline:live", BatchSize=size, MaximumBatchingWindowInSeconds=window
+            ),
+        }
     )
-    facts = replaced(FACTS, queue, function)
 
     if not refusals({name: str(value) for name, value in values.items()}):
-        for rule in (timeouts.visibility_timeout, mappings.batch_window):
-            assert rule.judge(mapping, facts).level is Level.OK
-        assert timeouts.execution_timeout.judge(function, facts).level is Level.OK
-
-
-def replaced(facts: Facts, queue: Queue, function: Function) -> Facts:
-    assert facts.stack is not None
-    found = Resources(queues={"in": queue}, functions={"pipeline": function})
-    return replace(facts, stack=replace(facts.stack, resources=found))
+        for check in (of_queues.visibility_timeout, of_queues.batch_window):
+            assert [found.level for found in check(stack, "uuid-in")] == [Level.OK]
+        (found,) = of_functions.execution_timeout(stack, "pipeline")
+        assert found.level is Level.OK
 
 
 @pytest.mark.parametrize("name", ["StageTimeout", "FilesTimeout"])

@@ -8,17 +8,15 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from pipelinectl.costing.forecast import Volume
-from pipelinectl.costing.prices import load
-from pipelinectl.costing.report import Deployment, Report, measure, report
+from pipelinectl.cost import Deployment, measure, report
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Executions
 from tests.events import standard
 from tests.integration.pipelinectl.conftest import Deployed
-from tests.unit.pipelinectl.costing.samples import event, invocation, started, started_with
+from tests.unit.pipelinectl.cost_samples import event, invocation, started, started_with
 
 FUNCTION = "pipe-durable"
-PLACE = Deployment("pipe", "us-east-1", is_local=False, retention_days=7)
+PLACE = Deployment("pipe", "us-east-1", is_local=False, retention_days=7, durable_function=FUNCTION)
 LIST, HISTORY = "list_durable_executions_by_function", "get_durable_execution_history"
 
 
@@ -52,29 +50,30 @@ def size(memory_mb: int, architecture: str = "arm64") -> tuple[str, dict[str, An
     return "get_function_configuration", answer
 
 
-def of(*histories: list[dict[str, Any]], volume: Volume | None = None) -> Report:
+def of(*histories: list[dict[str, Any]], month: tuple[int, int] | None = None) -> dict[str, Any]:
     """The report of executions with these histories; only what a record needs has a size."""
     answers = [(HISTORY, {"Events": history}) for history in histories]
     with executions(*answers, size(1024), size(512, "x86_64")) as found:
         measured = measure(found, [f"arn/{n}" for n in range(len(histories))], lambda _: None)
-        return report(found, measured, load(), PLACE, volume)
+        return report(found.lambda_, measured, PLACE, month)
 
 
 def test_several_executions_are_added_up() -> None:
     found = of(healthy(standard()), healthy(standard(), standard()))
 
-    assert found.usage.executions == 2
-    assert found.usage.records == 2  # m-0 was delivered twice
-    assert found.used.gb_seconds == {"arm64": 2 * 1.5, "x86_64": 2 * 0.75 / 2}
-    assert found.patterns[0].used == found.used
-    assert found.warnings == []
+    assert found["executions"]["counted"] == 2
+    assert found["records"] == 2  # m-0 was delivered twice
+    compute = {c["name"]: c["quantity"] for c in found["charges"] if c["unit"] == "GB-second"}
+    assert compute == {"Lambda compute, arm64": 2 * 1.5, "Lambda compute, x86_64": 2 * 0.75 / 2}
+    assert found["patterns"][0]["charges"] == found["charges"]
+    assert not found["warnings"]
 
 
 def test_what_took_in_no_records_is_left_out_and_named() -> None:
     found = of(started_and_failed(), healthy(standard()))
 
-    assert found.usage.executions == 1
-    assert found.measured.left_out == ("arn/0",)
+    assert found["executions"]["counted"] == 1
+    assert found["executions"]["left_out"] == ["arn/0"]
 
 
 def started_and_failed() -> list[dict[str, Any]]:
@@ -87,7 +86,7 @@ def test_without_any_record_there_is_no_price_of_one() -> None:
         executions((HISTORY, {"Events": started_and_failed()})) as found,
         pytest.raises(NotFoundError, match="took in no records"),
     ):
-        report(found, measure(found, ["arn"], lambda _: None), load(), PLACE, None)
+        report(found.lambda_, measure(found, ["arn"], lambda _: None), PLACE, None)
 
 
 def test_a_forecast_needs_messages_that_went_through_the_stages() -> None:
@@ -97,14 +96,13 @@ def test_a_forecast_needs_messages_that_went_through_the_stages() -> None:
     with executions((HISTORY, {"Events": rejected}), size(1024)) as found:
         measured = measure(found, ["arn"], lambda _: None)
         with pytest.raises(NotFoundError, match="no forecast"):
-            report(found, measured, load(), PLACE, Volume(100, 10))
+            report(found.lambda_, measured, PLACE, (100, 10))
 
 
 def test_a_forecast_is_made_from_what_was_measured() -> None:
-    forecast = of(healthy(standard()), volume=Volume(1000, 100)).forecast
+    forecast = of(healthy(standard()), month=(1000, 100))["forecast"]
 
-    assert forecast is not None
-    assert (forecast.executions, forecast.used.records) == (10, 1000)
+    assert (forecast["executions"], forecast["records_a_month"]) == (10, 1000)
 
 
 def test_the_newest_that_have_ended_are_taken() -> None:
@@ -128,10 +126,8 @@ def test_the_newest_that_have_ended_are_taken() -> None:
     ("arguments", "said"),
     [
         (["--batch-size", "10"], "give --records too"),
-        (["--busy-hours", "8"], "give --records too"),
         (["--records", "0"], "--records"),
         (["--batch-size", "10001"], "--batch-size"),
-        (["--prices", "none.toml"], "prices 'none.toml': No such file"),
     ],
 )
 def test_wrong_options_are_one_line(deployed: Deployed, arguments: list[str], said: str) -> None:

@@ -10,10 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from pipelinectl.diagnosis.diagnose import diagnose
-from pipelinectl.diagnosis.findings import Finding, Level
-from pipelinectl.diagnosis.reading import read_facts
-from pipelinectl.diagnosis.rules import RULES
+from pipelinectl.doctor import CHECKS, diagnose
+from pipelinectl.doctor.stack import Finding, Level, examine
 from pipelinectl.session import Connection
 from tests.integration.pipelinectl.conftest import STACK_NAME, TEMPLATE, Deployed, Result
 
@@ -39,8 +37,8 @@ def check(result: Result, name: str) -> Any:
 
 
 def findings_of(connection: Connection, name: str, stack_name: str) -> list[Finding]:
-    checks = diagnose(read_facts(connection, stack_name, None))
-    return [one for check in checks if check.rule.name == name for one in check.findings]
+    results = diagnose(examine(connection, stack_name))
+    return [one for result in results if result.check.name == name for one in result.findings]
 
 
 def test_a_topic_of_operators_that_nobody_hears_is_found(aws: None) -> None:
@@ -161,8 +159,8 @@ def test_the_machine_is_looked_at_in_a_projects_folder(deployed: Deployed) -> No
     assert names == ["python", "commands", "tools", "ports", "stack-found"]
 
 
-def test_every_rule_is_planted_somewhere() -> None:
+def test_every_check_is_planted_somewhere() -> None:
     from tests.e2e.planting import PLANTS
-    from tests.unit.pipelinectl.diagnosis.test_machine import PLANTED_HERE as IN_MACHINE
+    from tests.unit.pipelinectl.doctor.test_machine import PLANTED_HERE as IN_MACHINE
 
-    assert {*PLANTS, *PLANTED_HERE, *IN_MACHINE} == {rule.name for rule in RULES}
+    assert {*PLANTS, *PLANTED_HERE, *IN_MACHINE} == {check.name for check in CHECKS}

@@ -6,7 +6,7 @@ import pytest
 
 from docs.generate import REFERENCES, TEMPLATE
 from localcloud.cloudformation_yaml import load
-from pipelinectl.diagnosis.rules import RULES
+from pipelinectl.doctor import CHECKS
 from tests.documents import ROOT, Document
 
 
@@ -16,8 +16,8 @@ def test_a_reference_is_what_its_source_says(name: str) -> None:
     assert written == REFERENCES[name](), f"docs/{name} is out of date: run 'make docs'"
 
 
-def test_what_a_rule_of_the_doctor_refers_to_in_this_project_is_there() -> None:
-    files = [rule.source for rule in RULES if "://" not in rule.source]
+def test_what_a_check_of_the_doctor_refers_to_in_this_project_is_there() -> None:
+    files = [check.source for check in CHECKS if "://" not in check.source]
 
     assert [name for name in files if not (ROOT / name).is_file()] == []
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from localcloud import quotas
-from pipelinectl.costing import quotas as warned_of
 
 MIB = 1024 * 1024
 
@@ -123,9 +122,3 @@ def test_a_name_of_a_function_and_of_an_execution(name: str) -> None:
 def test_what_is_no_name_of_a_function_nor_of_an_execution(name: str) -> None:
     assert not quotas.FUNCTION_NAME.fullmatch(name)
     assert not quotas.EXECUTION_NAME.fullmatch(name)
-
-
-def test_the_forecast_of_costs_warns_of_the_same_quotas() -> None:
-    assert warned_of.MAX_OPERATIONS == quotas.MAX_OPERATIONS
-    assert warned_of.MAX_STATE_BYTES == quotas.MAX_STORED_BYTES
-    assert quotas.MAX_INPUT_BYTES["RequestResponse"] == warned_of.MAX_EVENT_BYTES

@@ -1,1 +1,0 @@
-"""What executions used, what AWS charges for it, and what a month of records would come to."""
