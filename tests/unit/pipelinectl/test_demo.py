@@ -108,12 +108,14 @@ class FakePipeline:
     `invokes` has the stage of each execution's unfinished invoke, which another one went before;
     None where only the one before is under way.
     `fails` are the executions whose invoke fails when the workers of its stage are killed, so many
-    looks at it later; the invokes of others succeed.
+    looks at it later; the invokes of others succeed. `other_failures` are of invokes beside them:
+    the stage, and the seconds at which it failed.
     """
 
     invokes: Mapping[str, str | None]
     workers: Mapping[str, list[int]]
     fails: Mapping[str, int] = field(default_factory=dict)
+    other_failures: Sequence[tuple[str, float]] = ()
     waiting: int = 0
     ends_when_killed: bool = False
     ends_when_held: bool = False
@@ -139,6 +141,11 @@ class FakePipeline:
             start,
             before,
             done,
+            *(
+                invoke(kind, f"{name} attempt 9", at)
+                for name, at in self.other_failures
+                for kind in ("ChainedInvokeStarted", "ChainedInvokeFailed")
+            ),
             invoke("ChainedInvokeStarted", stage),
             *self._ended(arn, stage),
         ]
@@ -209,6 +216,17 @@ def test_an_invoke_that_ended_all_the_same_was_not_hit_and_is_not_waited_for() -
 
     assert kills(pipeline) == [Kill("store", 1, 1, None)]
     assert pipeline.seconds < 3
+
+
+@pytest.mark.parametrize("failure", [("store", 0), ("transform", 1000)])
+def test_a_failure_from_before_the_blow_or_of_another_stage_does_not_count(
+    failure: tuple[str, float],
+) -> None:
+    pipeline = FakePipeline(
+        {"a/1": "store"}, {"store": [7]}, other_failures=[failure], ends_when_killed=True
+    )
+
+    assert kills(pipeline) == [Kill("store", 1, 1, None)]
 
 
 def test_nothing_is_killed_before_an_execution_is_halfway_and_the_time_ends_it() -> None:
