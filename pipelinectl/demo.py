@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipelinectl import bodies, catalog, exact_json, objects, uploading, waiting
@@ -16,6 +16,7 @@ from pipelinectl.timeline import Operation, Timeline, build_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mypy_boto3_sqs.client import SQSClient
@@ -35,8 +36,8 @@ STAGES = ("store", "transform", "validate")
 # More than fits into a message of SQS: it goes as a claim check.
 _LARGE_BYTES = 3 * 512 * 1024
 _POLL_SECONDS = 0.4
-# An invoke takes a tenth of a second: whoever waits longer comes too late to hit it.
 _AIM_SECONDS = 0.05
+_HANGING_SECONDS, _AWAITED_SECONDS = 1.0, 10.0
 _EFFECT_SECONDS = 30.0
 _INSPECTED = 20
 
@@ -136,13 +137,16 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Chaos:
-    """Kills the stages' workers by `kill` (stage to process ids) while they work.
+    """Kills the stages' workers while they are at work.
 
-    `pending` says how many messages are under way. `now` is the time of the histories: kills and
-    executions share a machine and so its clock. `sleep` and `clock` are in seconds.
+    `hold` keeps the workers of a stage from going on, as a machine that hangs does, and answers
+    with how many; `kill` kills them and answers with their process ids. `pending` says how many
+    messages are under way. `now` is the time of the histories: kills and executions share a machine
+    and so its clock. `sleep` and `clock` are in seconds.
     """
 
     executions: Executions
+    hold: Callable[[str], AbstractContextManager[int]]
     kill: Callable[[str], list[int]]
     pending: Callable[[], int]
     sleep: Callable[[float], None] = time.sleep
@@ -153,7 +157,8 @@ class Chaos:
         """Kill until an execution shows a failed invoke; the last kill names it as `struck`.
 
         Only workers of a stage that an execution waits for which has done another one, so that
-        there is something that it need not do again. Ends when there is nothing left to do.
+        there is something that it need not do again. An invoke is over in less time than it takes
+        to see it, so the workers are held until one hangs. Ends when there is nothing left to do.
         """
         end = self.clock() + deadline_seconds
         while self.clock() < end:
@@ -162,16 +167,34 @@ class Chaos:
                 return
             # The oldest first: it has come furthest.
             stage = next(filter(None, map(self._awaited, reversed(running))), None)
-            moment = self.now()
-            workers = len(self.kill(stage)) if stage else 0
-            if stage and workers:
-                arns = dict.fromkeys((*running, *self._running()))
-                struck = self._struck(list(arns), stage, moment)
-                yield Kill(stage, workers, len(running), struck)
-                if struck:
+            kill = self._strike(stage) if stage else None
+            if kill:
+                yield kill
+                if kill.struck:
                     return
             else:
                 self.sleep(_AIM_SECONDS)
+
+    def _strike(self, stage: str) -> Kill | None:
+        """None where the stage has no worker that is at work."""
+        with self.hold(stage) as held:
+            if not held or not self._hangs(stage):
+                return None
+            running, moment = self._running(), self.now()
+            workers = len(self.kill(stage))
+        return Kill(stage, workers, len(running), self._struck(running, stage, moment))
+
+    def _hangs(self, stage: str) -> bool:
+        """Whether an invoke of the stage takes longer than a healthy one, within some seconds."""
+        end = self.clock() + _AWAITED_SECONDS
+        while self.clock() < end:
+            before = self.now() - timedelta(seconds=_HANGING_SECONDS)
+            for arn in self._running():
+                waits = (i for i in self._invokes(arn) if i.name.startswith(stage))
+                if any(i.ended_at is None and i.started_at <= before for i in waits):
+                    return True
+            self.sleep(_AIM_SECONDS)
+        return False
 
     def timeline(self, arn: str) -> Timeline:
         """The timeline of an execution as it is now."""

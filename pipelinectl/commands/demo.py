@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
+import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +27,11 @@ from pipelinectl.rendering.console import err, out, print_json
 from pipelinectl.rendering.formatting import bar, counted, duration, size
 from pipelinectl.rendering.steps import step
 from pipelinectl.session import Connection
-from pipelinectl.stack import find_stack
+from pipelinectl.stack import find_stack, function_name
 from pipelinectl.uploading import BucketDoor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from rich.console import Console, RenderableType
@@ -184,11 +186,28 @@ class _Acts:
         sqs, url = pipeline.connection.sqs, pipeline.stack.queue_url
         return play.Chaos(
             pipeline.executions,
+            hold=self._held,
             kill=lambda stage: local.kill(
                 self._settings, self._stack_name, stage, _STARTED_SECONDS
             ),
             pending=lambda: sum(play.under_way(sqs, url)),
         )
+
+    @contextlib.contextmanager
+    def _held(self, stage: str) -> Iterator[int]:
+        """The stage's workers stopped, as by Ctrl-Z; those that live go on afterwards."""
+        from localcloud.workers import find_workers
+
+        name, latest = function_name(self._stack_name, stage), time.time() - _STARTED_SECONDS
+        workers = [w for w in find_workers(self._settings) if w.function_name == name]
+        held = [w.identity.pid for w in workers if w.identity.create_time <= latest]
+        try:
+            for pid in held:
+                _signal(pid, signal.SIGSTOP)
+            yield len(held)
+        finally:
+            for pid in held:
+                _signal(pid, signal.SIGCONT)
 
     def _killed(self, kill: Kill) -> None:
         felt = "[yellow]an invoke failed[/]" if kill.struck else "[dim]no invoke was hit[/]"
@@ -288,6 +307,11 @@ class _Acts:
         width = max(len(command) for command, _ in commands)
         for command, meaning in commands:
             self._console.print(f"  [cyan]{command.ljust(width)}[/]  [dim]{meaning}[/]")
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _counts(tally: Tally) -> str:

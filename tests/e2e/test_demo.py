@@ -30,7 +30,5 @@ def test_the_demo_finds_every_message_it_sent(settings: Settings) -> None:
     (sent, stored) = re.findall("sent ([0-9]+) = ([0-9]+) stored [+] 5 dead letters", run.stdout)[0]
     assert int(sent) >= 300
     assert int(stored) == int(sent) - 5
-    assert re.search(
-        "killed workers .*: an invoke of (validate|transform|store) failed", run.stdout
-    )
+    assert re.search("killed [0-9]+ workers? of [a-z]+ while .* ran: an invoke failed", run.stdout)
     assert re.search("40 rows of .* = 36 results [+] 4 rejects", run.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -107,24 +108,26 @@ class FakePipeline:
     `invokes` has the stage of each execution's unfinished invoke, which another one went before;
     None where only the one before is under way.
     `fails` are the executions whose invoke fails when the workers of its stage are killed, so many
-    looks at it later; the invokes of others succeed.
+    looks at it later; the invokes of others succeed. `other_failures` are of invokes beside them:
+    the stage, and the seconds at which it failed.
     """
 
     invokes: Mapping[str, str | None]
     workers: Mapping[str, list[int]]
     fails: Mapping[str, int] = field(default_factory=dict)
+    other_failures: Sequence[tuple[str, float]] = ()
     waiting: int = 0
-    runs_for: int = 1000
+    ends_when_killed: bool = False
+    ends_when_held: bool = False
     seconds: float = 0.0
-    newest_begins_after_the_kill: bool = False
+    held: list[str] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
     looks: dict[str, int] = field(default_factory=dict)
 
     def newest(self, *, statuses: Sequence[str], limit: int) -> Iterator[Execution]:
         assert statuses == ["RUNNING"]
-        self.runs_for -= 1
-        first = 1 if self.newest_begins_after_the_kill and not self.killed else 0
-        for arn in list(self.invokes)[first:limit] if self.runs_for >= 0 else []:
+        ended = self.ends_when_killed and self.killed
+        for arn in [] if ended else list(self.invokes)[:limit]:
             yield Execution(arn, arn, "RUNNING", NOW, None)
 
     def history(self, arn: str) -> list[dict[str, Any]]:
@@ -138,6 +141,11 @@ class FakePipeline:
             start,
             before,
             done,
+            *(
+                invoke(kind, f"{name} attempt 9", at)
+                for name, at in self.other_failures
+                for kind in ("ChainedInvokeStarted", "ChainedInvokeFailed")
+            ),
             invoke("ChainedInvokeStarted", stage),
             *self._ended(arn, stage),
         ]
@@ -149,9 +157,19 @@ class FakePipeline:
         hit = arn in self.fails and stage in self.killed
         if hit and self.looks[arn] <= self.fails[arn]:
             return []
-        return [invoke("ChainedInvokeFailed" if hit else "ChainedInvokeSucceeded", stage, 1)]
+        return [invoke("ChainedInvokeFailed" if hit else "ChainedInvokeSucceeded", stage, 1000)]
+
+    @contextmanager
+    def hold(self, stage: str) -> Iterator[int]:
+        self.held.append(stage)
+        if self.ends_when_held:
+            self.invokes = dict.fromkeys(self.invokes)
+        yield len(self.workers.get(stage, []))
+        self.held.remove(stage)
 
     def kill(self, stage: str) -> list[int]:
+        assert self.held == [stage]
+        assert self.seconds >= 1  # an invoke has hung for as long
         self.killed += [stage for _ in self.workers.get(stage, [])]
         return self.workers.get(stage, [])
 
@@ -166,11 +184,12 @@ class FakePipeline:
 def kills(pipeline: FakePipeline) -> list[Kill]:
     chaos = Chaos(
         pipeline,  # type: ignore[arg-type]  # a fake of what it uses
+        pipeline.hold,
         pipeline.kill,
         lambda: pipeline.waiting,
         sleep=pipeline.sleep,
         clock=pipeline.clock,
-        now=lambda: NOW,
+        now=lambda: NOW + timedelta(seconds=pipeline.seconds),
     )
     return list(chaos.kills(60))
 
@@ -192,18 +211,22 @@ def test_what_the_oldest_execution_waits_for_is_hit_as_it_has_come_furthest() ->
     assert pipeline.killed == ["store"]
 
 
-def test_an_execution_that_began_meanwhile_may_be_the_one_that_felt_it() -> None:
-    pipeline = FakePipeline({"a/2": "store", "b/1": "store"}, {"store": [8]}, fails={"a/2": 0})
-    pipeline.newest_begins_after_the_kill = True
-
-    assert kills(pipeline) == [Kill("store", 1, 1, "a/2")]
-
-
 def test_an_invoke_that_ended_all_the_same_was_not_hit_and_is_not_waited_for() -> None:
-    pipeline = FakePipeline({"a/1": "store"}, {"store": [7]}, runs_for=2)
+    pipeline = FakePipeline({"a/1": "store"}, {"store": [7]}, ends_when_killed=True)
 
     assert kills(pipeline) == [Kill("store", 1, 1, None)]
-    assert pipeline.seconds < 1
+    assert pipeline.seconds < 3
+
+
+@pytest.mark.parametrize("failure", [("store", 0), ("transform", 1000)])
+def test_a_failure_from_before_the_blow_or_of_another_stage_does_not_count(
+    failure: tuple[str, float],
+) -> None:
+    pipeline = FakePipeline(
+        {"a/1": "store"}, {"store": [7]}, other_failures=[failure], ends_when_killed=True
+    )
+
+    assert kills(pipeline) == [Kill("store", 1, 1, None)]
 
 
 def test_nothing_is_killed_before_an_execution_is_halfway_and_the_time_ends_it() -> None:
@@ -223,8 +246,15 @@ def test_messages_that_wait_are_waited_for_until_there_are_none() -> None:
     assert empty.seconds < 1
 
 
+def test_workers_that_none_of_the_executions_hangs_in_go_on_unharmed() -> None:
+    pipeline = FakePipeline({"a/1": "store"}, {"store": [7]}, ends_when_held=True)
+
+    assert kills(pipeline) == []
+    assert pipeline.killed == []
+
+
 def test_without_a_worker_there_is_no_blow() -> None:
-    pipeline = FakePipeline({"a/1": "store"}, {}, runs_for=5)
+    pipeline = FakePipeline({"a/1": "store"}, {})
 
     assert kills(pipeline) == []
 
