@@ -72,11 +72,7 @@ def deploy(
     _run(sam, ("build", "--template-file", str(template), "--build-dir", str(build)), configuration)
     overlaid = _write_overlaid(settings, build, parameters)
     _run(sam, _deploy_arguments(settings, overlaid, stack_name, parameters), configuration)
-    put_back = _put_live_since_deployed(settings, stack_name)
-    if put_back:
-        # What was put live and is not in the built code any more is no change to the template.
-        put_live(settings, stack_name, put_back & artifacts(build).keys())
-        _put_live_file(settings, stack_name).unlink()
+    _replace_what_was_put_live(settings, stack_name)
     _save_state(settings)
     cloudformation = boto3.client("cloudformation", **settings.root_client_options())
     [stack] = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
@@ -125,6 +121,15 @@ def put_live(settings: Settings, stack_name: str, logical_ids: Iterable[str]) ->
             raise LocalCloudError(f"{logical_id} is not deployed: run `pipelinectl local up`.")
         client.update_function_code(FunctionName=name, ZipFile=_zipped(folders[logical_id]))
     settings.save_request_file.touch()
+
+
+def _replace_what_was_put_live(settings: Settings, stack_name: str) -> None:
+    """Put the built code live where other code was: to a deployment, that is no change."""
+    replaced = _put_live_since_deployed(settings, stack_name)
+    if replaced:
+        built = artifacts(build_directory(settings, stack_name))
+        put_live(settings, stack_name, replaced & built.keys())
+        _put_live_file(settings, stack_name).unlink()
 
 
 def _put_live_since_deployed(settings: Settings, stack_name: str) -> set[str]:

@@ -111,8 +111,11 @@ def _save_when_asked(app: Any, request: Path) -> None:
     while True:
         time.sleep(_LOOK_EVERY_SECONDS)
         if request.exists():
+            asked = request.stat().st_mtime_ns
             app.save_all(app._build_persistence_save_dict())  # noqa: SLF001 - what its end does
-            request.unlink(missing_ok=True)
+            # Who has asked meanwhile wants what has changed meanwhile.
+            if request.stat().st_mtime_ns == asked:
+                request.unlink()
 
 
 def ending_at_once(handle_lifespan: Action, end: Callable[[int], object] = os._exit) -> Action:

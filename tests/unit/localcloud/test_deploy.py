@@ -1,14 +1,18 @@
-"""What Lambda would not take is refused before anything is deployed."""
+"""What Lambda would not take is refused before anything is deployed; code is put live without."""
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from localcloud import deploy
-from localcloud.settings import LocalCloudError
+from localcloud.settings import LocalCloudError, Settings
 
 MAX_BYTES = 250 * 1024 * 1024
 
@@ -49,3 +53,86 @@ def test_one_byte_more_is_refused_with_the_function_and_the_remedy(build: Path) 
         LocalCloudError, match=r"Function has 262,144,001 bytes .* at most 262,144,000: leave out"
     ):
         deploy.require_deployable(template({"Ref": "Layer"}), build)
+
+
+class FakeAws:
+    """A stack of a durable function with its twin and of a plain one; keeps the code they get."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, bytes] = {}
+
+    def client(self, _: str, **__: Any) -> FakeAws:
+        return self
+
+    def get_paginator(self, _: str) -> FakeAws:
+        return self
+
+    def paginate(self, StackName: str) -> list[Any]:
+        names = {"Durable": f"{StackName}-d", "DurableHandler": f"{StackName}-d--handler"}
+        names["Plain"] = f"{StackName}-p"
+        return [
+            {
+                "StackResourceSummaries": [
+                    {"LogicalResourceId": logical_id, "PhysicalResourceId": name}
+                    for logical_id, name in names.items()
+                ]
+            }
+        ]
+
+    def update_function_code(self, FunctionName: str, ZipFile: bytes) -> None:
+        self.code[FunctionName] = ZipFile
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+    fake = FakeAws()
+    monkeypatch.setattr(boto3, "client", fake.client)
+    return fake
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Of a local cloud on which the stack was built."""
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    settings.save_request_file.parent.mkdir()
+    resources = {
+        name: {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": code}}
+        for name, code in {
+            "Durable": "Durable",
+            "DurableHandler": "Durable",
+            "Plain": "Plain",
+            "New": "New",
+        }.items()
+    }
+    build = deploy.build_directory(settings, "stack")
+    for name in ("Durable", "Plain", "New"):
+        (build / name).mkdir(parents=True)
+        (build / name / "handler.py").write_text(name)
+    (build / "localcloud-template.json").write_text(json.dumps({"Resources": resources}))
+    return settings
+
+
+def test_built_code_is_put_live_where_it_runs_and_saved(aws: FakeAws, settings: Settings) -> None:
+    deploy.put_live(settings, "stack", ["Durable", "Plain"])
+    handlers = {
+        name: zipfile.ZipFile(io.BytesIO(code)).read("handler.py")
+        for name, code in aws.code.items()
+    }
+    assert handlers == {"stack-d--handler": b"Durable", "stack-p": b"Plain"}
+    assert settings.save_request_file.exists()
+
+
+def test_a_deployment_replaces_what_was_put_live_once(aws: FakeAws, settings: Settings) -> None:
+    deploy.put_live(settings, "stack", ["Durable"])
+    deploy.put_live(settings, "stack", ["Plain"])
+    aws.code.clear()
+    deploy._replace_what_was_put_live(settings, "stack")
+    assert sorted(aws.code) == ["stack-d--handler", "stack-p"]
+    aws.code.clear()
+    deploy._replace_what_was_put_live(settings, "stack")
+    assert aws.code == {}
+
+
+def test_a_function_that_is_not_deployed_is_named(aws: FakeAws, settings: Settings) -> None:
+    with pytest.raises(LocalCloudError, match="New is not deployed: run `pipelinectl local up`"):
+        deploy.put_live(settings, "stack", ["New"])

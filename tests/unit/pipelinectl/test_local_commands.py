@@ -136,6 +136,41 @@ def test_up_starts_deploys_with_the_local_parameters_and_prints_the_outputs(
     assert "\x1b" not in result.stderr
 
 
+def test_up_watches_from_before_the_deployment_until_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    happened: list[str] = []
+
+    class Watch:
+        def __init__(self, _: object, template: Path, stack_name: str) -> None:
+            happened.append(f"watching {template.name} of {stack_name}")
+
+        def poll(self) -> str | None:
+            happened.append("looked")
+            if happened.count("looked") == 3:
+                raise KeyboardInterrupt
+            return "Function live in 1.0 s: src/a.py" if happened.count("looked") == 1 else None
+
+    def deploy(*_: object, **__: object) -> dict[str, str]:
+        happened.append("deployed")
+        return {}
+
+    monkeypatch.setattr("localcloud.supervisor.up", lambda _: None)
+    monkeypatch.setattr("localcloud.deploy.deploy", deploy)
+    monkeypatch.setattr("localcloud.watch.Watch", Watch)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    processes(monkeypatch, RUNNING)
+    (tmp_path / "template.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+
+    result = RUN.invoke(app, ["--stack-name", "mine", "local", "up", "--watch"])
+
+    assert result.exit_code == 0
+    assert happened == ["watching template.yaml of mine", "deployed", *["looked"] * 3]
+    assert result.stderr.count("live in") == 1
+    assert "watching src/: Ctrl-C ends it, and the local cloud stays up" in result.stderr
+
+
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"no template\.yaml in"):
         local.find_template(tmp_path)
