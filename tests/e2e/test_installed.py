@@ -129,6 +129,19 @@ def test_a_local_cloud_needs_what_make_setup_installs(extras: Path, tmp_path: Pa
     assert f"{tmp_path}/.tools/ministack/bin/ministack does not exist: run `make setup`" in line
 
 
+def test_a_local_cloud_uses_what_make_setup_installed_in_the_project(
+    extras: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "template.yaml").touch()
+    (tmp_path / ".tools").mkdir()
+    below = tmp_path / "src" / "store"
+    below.mkdir(parents=True)
+
+    line = failed(run(below, extras / "pipelinectl", "local", "up"))
+
+    assert f"pipelinectl: {tmp_path}/.tools/ministack/bin/ministack" in line
+
+
 def test_the_guides_example_passes_in_a_project_of_its_own(extras: Path, tmp_path: Path) -> None:
     (example,) = re.findall(
         r"```python\n(# test_orders\.py\n.+?)```", GUIDE.read_text("utf-8"), re.S
