@@ -1,7 +1,7 @@
 """Make of a message that was given up the message to send again: same identity, same attributes.
 
 It goes to the pipeline's internal queue. What is known of its record, its producer's attributes
-among it, stands there in one attribute (src/shared/carried.py).
+among it, stands there in one attribute (src/pipeline_core/messages.py).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ LAMBDAS_LEVELS: dict[str, str] = {
 }
 DEFAULTS = {name: str(parameter["Default"]) for name, parameter in PARAMETERS.items()}
 
-_NOTHING = {"Ref": "AWS::NoValue"}
+_NOTHING = "<AWS::NoValue>"
 # SAM's own translator, which CloudFormation runs on AWS, in the environment of the SAM CLI.
 _TRANSLATE = """
 import copy, json, sys
@@ -51,7 +51,10 @@ def translations(sets: Sequence[Mapping[str, str]], code: str = "code") -> list[
 
 
 def resolved(value: Any, values: Mapping[str, str]) -> Any:
-    """``value`` with the parameters' ``values``; what refers to a resource says to which."""
+    """``value`` with the parameters' ``values``; what refers to a resource says to which.
+
+    What comes to AWS::NoValue is left out.
+    """
     match value:
         case {"Ref": str(name)}:
             return values.get(name, f"<{name}>")
@@ -71,7 +74,8 @@ def resolved(value: Any, values: Mapping[str, str]) -> Any:
                 raise ValueError(f"unknown: {unknown}")
             return _each(value, values)
         case list():
-            return [resolved(part, values) for part in value if part != _NOTHING]
+            parts = (resolved(part, values) for part in value)
+            return [part for part in parts if part != _NOTHING]
     return value
 
 
@@ -90,7 +94,8 @@ def _holds(condition: Any, values: Mapping[str, str]) -> bool:
 
 
 def _each(value: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    return {name: resolved(part, values) for name, part in value.items() if part != _NOTHING}
+    parts = ((name, resolved(part, values)) for name, part in value.items())
+    return {name: part for name, part in parts if part != _NOTHING}
 
 
 def _substituted(text: str, values: Mapping[str, str]) -> str:

@@ -45,8 +45,11 @@ def alarmed(stack: str) -> dict[str, Metric]:
 
 def dashboard(stack: str) -> dict[str, Any]:
     """The dashboard's body; what refers to a resource is its logical id."""
-    body: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    text = body.replace("${AWS::StackName}", stack).replace("${AWS::Region}", "eu-central-2")
+    body, lists = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    text: str = body.replace("${AWS::StackName}", stack).replace("${AWS::Region}", "eu-central-2")
+    for name, joined in lists.items():
+        separator, values = joined["Fn::Join"]
+        text = text.replace(f"${{{name}}}", separator.join(_value(v, stack) for v in values))
     document: dict[str, Any] = json.loads(re.sub(r"\$\{(\w+)(?:\.\w+)?\}", r"\1", text))
     return document
 
@@ -67,17 +70,38 @@ def _metrics(entry: list[Any]) -> Iterator[Metric]:
         yield Metric(texts[0], texts[1], frozenset(zip(texts[2::2], texts[3::2], strict=True)))
     for part in entry:
         if isinstance(part, Mapping) and "expression" in part:
-            yield _searched(part["expression"])
+            yield from _searched(part["expression"])
 
 
-def _searched(expression: str) -> Metric:
-    """A search's metric: dimensions it only names have an empty value."""
-    found = re.match(r"SEARCH\('\{(\w+),([\w,]+)\} MetricName=\"(\w+)\"(.*?)', ", expression)
+# CloudWatch takes no longer one.
+LONGEST_SEARCH = 1024
+_TERM = r'"[^"]*"'
+_SEARCH = re.compile(
+    rf"""SEARCH\('\{{(?P<namespace>[\w/]+),(?P<names>[\w,]+)\}} MetricName="(?P<metric>\w+)\""""
+    rf"""(?P<given>(?: \w+={_TERM})*)(?: \((?P<either>{_TERM}(?: OR {_TERM})*)\))?'"""
+    r""", '(?P<statistic>\w+)', 300\)"""
+)
+
+
+def _searched(expression: str) -> Iterator[Metric]:
+    """The metrics that a search finds: dimensions it only names have an empty value.
+
+    Values in parentheses are of its one dimension that is not given otherwise, each in a metric.
+    """
+    found = _SEARCH.fullmatch(expression)
     if found is None:
         raise ValueError(f"not a search: {expression}")
-    namespace, names, metric, conditions = found.groups()
-    values = dict(re.findall(r'(\w+)="([^"]*)"', conditions))
-    return Metric(namespace, metric, frozenset((n, values.get(n, "")) for n in names.split(",")))
+    given = dict(re.findall(r'(\w+)="([^"]*)"', found["given"]))
+    dimensions = dict.fromkeys(found["names"].split(","), "") | given
+    if len(dimensions) > found["names"].count(",") + 1:
+        raise ValueError(f"values of dimensions that are not searched: {expression}")
+    if found["either"] is None:
+        yield Metric(found["namespace"], found["metric"], frozenset(dimensions.items()))
+        return
+    (open_one,) = (name for name, value in dimensions.items() if not value)
+    for value in re.findall(r'"([^"]*)"', found["either"]):
+        chosen = dimensions | {open_one: value}
+        yield Metric(found["namespace"], found["metric"], frozenset(chosen.items()))
 
 
 def queries() -> dict[str, str]:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.objects import ObjectState
-from shared.s3_events import created_event
+from pipeline_core.objects import ObjectState, created_event
 
 STANDARD = {"data_source": "test.csv", "processing_type": "standard"}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipelinectl.costing.functions import Size
     from pipelinectl.costing.usage import Usage
 
-# The pipeline's rules, src/durable_pipeline/chunks.py.
+# The pipeline's rules, src/durable_pipeline/stages.py.
 MAX_CHUNK_RECORDS = 100
 MAX_CHUNK_BYTES = 300_000
 MAX_CONCURRENT_CHUNKS = 10

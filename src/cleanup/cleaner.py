@@ -1,19 +1,212 @@
-"""What an event makes the cleanup function look at, and do."""
+"""Takes away what was made of a removed object: its item, its results, its catalog entry."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
 
-from cleanup.input import Objects, Queue
-from cleanup.items import Items
-from cleanup.results import Results
-from shared.object_catalog import Catalog, CatalogEntry, entry_of, supersedes
-from shared.objects import SEQUENCER_DIGITS, ObjectId, ObjectState
-from shared.processing_events import ProcessingEvent
-from shared.s3_events import S3Event
+from pipeline_core import messages
+from pipeline_core.catalog import Catalog, CatalogEntry, entry_of, supersedes
+from pipeline_core.events import ProcessingEvent
+from pipeline_core.objects import (
+    SEQUENCER_DIGITS,
+    ObjectId,
+    ObjectState,
+    Pointer,
+    S3Event,
+    created_event,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+
+# An item without a sequencer is a producer's, who chose the same execution_id.
+IS_EARLIER = "attribute_not_exists(execution_id) OR sequencer < :sequencer"
+
+CONDITION_FAILED = "ConditionalCheckFailed"
+
+
+@dataclass(frozen=True)
+class Items:
+    """The table of processed data; ``environment`` is the prefix of its objects' keys."""
+
+    client: DynamoDBClient
+    table_name: str
+    environment: str
+
+    def sequencer(self, object_id: ObjectId) -> str | None:
+        """The sequencer of the state that the object's item is of, if it has one."""
+        response = self.client.get_item(
+            TableName=self.table_name,
+            Key={"execution_id": {"S": object_id.execution_id(self.environment)}},
+            ProjectionExpression="sequencer",
+            ConsistentRead=True,
+        )
+        return response.get("Item", {}).get("sequencer", {}).get("S")
+
+    def bury(self, catalog: Catalog, tombstone: CatalogEntry) -> bool:
+        """Enter ``tombstone`` and delete the earlier item, both or neither.
+
+        False if the catalog knows of a later state: then nothing is changed, and the events of
+        that state take care of what there is. An item that is not earlier stays, of a later state
+        of which the catalog has not heard, or a producer's; the tombstone is entered all the same.
+        Repeating it changes nothing.
+
+        Raises:
+            ClientError: the transaction was cancelled for another reason; it may be repeated.
+        """
+        entry, deletion = catalog.tombstone(tombstone), self._deletion(tombstone)
+        match self._failed_conditions(entry, deletion):
+            case [False, True]:
+                return self._failed_conditions(entry) == [False]
+            case [catalog_is_later, _]:
+                return not catalog_is_later
+        raise AssertionError("DynamoDB answers for each part of a transaction")
+
+    def _failed_conditions(self, *parts: TransactWriteItemTypeDef) -> list[bool]:
+        """Of each part, whether its condition was false; if none was, all were carried out."""
+        try:
+            self.client.transact_write_items(TransactItems=parts)
+        except ClientError as error:
+            reasons = error.response.get("CancellationReasons", [])
+            failed = [reason.get("Code") == CONDITION_FAILED for reason in reasons]
+            if any(failed):
+                return failed
+            raise
+        return [False] * len(parts)
+
+    def _deletion(self, tombstone: CatalogEntry) -> TransactWriteItemTypeDef:
+        object_id = ObjectId(tombstone["bucket"], tombstone["key"])
+        return {
+            "Delete": {
+                "TableName": self.table_name,
+                "Key": {"execution_id": {"S": object_id.execution_id(self.environment)}},
+                "ConditionExpression": IS_EARLIER,
+                "ExpressionAttributeValues": {":sequencer": {"S": tombstone["sequencer"]}},
+            }
+        }
+
+
+# The results of objects in the output bucket: one folder per state, named by its sequencer.
+
+MAX_KEYS = 1000
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+
+_FOLDER = re.compile(rf"[0-9A-F]{{{SEQUENCER_DIGITS}}}")
+
+
+class NotDeleted(Exception):  # noqa: N818 - reads as what it is, in logs
+    """S3 did not delete some results; another attempt deletes what is left."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The output bucket."""
+
+    client: S3Client
+    bucket: str
+
+    def remove_before(self, object_id: ObjectId, sequencer: str) -> int:
+        """Remove the results of the object's states earlier than ``sequencer``; how many objects.
+
+        Raises:
+            NotDeleted: names how many are left, and one of them.
+        """
+        keys = self._before(object_id, sequencer)
+        removed = 0
+        while batch := list(islice(keys, MAX_KEYS)):
+            self._delete(batch)
+            removed += len(batch)
+        return removed
+
+    def _before(self, object_id: ObjectId, sequencer: str) -> Iterator[str]:
+        prefix = object_id.results_prefix
+        for key in self._keys(prefix):
+            folder, slash, _ = key.removeprefix(prefix).partition("/")
+            if folder >= sequencer:
+                return  # keys are listed in order: the results that stay are never listed through
+            if slash and _FOLDER.fullmatch(folder):
+                yield key
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        for page in pages:
+            for found in page.get("Contents", []):
+                yield found["Key"]
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        response = self.client.delete_objects(
+            Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        if errors := response.get("Errors"):
+            first = errors[0]
+            raise NotDeleted(
+                f"{len(errors)} results in {self.bucket} are left, such as {first.get('Key')}: "
+                f"{first.get('Code')} {first.get('Message')}"
+            )
+
+
+NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound"})
+"""What S3 answers for an object that is gone, to a role that may list the bucket; else 403."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects that came in."""
+
+    client: S3Client
+
+    def current(self, object_id: ObjectId) -> Pointer | None:
+        """The object's current version, or None if there is none, as below a delete marker.
+
+        Only where the bucket is versioned does the pointer have a ``version_id``.
+        """
+        try:
+            head = self.client.head_object(Bucket=object_id.bucket, Key=object_id.key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NOT_THERE:
+                return None
+            raise
+        current: Pointer = {
+            "bucket": object_id.bucket,
+            "key": object_id.key,
+            "etag": head["ETag"].strip('"'),
+            "size": head["ContentLength"],
+        }
+        if head.get("VersionId", "null") != "null":
+            current["version_id"] = head["VersionId"]
+        return current
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The pipeline's internal queue, in which what is known of an object is believed."""
+
+    client: SQSClient
+    url: str
+
+    def send(self, state: ObjectState, now: str) -> None:
+        """Have ``state`` processed, as if S3 told of it."""
+        self.client.send_message(
+            QueueUrl=self.url,
+            MessageBody=json.dumps(created_event(state, now)),
+            MessageAttributes=messages.attributes({"door": "objects"}),
+        )
+
 
 logger = Logger(child=True)
 

@@ -1,41 +1,56 @@
-"""Entry point of the cleanup function."""
+"""Entry point of cleanup: takes away what was made of objects that were removed."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cleanup.cleaner import Cleaner
-from cleanup.input import Objects, Queue
-from cleanup.items import Items
-from cleanup.results import Results
-from cleanup.settings import Settings
-from shared import exact_json, processing_events, s3_events
-from shared.contracts import utc_now
-from shared.object_catalog import Catalog
-from shared.sqs_consumer import RETRIES, consume
+from cleanup.cleaner import Cleaner, Items, Objects, Queue, Results
+from pipeline_core import events, exact_json, objects
+from pipeline_core.catalog import Catalog
+from pipeline_core.contract import utc_now
+from pipeline_core.settings import read_settings
+from pipeline_core.sqs_consumer import RETRIES, consume
+
+if TYPE_CHECKING:
+    pass
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Name of this deployment, and of the tables, bucket and queue that it works on."""
+
+    environment: str
+    object_catalog_table: str
+    processed_data_table: str
+    output_bucket: str
+    internal_queue_url: str
+
+
+# The objects as they are now, and the queue that has them processed.
 
 
 @cache
 def cleaner() -> Cleaner:
     """The cleaner, once per execution environment: its clients keep connections open."""
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings(Settings, os.environ)
     dynamodb = boto3.client("dynamodb", config=RETRIES)
     s3 = boto3.client("s3", config=RETRIES)
     return Cleaner(
         objects=Objects(s3),
-        catalog=Catalog(dynamodb, settings.catalog_table_name),
-        items=Items(dynamodb, settings.items_table_name, settings.environment),
+        catalog=Catalog(dynamodb, settings.object_catalog_table),
+        items=Items(dynamodb, settings.processed_data_table, settings.environment),
         results=Results(s3, settings.output_bucket),
-        queue=Queue(boto3.client("sqs", config=RETRIES), settings.queue_url),
+        queue=Queue(boto3.client("sqs", config=RETRIES), settings.internal_queue_url),
     )
 
 
@@ -57,17 +72,17 @@ def clean_up(body: str, cleaner: Cleaner, now: str) -> None:
         NotDeleted, ClientError: not all is done; the message has to come again.
     """
     document = exact_json.loads(body)
-    if processing_events.is_processing_event(document):
-        event = processing_events.read(document)
+    if events.is_processing_event(document):
+        event = events.read(document)
         if event["event"] != "processing":
             cleaner.finished(event, now)
-        logger.info("cleaned up", extra=processing_events.identity(event))
+        logger.info("cleaned up", extra=events.identity(event))
         return
-    for removal in s3_events.read(document):
+    for removal in objects.read_events(document):
         if not removal.is_removal:
             raise ValueError(
-                f"the event is {removal.name[:50]!r}; only ObjectRemoved belongs into this queue: "
-                "mend the bucket's notification"
+                f"the event is {removal.name[:50]!r}; only ObjectRemoved belongs in this queue: "
+                "correct the bucket's notification"
             )
         cleaner.removed(removal, now)
         logger.info("cleaned up", extra={"event": removal.name, "object": removal.state})

@@ -9,10 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from csv_file.contract import Cursor, Format, InvalidFile, InvalidQuotes
-from csv_file.quotes import check_quotes
 from csv_file.source import Head
-from csv_file.syntax import csv_syntax
+from csv_file.syntax import InvalidFile, InvalidQuotes, check_quotes, csv_syntax
+from pipeline_core.files import Cursor, Format
 
 MAX_COLUMNS = 1000
 

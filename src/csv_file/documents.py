@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import simplejson
 
-from csv_file.contract import File
-from csv_file.quotes import check_quotes
 from csv_file.rows import Row
-from shared import exact_json
-from shared.contracts import InvalidRecord
+from csv_file.syntax import check_quotes
+from pipeline_core import exact_json
+from pipeline_core.contract import InvalidRecord
+from pipeline_core.files import File
 from transform.processing_types import transform_document
 from validate.rules import is_valid, parse, property_types, schema_errors, type_of
 

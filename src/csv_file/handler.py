@@ -1,25 +1,34 @@
-"""Entry point of the csv_file function: plan a file, process one range of it, finish it."""
+"""Entry point of csv_file: plans a file, works on one range of it, or finishes it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from csv_file.contract import InvalidFile
 from csv_file.manifest import finish
 from csv_file.parts import process_range
 from csv_file.planning import plan_file
-from csv_file.settings import Settings
 from csv_file.source import Gone
-from shared.contracts import utc_now
-from shared.payloads import s3
-from shared.telemetry import observed
+from csv_file.syntax import InvalidFile
+from pipeline_core.contract import utc_now
+from pipeline_core.payloads import s3
+from pipeline_core.settings import read_settings
+from pipeline_core.telemetry import observed
 
 logger = Logger(service="csv-file", use_rfc3339=True)  # or Lambda misjudges its level
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Name of the bucket that takes results, rejects, segments and manifests."""
+
+    output_bucket: str
+
 
 Answer = dict[str, Any]
 
@@ -65,7 +74,7 @@ def _plan(event: Mapping[str, Any]) -> Answer:
 
 
 def _process(event: Mapping[str, Any]) -> Answer:
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings(Settings, os.environ)
     part = process_range(s3(), settings.output_bucket, event["file"], event["range"])
     return {"part": part}
 
@@ -73,7 +82,7 @@ def _process(event: Mapping[str, Any]) -> Answer:
 def _finish(event: Mapping[str, Any]) -> Answer:
     finished = finish(
         s3(),
-        Settings.from_environment(os.environ).output_bucket,
+        read_settings(Settings, os.environ).output_bucket,
         event["file"],
         event["parts"],
         event["next"],

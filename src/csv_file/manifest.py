@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import ClientError
 
-from csv_file.contract import Counts, Cursor, File, Part
-from shared.contracts import utc_now
-from shared.objects import Pointer, results_folder
-from shared.payloads import NOT_THERE
+from pipeline_core.contract import utc_now
+from pipeline_core.files import Counts, Cursor, File, Part
+from pipeline_core.objects import Pointer, results_folder
+from pipeline_core.payloads import NOT_THERE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,13 +9,14 @@ from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from csv_file.contract import File, InvalidQuotes, Part, Range, Tally
 from csv_file.documents import json_text, record_of
 from csv_file.rows import Row, rows_of
 from csv_file.source import blocks
-from shared.contracts import InvalidRecord, Reason
-from shared.objects import results_folder
-from shared.payloads import NOT_THERE
+from csv_file.syntax import InvalidQuotes
+from pipeline_core.contract import InvalidRecord, Reason
+from pipeline_core.files import File, Part, Range, Tally
+from pipeline_core.objects import results_folder
+from pipeline_core.payloads import NOT_THERE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

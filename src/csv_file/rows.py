@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from csv_file.contract import File, Range
-from csv_file.description import syntax_of
+from csv_file.planning import syntax_of
 from csv_file.syntax import MAX_ROW_BYTES, Syntax
+from pipeline_core.files import File, Range
 
 
 class Row(NamedTuple):

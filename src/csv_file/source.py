@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from shared.objects import ObjectState
-from shared.payloads import CHANGED, NOT_THERE
+from pipeline_core.objects import ObjectState
+from pipeline_core.payloads import CHANGED, NOT_THERE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

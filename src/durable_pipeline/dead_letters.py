@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from durable_pipeline.clients import s3
-from durable_pipeline.offload import in_place_of
+from durable_pipeline.claim_checks import in_place_of
 from durable_pipeline.records import Outcome, Record, shortened
-from durable_pipeline.requests import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
-from durable_pipeline.settings import Settings
-from shared.contracts import Reason
+from durable_pipeline.settings import Settings, s3
+from pipeline_core.contract import Reason
+from pipeline_core.messages import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
 
 logger = Logger(child=True)
 
@@ -32,26 +31,18 @@ UNTOLD: Reason = {
 }
 
 
-@dataclass(frozen=True)
-class DeadLetter:
-    """A record that will not be processed, and why."""
-
-    record: Record
-    outcome: Outcome
-
-
 def send(
     client: SQSClient,
     settings: Settings,
-    letters: Sequence[DeadLetter],
+    dead: Sequence[tuple[Record, Outcome]],
     *,
     execution_arn: str,
     failed_at: str,
 ) -> list[int]:
-    """Send ``letters``; which of them, by number, the queue did not accept."""
+    """Send each record with its outcome; which of them, by number, the queue did not accept."""
     entries = [
-        _entry(index, letter, settings, execution_arn, failed_at)
-        for index, letter in enumerate(letters)
+        _entry(index, record, outcome, settings, execution_arn, failed_at)
+        for index, (record, outcome) in enumerate(dead)
     ]
     fitting = [entry for entry in entries if message_size(entry) <= MAX_MESSAGE_BYTES]
     if len(fitting) < len(entries):
@@ -61,11 +52,16 @@ def send(
         for batch in requests(fitting)
         for entry_id in _send_batch(client, settings.dead_letter_queue_url, batch)
     }
-    return [index for index in range(len(letters)) if index not in accepted]
+    return [index for index in range(len(dead)) if index not in accepted]
 
 
 def _entry(
-    index: int, letter: DeadLetter, settings: Settings, execution_arn: str, failed_at: str
+    index: int,
+    record: Record,
+    outcome: Outcome,
+    settings: Settings,
+    execution_arn: str,
+    failed_at: str,
 ) -> dict[str, Any]:
     """A message for SendMessageBatch; where it would be too large, with its body in S3.
 
@@ -74,14 +70,14 @@ def _entry(
     """
     entry: dict[str, Any] = {
         "Id": str(index),
-        "MessageBody": letter.record.body,
-        "MessageAttributes": attributes(letter, execution_arn, failed_at),
+        "MessageBody": record.body,
+        "MessageAttributes": attributes(record, outcome, execution_arn, failed_at),
     }
     if message_size(entry) <= MAX_MESSAGE_BYTES:
         return entry
-    pointer = in_place_of(s3(), settings.payload_bucket, letter.record)
+    pointer = in_place_of(s3(), settings.payload_bucket, record)
     if pointer is not None:
-        values = attributes(letter, execution_arn, failed_at, offloaded=True)
+        values = attributes(record, outcome, execution_arn, failed_at, offloaded=True)
         entry |= {"MessageBody": pointer, "MessageAttributes": values}
     if message_size(entry) > MAX_MESSAGE_BYTES:
         values = entry["MessageAttributes"]
@@ -101,10 +97,14 @@ def _send_batch(client: SQSClient, queue_url: str, entries: Sequence[Any]) -> li
 
 
 def attributes(
-    letter: DeadLetter, execution_arn: str, failed_at: str, *, offloaded: bool = False
+    record: Record,
+    outcome: Outcome,
+    execution_arn: str,
+    failed_at: str,
+    *,
+    offloaded: bool = False,
 ) -> dict[str, Any]:
     """The ten message attributes that SQS allows, all text: why, where, when, and whose."""
-    record, outcome = letter.record, letter.outcome
     reason = _reason(outcome)
     values = {
         "stage": outcome["stage"] if outcome["reason"] else "announce",

@@ -15,14 +15,9 @@ from typing import Any, NotRequired, TypedDict, cast
 from aws_durable_execution_sdk_python import BatchResult, DurableContext, InvokeError
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
-from durable_pipeline.announce import announce_start
-from durable_pipeline.budget import CLOCK, INVOKE, MAX_STATE_BYTES, Budget
-from durable_pipeline.calls import Call
-from durable_pipeline.chain import outcome_of
-from durable_pipeline.containment import DEADLINE_PASSED, Containment, Stage
-from durable_pipeline.deadline import Deadline
-from durable_pipeline.hand_over import Letters, hand_over
-from durable_pipeline.problems import Problem
+from durable_pipeline.bisect import DEADLINE_PASSED, Stage, StageRunner
+from durable_pipeline.calls import CLOCK, INVOKE, Budget, Call, Deadline, Problem, Tally
+from durable_pipeline.outcomes import announce_start
 from durable_pipeline.records import (
     STORED,
     SUPERSEDED,
@@ -33,12 +28,14 @@ from durable_pipeline.records import (
     Record,
     failure,
 )
+from durable_pipeline.requeue import Requeue, requeue
 from durable_pipeline.settings import Settings
-from durable_pipeline.tally import Tally
-from shared.carried import Cursor
-from shared.contracts import ContractViolation, Reason, StageRecord
-from shared.s3_events import created_event
-from shared.timestamps import is_timestamp
+from durable_pipeline.stages import outcome_of
+from pipeline_core.contract import ContractViolation, Reason, StageRecord
+from pipeline_core.files import Cursor, Part, Plan, Range
+from pipeline_core.objects import created_event
+from pipeline_core.sizes import MAX_STATE_BYTES
+from pipeline_core.values import is_timestamp
 
 STAGE = "csv_file"
 
@@ -52,28 +49,6 @@ RANGE_OPERATIONS = INVOKE + 2 * CLOCK
 MAX_RANGES = 490
 """In one execution: so many that each may be tried again once within the operations that there are.
 The rest of a larger file is left to the next execution."""
-
-
-class Range(TypedDict):
-    """Bytes ``start`` up to, not with, ``end``, and number and line of the first row in them."""
-
-    start: int
-    end: int
-    row: int
-    line: int
-
-
-class Plan(TypedDict):
-    """What the file is, the ranges for this execution, and where the rest starts, if any."""
-
-    file: Mapping[str, Any]
-    ranges: Sequence[Range]
-    next: Cursor | None
-    completed_at: str
-
-
-Part = Mapping[str, Any]
-"""What csv_file says of a range that it has written: where from and to, counts, keys."""
 
 
 class RangeResult(TypedDict):
@@ -107,13 +82,13 @@ def process_files(
     """
     if batch.files and len(batch.all_records) == 1:
         return {file.id: process_file(context, file, settings, tally) for file in batch.files}
-    files = [Letters.of(file) for file in batch.files]
+    files = [Requeue.of(file) for file in batch.files]
     crowds = [
-        Letters(record, batch.crowds[record.id], record.carried(execution_id=None))
+        Requeue(record, batch.crowds[record.id], record.carried(execution_id=None))
         for record in batch.all_records
         if record.id in batch.crowds
     ]
-    return hand_over(context, [*files, *crowds], settings)
+    return requeue(context, [*files, *crowds], settings)
 
 
 def process_file(
@@ -198,7 +173,7 @@ class FileExecution:
         def branch(context: DurableContext, work: Range, _index: int, _all: object) -> RangeResult:
             deadline = self._new_deadline(context)
             deadline.learn(plan["completed_at"])
-            # It may have waited for its turn, or for this invocation: nobody knows how long.
+            # It may have waited for its turn, or for this invocation: there is no telling how long.
             deadline.ask(context, Tally())  # counted with the results, which are all that is kept
             if deadline.passed():
                 return {}
@@ -236,7 +211,7 @@ class FileExecution:
     ) -> RangeResult:
         took = Tally()
         payload = self._payload("process", {"file": plan["file"], "range": work})
-        arn, name = self._settings.csv_file_arn, f"range {work['start']}"
+        arn, name = self._settings.csv_file_function_arn, f"range {work['start']}"
         call = Call(arn, payload, name, _answered, TRIES, budget)
         result = self._range_result(context, deadline, call, took)
         return result | {"retries": took.retries} if took.retries else result
@@ -254,7 +229,7 @@ class FileExecution:
             return _failed(*Problem.of(error).described)
         match response:
             case {"outcome": "ok", "part": dict(part)}:
-                return {"part": part}
+                return {"part": cast("Part", part)}
             case {"outcome": "gone"}:
                 return {"gone": True}
         return _failed("ContractViolation", f"malformed answer: {str(response)[:200]}")
@@ -276,8 +251,8 @@ class FileExecution:
     def _continue(self, rest: Cursor) -> Outcome:
         """Hand the rest of the file over to a follow-up execution."""
         body = json.dumps(created_event(self._state))
-        letters = Letters(self._record, (body,), self._record.carried(continue_from=rest))
-        return hand_over(self._context, [letters], self._settings)[self._record.id]
+        rest_of_file = Requeue(self._record, (body,), self._record.carried(continue_from=rest))
+        return requeue(self._context, [rest_of_file], self._settings)[self._record.id]
 
     def _store(self, plan: Plan, summary: FileSummary) -> Outcome:
         """Store the file's item: what it came to."""
@@ -297,8 +272,8 @@ class FileExecution:
             "transformed": json.dumps(transformed),
             "processed_at": plan["completed_at"],
         }
-        stage = Stage("store", self._settings.store_arn)
-        alone = Containment(self._context, self._deadline, self._tally, self._budget)
+        stage = Stage("store", self._settings.storage_function_arn)
+        alone = StageRunner(self._context, self._deadline, self._tally, self._budget)
         result = alone.run(stage, [record]).results[self._record.id]
         if result["outcome"] != "ok":
             return outcome_of(result, "store")
@@ -306,7 +281,7 @@ class FileExecution:
 
     def _call(self, action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         call = Call(
-            self._settings.csv_file_arn,
+            self._settings.csv_file_function_arn,
             self._payload(action, payload),
             f"{action} {self._record.start['offset']}" if self._record.start else action,
             _answered,

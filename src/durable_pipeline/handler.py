@@ -9,16 +9,14 @@ from typing import Any
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_lambda_powertools import Logger
 
-from durable_pipeline.already_stored import stored_before
-from durable_pipeline.announce import announce
-from durable_pipeline.chunks import process
-from durable_pipeline.execution_records import exporters
+from durable_pipeline.calls import Tally
 from durable_pipeline.files import process_files
-from durable_pipeline.reader import read
-from durable_pipeline.report import report, report_received
+from durable_pipeline.intake import read
+from durable_pipeline.outcomes import announce, settle, stored_before
+from durable_pipeline.report import exporters, report, report_received
 from durable_pipeline.settings import Settings
-from durable_pipeline.settle import settle
-from durable_pipeline.tally import Tally
+from durable_pipeline.stages import process
+from pipeline_core.settings import read_settings
 
 logger = Logger(service="durable-pipeline", use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -34,7 +32,7 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     """
     logger.append_keys(durable_execution_arn=context.execution_context.durable_execution_arn)
     context.set_logger(logger)
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings(Settings, os.environ)
     tally = Tally()
     batch = read(event, settings)
     report_received(context, batch)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from shared.carried import Carried, Cursor, Door
-from shared.contracts import Reason, checkpoint_size
-from shared.objects import ObjectState, Pointer
-from shared.processing_events import Counts
+from pipeline_core.contract import Reason
+from pipeline_core.files import FILE_SUFFIXES, Counts, Cursor
+from pipeline_core.messages import Carried, Door
+from pipeline_core.objects import ObjectState, Pointer
+from pipeline_core.sizes import POINTED_BYTES, checkpoint_size
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,6 @@ class Record:
         )
 
 
-FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson")
-
-POINTED_BYTES = 32 * 1024
-"""What a document that lies in S3 counts for in a chunk: at most so much of it travels."""
-
 MAX_INLINE_BYTES = 320_000
 """Of a document that travels along, in a checkpoint. The store stage is sent it twice in one, as it
 was and as it became. A larger one travels as a pointer."""
@@ -108,11 +104,6 @@ MAX_HANDED_OVER = 100
 """How often a record may be sent on that its neighbours kept from an answer of its own, or that is
 untold. Each time it has all of its deliveries again, and is among the first to be alone; so this
 only ends what would never end."""
-
-
-def text_size(text: str) -> int:
-    """Bytes of ``text``."""
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 OutcomeName = Literal["stored", "rejected", "failed", "handed_over", "superseded", "ignored"]

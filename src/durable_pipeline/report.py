@@ -1,4 +1,4 @@
-"""Reports one set of metrics and a few log lines per batch, from the invocation that completes it.
+"""Metrics and log lines of a batch, once per batch: by the invocation that completes it.
 
 Comes last, so that a replay does not count again, unless the very answer of this invocation is
 lost; nothing in it costs an operation. All that it tells was counted from checkpoints, the time
@@ -8,7 +8,7 @@ included.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,14 +17,94 @@ from aws_durable_execution_sdk_python.lambda_service import Operation, Operation
 from aws_durable_execution_sdk_python.state import CheckpointedResult
 from aws_lambda_powertools.metrics import MetricUnit
 
+from durable_pipeline.calls import (
+    BACK_OFF_ERRORS,
+    CLOCK_STEP,
+    NOTHING_HELPS_ERRORS,
+    TIMEOUT_ERRORS,
+    TOO_LARGE_ERRORS,
+    Tally,
+)
 from durable_pipeline.dead_letters import UNTOLD
-from durable_pipeline.deadline import CLOCK
-from durable_pipeline.reasons import known_reason
 from durable_pipeline.records import Batch, Outcome, OutcomeName, Outcomes, Record
 from durable_pipeline.settings import Settings
-from durable_pipeline.tally import Tally
-from shared.objects import Pointer
-from shared.telemetry import emit
+from pipeline_core.objects import Pointer
+from pipeline_core.telemetry import emit
+
+# The types of reasons that metrics tell apart.
+#
+# Each value of a dimension is a metric that is paid for, so the list is closed: what is not in
+# it, such as an exception of a function's own code, counts as "Other", and the logs say what it
+# was.
+
+OTHER = "Other"
+
+OF_RECORDS = frozenset(
+    {
+        "ForeignBucket",
+        "InvalidEvent",
+        "InvalidJson",
+        "InvalidPointer",
+        "NotStorable",
+        "NotUtf8",
+        "PayloadChanged",
+        "PayloadMissing",
+        "PayloadTooLarge",
+        "RecordTooLarge",
+        "ReservedId",
+        "UnknownProcessingType",
+        "UnsupportedEvent",
+        "UnsupportedType",
+        "ValidationError",
+    }
+)
+
+OF_FILES = frozenset(
+    {"InvalidDelimiter", "InvalidHeader", "InvalidMetadata", "RowTooLarge", "UnknownFormat"}
+)
+
+OF_STAGES = frozenset(
+    {
+        "ContractViolation",
+        "BucketUnavailable",
+        "DeadlineExceeded",
+        "QueueUnavailable",
+        "QuotaReached",
+        "Runtime.ExitError",
+        "TopicUnavailable",
+    }
+)
+
+OF_SERVICES = frozenset(
+    {
+        "AccessDenied",
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "EndpointConnectionError",
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "ReadTimeoutError",
+        "SlowDown",
+        "UnprocessedItems",
+    }
+)
+
+KNOWN = (
+    OF_RECORDS
+    | OF_FILES
+    | OF_STAGES
+    | OF_SERVICES
+    | BACK_OFF_ERRORS
+    | NOTHING_HELPS_ERRORS
+    | TIMEOUT_ERRORS
+    | TOO_LARGE_ERRORS
+)
+
+
+def known_reason(error_type: str) -> str:
+    """``error_type``, if metrics tell it apart."""
+    return error_type if error_type in KNOWN else OTHER
+
 
 LINE_RECORDS = 25
 """So many records, at most, in one log line: each has up to six fields, and Logs Insights finds 200
@@ -101,7 +181,7 @@ def _hidden(operations: Iterable[Operation], tally: Tally) -> int:
     """Operations that a finished map hides: those that were counted, and are not to be seen."""
     visible = sum(
         operation.operation_type in (OperationType.CHAINED_INVOKE, OperationType.WAIT)
-        or operation.name == CLOCK
+        or operation.name == CLOCK_STEP
         for operation in operations
     )
     return max(0, tally.operations - visible)
@@ -206,3 +286,29 @@ def _identity(record: Record) -> dict[str, Any]:
 
 def _object(pointer: Pointer) -> dict[str, Any]:
     return {name: pointer[name] for name in ("bucket", "key", "version_id") if name in pointer}
+
+
+# AWS's telemetry exporter for durable executions, where it is wanted.
+#
+# It writes one record of each execution to the function's log: its operations by name, how often
+# each ran and how long it took. Neither what came in nor an operation's error: both may quote a
+# record. Of an execution that fails as a whole it has the error, which Lambda logs anyway.
+
+LOGS = "logs"
+
+
+def exporters(environment: Mapping[str, str]) -> list[Any]:
+    """The plugin that EXECUTION_RECORDS asks for; none, and nothing is imported, as a rule."""
+    if environment.get("EXECUTION_RECORDS") != LOGS:
+        return []
+    from aws_durable_execution_sdk_python_telemetry_exporter import (
+        ContentConfig,
+        ContentOperations,
+        DurableExecutionTelemetryConfig,
+        durable_execution_telemetry,
+    )
+
+    content = ContentConfig(
+        input=False, output=False, operations=ContentOperations(include_errors=False)
+    )
+    return [durable_execution_telemetry(DurableExecutionTelemetryConfig(content=content))]

@@ -1,9 +1,21 @@
-"""What the durable function is configured with."""
+"""What the durable function is configured with, and its clients of AWS's services."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from aws_durable_execution_sdk_python.config import StepConfig
+from aws_durable_execution_sdk_python.retries import RetryPresets
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True)
@@ -15,12 +27,12 @@ class Settings:
 
     environment: str
     stack_name: str
-    table_name: str
-    validate_arn: str
-    transform_arn: str
-    store_arn: str
-    csv_file_arn: str
-    queue_url: str
+    processed_data_table: str
+    validation_function_arn: str
+    transformation_function_arn: str
+    storage_function_arn: str
+    csv_file_function_arn: str
+    data_processing_queue_url: str
     objects_queue_url: str
     internal_queue_url: str
     files_queue_url: str
@@ -30,7 +42,7 @@ class Settings:
     stage_timeout: int
     retry_delay: int
     max_retry_delay: int
-    events_topic_arn: str
+    processing_events_topic_arn: str
     input_bucket: str
     payload_bucket: str
     files_timeout: int
@@ -38,36 +50,34 @@ class Settings:
     ranges_per_execution: int
     range_concurrency: int
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the function's environment variables.
 
-        Raises:
-            KeyError: one is not set.
-        """
-        return cls(
-            environment=environment["ENVIRONMENT"],
-            stack_name=environment["STACK_NAME"],
-            table_name=environment["PROCESSED_DATA_TABLE"],
-            validate_arn=environment["VALIDATION_FUNCTION_ARN"],
-            transform_arn=environment["TRANSFORMATION_FUNCTION_ARN"],
-            store_arn=environment["STORAGE_FUNCTION_ARN"],
-            csv_file_arn=environment["CSV_FILE_FUNCTION_ARN"],
-            queue_url=environment["DATA_PROCESSING_QUEUE_URL"],
-            objects_queue_url=environment["OBJECTS_QUEUE_URL"],
-            internal_queue_url=environment["INTERNAL_QUEUE_URL"],
-            files_queue_url=environment["FILES_QUEUE_URL"],
-            dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
-            max_receive_count=int(environment["MAX_RECEIVE_COUNT"]),
-            execution_timeout=int(environment["EXECUTION_TIMEOUT"]),
-            stage_timeout=int(environment["STAGE_TIMEOUT"]),
-            retry_delay=int(environment["RETRY_DELAY"]),
-            max_retry_delay=int(environment["MAX_RETRY_DELAY"]),
-            events_topic_arn=environment["PROCESSING_EVENTS_TOPIC_ARN"],
-            input_bucket=environment["INPUT_BUCKET"],
-            payload_bucket=environment["PAYLOAD_BUCKET"],
-            files_timeout=int(environment["FILES_TIMEOUT"]),
-            range_size=int(environment["RANGE_SIZE"]),
-            ranges_per_execution=int(environment["RANGES_PER_EXECUTION"]),
-            range_concurrency=int(environment["RANGE_CONCURRENCY"]),
-        )
+# The clients of the durable function, once per execution environment, and how its steps retry.
+
+ONE_ATTEMPT = StepConfig(retry_strategy=RetryPresets.none())
+"""A step here knows itself what to do about an error: the record stays in the queue."""
+
+RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """DynamoDB."""
+    return boto3.client("dynamodb", config=RETRIES)
+
+
+@cache
+def s3() -> S3Client:
+    """S3."""
+    return boto3.client("s3", config=RETRIES)
+
+
+@cache
+def sns() -> SNSClient:
+    """SNS."""
+    return boto3.client("sns", config=RETRIES)
+
+
+@cache
+def sqs() -> SQSClient:
+    """SQS."""
+    return boto3.client("sqs", config=RETRIES)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.objects import Pointer
-from shared.processing_events import ProcessingEvent, door_of, message_attributes
+from pipeline_core.events import ProcessingEvent, door_of, message_attributes
+from pipeline_core.objects import Pointer
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -11,11 +11,11 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from shared.contracts import StageResponse, utc_now
-from shared.telemetry import answer_stage
-from store.originals import with_kept_original
-from store.settings import Settings
-from store.table import Table
+from pipeline_core.contract import StageResponse, utc_now
+from pipeline_core.settings import read_settings
+from pipeline_core.telemetry import answer_stage
+from store.items import with_kept_original
+from store.table import Settings, Table
 
 logger = Logger(service="store", use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -23,7 +23,7 @@ logger = Logger(service="store", use_rfc3339=True)  # or Lambda misjudges its le
 @cache
 def table() -> Table:
     """The table, once per execution environment: its client keeps connections open."""
-    settings = Settings.from_environment(os.environ)
+    settings = read_settings(Settings, os.environ)
     # Retries of our own: they must end before this function's time does.
     client = boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
     return Table(client, settings, keep=with_kept_original)

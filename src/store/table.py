@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.batching import batches
-from shared.contracts import Result, StageRecord, each, failed, ok, superseded
+from pipeline_core.contract import Result, StageRecord, each, failed, ok, superseded
+from pipeline_core.sizes import batches
 from store.items import Item, item_of, item_size
-from store.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -99,8 +98,11 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 
 UNPROCESSED = WriteError("UnprocessedItems", "DynamoDB left the item for want of throughput")
 
-Attempt = Callable[[Sequence[Item]], tuple[list[Item], WriteError]]
-"""Sends items once; answers those that were not written, and the error they were left with."""
+Unwritten = tuple[list[Item], WriteError] | None
+"""Items that were not written, and the error that they were left with; None if there are none."""
+
+Attempt = Callable[[Sequence[Item]], Unwritten]
+"""Sends items once."""
 
 
 @dataclass(frozen=True)
@@ -202,11 +204,13 @@ class Table:
         """Repeat ``attempt`` while that may help; the items not written, by key, with the error."""
         pause = FIRST_PAUSE
         while True:
-            batch, error = attempt(batch)
+            if (unwritten := attempt(batch)) is None:
+                return {}
+            batch, error = unwritten
             if error.type == "ValidationException" and len(batch) > 1:
                 # One item that DynamoDB finds wrong fails the request; its neighbours are fine.
                 return self._persist_one_by_one(batch, deadline, attempt)
-            if not batch or not error.passes or self._clock() + pause > deadline:
+            if not error.passes or self._clock() + pause > deadline:
                 return {key_of(item): error for item in batch}
             self._sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -219,21 +223,22 @@ class Table:
             errors |= self._persist([item], deadline, attempt)
         return errors
 
-    def _put_batch(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
-        name = self._settings.table_name
+    def _put_batch(self, batch: Sequence[Item]) -> Unwritten:
+        name = self._settings.processed_data_table
         puts: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in batch]
         try:
             response = self._client.batch_write_item(RequestItems={name: puts})
         except (ClientError, BotoCoreError) as error:
             return list(batch), WriteError.of(error)
         unprocessed = response.get("UnprocessedItems", {}).get(name, [])
-        return [request["PutRequest"]["Item"] for request in unprocessed], UNPROCESSED
+        left: list[Item] = [request["PutRequest"]["Item"] for request in unprocessed]
+        return (left, UNPROCESSED) if left else None
 
-    def _put_newest(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
+    def _put_newest(self, batch: Sequence[Item]) -> Unwritten:
         (item,) = batch
         try:
             self._client.put_item(
-                TableName=self._settings.table_name,
+                TableName=self._settings.processed_data_table,
                 Item=item,
                 ConditionExpression=IS_NEWEST,
                 ExpressionAttributeValues={
@@ -243,11 +248,11 @@ class Table:
             )
         except (ClientError, BotoCoreError) as error:
             if WriteError.of(error).type.startswith(CONDITION_FAILED):
-                return [], UNPROCESSED  # a newer one is there, which is as good as written
+                return None  # a newer one is there, which is as good as written
             return [item], WriteError.of(error)
-        return [], UNPROCESSED
+        return None
 
-    def _put_newest_state(self, batch: Sequence[Item]) -> tuple[list[Item], WriteError]:
+    def _put_newest_state(self, batch: Sequence[Item]) -> Unwritten:
         """Put an object's item, unless the table or the catalog knows of a later state."""
         (item,) = batch
         sequencer = {":sequencer": item["sequencer"]}
@@ -256,7 +261,7 @@ class Table:
                 TransactItems=[
                     {
                         "Put": {
-                            "TableName": self._settings.table_name,
+                            "TableName": self._settings.processed_data_table,
                             "Item": item,
                             "ConditionExpression": IS_NEWEST_STATE,
                             "ExpressionAttributeValues": sequencer,
@@ -264,7 +269,7 @@ class Table:
                     },
                     {
                         "ConditionCheck": {
-                            "TableName": self._settings.catalog_table_name,
+                            "TableName": self._settings.object_catalog_table,
                             "Key": {"object": item["object"]},
                             "ConditionExpression": NO_LATER_STATE,
                             "ExpressionAttributeNames": {"#object": "object"},
@@ -275,7 +280,7 @@ class Table:
             )
         except (ClientError, BotoCoreError) as error:
             return [item], WriteError.of(error)
-        return [], UNPROCESSED
+        return None
 
 
 def key_of(item: Item) -> str:
@@ -290,3 +295,12 @@ def _verdict(record: StageRecord, errors: dict[str, WriteError]) -> Result:
     if error.type == CONDITION_FAILED:
         return superseded(record["id"])
     return failed(record["id"], error.type, error.message)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Names of the tables, and days after which an item expires (0: never)."""
+
+    processed_data_table: str
+    object_catalog_table: str
+    time_to_live_in_days: int = 0

@@ -1,20 +1,59 @@
-"""The processing types: one function each, from a valid document to what is stored.
-
-A new type is one JSON Schema in ``validate/schemas`` and one function here, in `PROCESSING_TYPES`.
-The function gets the document with exact numbers (int and Decimal, never float) and returns a new
-one; it may raise `InvalidRecord` with every reason why the record cannot be transformed.
-"""
+"""Processing types: what each makes of a valid document."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Context, Decimal
 from typing import Any
 
-from shared import exact_json
-from shared.contracts import InvalidRecord, Result, StageRecord, utc_now
-from shared.payloads import text_of
-from transform.answers import answer
-from transform.order import transform_order
+from pipeline_core import exact_json
+from pipeline_core.contract import InvalidRecord
+from pipeline_core.values import MINOR_UNITS, parse_timestamp
+
+# The processing type ``order``: one line of a customer's order, normalised.
+
+MAX_DECIMALS = 10
+
+EXACT = Context(prec=60)
+"""Enough digits for the largest quantity times the longest price, so nothing is ever rounded."""
+
+
+def transform_order(document: dict[str, Any]) -> dict[str, Any]:
+    """Codes in upper case, the time in UTC, money as exact decimals, and the line's total."""
+    currency = document["currency"].upper()
+    unit_price = money(document["unit_price"], currency)
+    return document | {
+        "order_id": document["order_id"].upper(),
+        "sku": document["sku"].upper(),
+        "currency": currency,
+        "unit_price": unit_price,
+        "total": money(EXACT.multiply(unit_price, document["quantity"]), currency),
+        "ordered_at": parse_timestamp(document["ordered_at"]).isoformat().replace("+00:00", "Z"),
+    }
+
+
+def money(amount: Decimal | int | str, currency: str) -> Decimal:
+    """The exact ``amount``, with at least the digits of the currency's minor unit: 12.50 USD.
+
+    Raises:
+        InvalidRecord: the amount has more decimals than any price has.
+    """
+    exact = exact_json.plain(Decimal(amount))
+    exponent = exact.as_tuple().exponent
+    digits = -exponent if isinstance(exponent, int) else 0
+    if digits > MAX_DECIMALS:
+        raise InvalidRecord(
+            "ValidationError", [f"unit_price must have at most {MAX_DECIMALS} decimals"]
+        )
+    return exact.quantize(Decimal(1).scaleb(-max(digits, MINOR_UNITS[currency])), context=EXACT)
+
+
+# The processing types: one function each, from a valid document to what is stored.
+#
+# A new type is one JSON Schema in ``validate/schemas`` and one function here, in
+# `PROCESSING_TYPES`. The function gets the document with exact numbers (int and Decimal, never
+# float) and returns a new one; it may raise `InvalidRecord` with every reason why the record
+# cannot be transformed.
 
 Document = dict[str, Any]
 
@@ -28,22 +67,6 @@ PROCESSING_TYPES: Mapping[str, Callable[[Document], Document]] = {
     "order": transform_order,
     "standard": transform_standard,
 }
-
-
-def transform(record: StageRecord) -> Result:
-    """The record's transformed document, with its source in upper case and processing metadata.
-
-    Raises:
-        InvalidRecord: its processing type has no function here, or the function refused it.
-        InvalidRecord, Superseded, Unavailable: the content is not to be had (`text_of`).
-    """
-    document: Document = exact_json.loads(text_of(record))
-    transformed = transform_document(document)
-    transformed["processing_metadata"] = {
-        "processing_type": transformed["processing_type"],
-        "processed_at": utc_now(),
-    }
-    return answer(record, transformed)
 
 
 def transform_document(document: Document) -> Document:

@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.contracts import StageResponse, each
-from shared.telemetry import answer_stage
+from pipeline_core.contract import StageResponse, each
+from pipeline_core.telemetry import answer_stage
 from validate.rules import validate
 
 logger = Logger(service="validate", use_rfc3339=True)  # or Lambda misjudges its level

@@ -11,11 +11,10 @@ from typing import Any
 
 import fastjsonschema
 
-from shared import exact_json
-from shared.contracts import InvalidRecord, Result, StageRecord, ok, shortened
-from shared.currencies import MINOR_UNITS
-from shared.payloads import read
-from shared.timestamps import is_timestamp
+from pipeline_core import exact_json
+from pipeline_core.contract import InvalidRecord, Result, StageRecord, ok, shortened
+from pipeline_core.payloads import read
+from pipeline_core.values import MINOR_UNITS, is_timestamp
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

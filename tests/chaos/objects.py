@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.objects import ObjectId
+from pipeline_core.objects import ObjectId
 from tests.chaos.conservation import ENVIRONMENT, Letter
 from tests.events import standard
 

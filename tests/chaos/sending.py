@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from shared.batching import batches
+from pipeline_core.sizes import batches
 from tests.chaos.messages import MAX_MESSAGE_BYTES, Message
 
 BATCH = 10

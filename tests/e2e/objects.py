@@ -12,7 +12,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from shared.objects import ObjectId
+from pipeline_core.objects import ObjectId
 from tests.e2e.conftest import Stack
 from tests.e2e.localcloud.support import wait_for
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import carried
-from shared.objects import ObjectState
+from pipeline_core import messages
+from pipeline_core.objects import ObjectState
 from tests.e2e.conftest import ACCOUNT, OPERATOR, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects
@@ -93,7 +93,7 @@ def test_nobody_sends_where_others_are_believed(
 
 
 def test_an_operator_may_send_what_is_believed(stack: Stack, clients: dict[str, Any]) -> None:
-    known = carried.attributes({"execution_id": "by-operator", "sent_timestamp": 7})
+    known = messages.attributes({"execution_id": "by-operator", "sent_timestamp": 7})
 
     clients[OPERATOR].send_message(
         QueueUrl=stack.outputs["InternalQueueUrl"],
@@ -113,7 +113,7 @@ def test_a_producer_cannot_say_whose_record_its_message_is(
     forged = {
         "execution_id": text(execution_id),
         "sent_timestamp": text("7"),
-        carried.ATTRIBUTE: text(json.dumps({"execution_id": execution_id, "sent_timestamp": 7})),
+        messages.ATTRIBUTE: text(json.dumps({"execution_id": execution_id, "sent_timestamp": 7})),
     }
 
     sent = clients["producer"].send_message(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.carried import ATTRIBUTE
+from pipeline_core.messages import ATTRIBUTE
 from tests.events import extended_client_pointer, sns_envelope, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
 

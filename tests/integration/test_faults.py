@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aws_durable_execution_sdk_python.lambda_service import CheckpointOutput, OperationUpdate
 
-from durable_pipeline.budget import LARGEST_SHARE
+from durable_pipeline.calls import LARGEST_SHARE
 from faults import UnknownStage, stages
 from faults.durable import (
     Checkpoint,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from faults.stages import Crash, StageInvocation
-from shared.carried import attributes
-from shared.objects import ObjectId, ObjectState
+from pipeline_core.messages import attributes
+from pipeline_core.objects import ObjectId, ObjectState
 from tests.events import s3_event, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
 

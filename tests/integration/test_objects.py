@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from faults.stages import Crash
-from shared.objects import ObjectId, ObjectState
+from pipeline_core.objects import ObjectId, ObjectState
 from tests.events import s3_event, sns_envelope, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline, create_topic
 

@@ -11,8 +11,8 @@ import pytest
 
 from faults.durable import lose_answer
 from faults.stages import Crash, StageInvocation
-from shared.carried import ATTRIBUTE
-from shared.contracts import ok, respond
+from pipeline_core.contract import ok, respond
+from pipeline_core.messages import ATTRIBUTE
 from tests.events import order, sqs_event, sqs_event_of, sqs_message, standard
 from tests.integration.conftest import Pipeline
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import durable_pipeline.clients
+import durable_pipeline.settings
 from tests.integration.conftest import Pipeline
 
 KIB = 1024
@@ -16,7 +16,7 @@ ATTRIBUTES: Any = {"a": {"DataType": "String", "StringValue": "v"}}
 
 def test_a_message_counts_with_its_attributes(pipeline: Pipeline) -> None:
     body = "x" * (1024 * KIB - len("aStringv"))
-    for sqs in (pipeline.sqs, durable_pipeline.clients.sqs()):
+    for sqs in (pipeline.sqs, durable_pipeline.settings.sqs()):
         sqs.send_message(
             QueueUrl=pipeline.queue_url, MessageBody=body, MessageAttributes=ATTRIBUTES
         )
@@ -27,7 +27,7 @@ def test_a_message_counts_with_its_attributes(pipeline: Pipeline) -> None:
 
 
 def test_notifications_count_together(pipeline: Pipeline) -> None:
-    sns: Any = durable_pipeline.clients.sns()
+    sns: Any = durable_pipeline.settings.sns()
     topic = sns.list_topics()["Topics"][0]["TopicArn"]
     entries = [{"Id": name, "Message": "x" * (128 * KIB)} for name in "ab"]
     sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -13,25 +13,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import shared.payloads
+import pipeline_core.payloads
 import store.handler
 import transform.handler
 import validate.handler
-from pipelinectl.items import attributes_of
-from shared import exact_json
-from shared.contracts import (
+from pipeline_core import exact_json
+from pipeline_core.contract import (
     MAX_ANSWER_BYTES,
     Result,
     StageRecord,
     StageResponse,
-    answer_size,
     check_response,
-    checkpoint_size,
 )
+from pipeline_core.sizes import answer_size, checkpoint_size
+from pipelinectl.items import attributes_of
 from tests.events import ORDER, STANDARD, standard
 from tests.integration.batches import CONTEXT
 from tests.integration.conftest import Pipeline
-from transform.answers import MAX_INLINE_BYTES, MAX_POINTED_BYTES
+from transform.handler import MAX_INLINE_BYTES, MAX_POINTED_BYTES
 
 NOW = "2026-03-01T08:30:00.000000Z"
 LATER = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 60_000)
@@ -87,7 +86,7 @@ class Stages:
 
     def read(self, pointer: Mapping[str, Any]) -> Any:
         """The document that lies at ``pointer``, in just the state that it is pinned to."""
-        response = self.s3.get_object(**shared.payloads.pinned(pointer))  # type: ignore[arg-type]  # as it came out of the table
+        response = self.s3.get_object(**pipeline_core.payloads.pinned(pointer))  # type: ignore[arg-type]  # as it came out of the table
         content = response["Body"].read()
         assert len(content) == pointer["size"]
         return exact_json.loads(content.decode())
@@ -134,17 +133,17 @@ def with_field(text: str) -> str:
 
 
 @pytest.fixture
-def stages(pipeline: Pipeline) -> Stages:
-    shared.payloads.s3().meta.events.register_first(
-        "before-parameter-build.s3.CopyObject", _if_source_matches
-    )
-    return Stages(pipeline)
+def stages(pipeline: Pipeline) -> Iterator[Stages]:
+    events, event = pipeline_core.payloads.s3().meta.events, "before-parameter-build.s3.CopyObject"
+    events.register_first(event, _if_source_matches)
+    yield Stages(pipeline)
+    events.unregister(event, _if_source_matches)
 
 
 def _if_source_matches(params: dict[str, Any], **_: Any) -> None:
     """What S3 does first: moto copies whatever CopySourceIfMatch says."""
     if etag := params.pop("CopySourceIfMatch", None):
-        shared.payloads.s3().head_object(**params["CopySource"], IfMatch=etag)
+        pipeline_core.payloads.s3().head_object(**params["CopySource"], IfMatch=etag)
 
 
 # Numbers

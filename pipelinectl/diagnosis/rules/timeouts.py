@@ -71,7 +71,7 @@ def execution_timeout(function: Function, _: Facts) -> Finding:
     "stage-timeout",
     says="what the durable function calls ends within half of the execution's time: its deadline "
     "lets calls begin until then, retries included",
-    source="src/durable_pipeline/deadline.py",
+    source="src/durable_pipeline/calls.py",
     of=subjects.called,
 )
 def stage_timeout(called: Called, _: Facts) -> Finding:
@@ -89,7 +89,7 @@ def stage_timeout(called: Called, _: Facts) -> Finding:
     "deadline-settings",
     says="the durable function counts with the timeouts that are in force (EXECUTION_TIMEOUT, "
     "STAGE_TIMEOUT, FILES_TIMEOUT)",
-    source="src/durable_pipeline/deadline.py",
+    source="src/durable_pipeline/calls.py",
     of=subjects.durable_functions,
 )
 def deadline_settings(function: Function, facts: Facts) -> Finding:

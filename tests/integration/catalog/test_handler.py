@@ -9,8 +9,8 @@ import boto3
 import pytest
 
 import catalog.handler
-from shared.object_catalog import Catalog
-from shared.objects import ObjectId, ObjectState
+from pipeline_core.catalog import Catalog
+from pipeline_core.objects import ObjectId, ObjectState
 from tests.events import s3_event, sns_envelope
 from tests.integration.batches import deliver
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import boto3
 import pytest
 
-from shared.object_catalog import Catalog, CatalogEntry, State, entry_of, supersedes
-from shared.objects import ObjectId, ObjectState
+from pipeline_core.catalog import Catalog, CatalogEntry, State, entry_of, supersedes
+from pipeline_core.objects import ObjectId, ObjectState
 
 STATES: tuple[State, ...] = get_args(State)
 OBJECT = ObjectId("in", "input/a.csv")

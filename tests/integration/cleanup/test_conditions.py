@@ -8,10 +8,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cleanup.items import Items
-from cleanup.results import NotDeleted, Results
-from shared.object_catalog import Catalog, CatalogEntry, entry_of
-from shared.objects import ObjectId, ObjectState
+from cleanup.cleaner import Items, NotDeleted, Results
+from pipeline_core.catalog import Catalog, CatalogEntry, entry_of
+from pipeline_core.objects import ObjectId, ObjectState
 from tests.integration.conftest import Pipeline
 
 OBJECT = ObjectId("input", "input/a.csv")

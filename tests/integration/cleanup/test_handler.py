@@ -8,12 +8,17 @@ import boto3
 import pytest
 
 import cleanup.handler
-from cleanup.input import Objects
-from shared import carried
-from shared.object_catalog import Catalog, CatalogEntry, State, entry_of
-from shared.objects import ObjectId, ObjectState, normalized_sequencer, results_folder
-from shared.processing_events import dump
-from shared.s3_events import parse
+from cleanup.cleaner import Objects
+from pipeline_core import messages
+from pipeline_core.catalog import Catalog, CatalogEntry, State, entry_of
+from pipeline_core.events import dump
+from pipeline_core.objects import (
+    ObjectId,
+    ObjectState,
+    normalized_sequencer,
+    parse_events,
+    results_folder,
+)
 from tests.events import s3_event, sns_envelope
 from tests.integration.batches import deliver
 from tests.integration.conftest import Pipeline
@@ -102,9 +107,9 @@ def test_an_object_whose_delete_marker_is_removed_is_processed_again(function: C
     assert function.deliver(removal("Delete", marker, 101)) == []
 
     (message,) = function.pipeline.drain(function.pipeline.internal_queue_url)
-    (event,) = parse(message["body"])
+    (event,) = parse_events(message["body"])
     assert event.is_creation
-    assert json.loads(message[carried.ATTRIBUTE]) == {"door": "objects"}
+    assert json.loads(message[messages.ATTRIBUTE]) == {"door": "objects"}
     sent = dict(event.state)
     assert sent.pop("sequencer") == f"{101:016X}{'0' * 15}1"
     assert sent == {name: state[name] for name in state if name != "sequencer"}  # type: ignore[literal-required]  # its own keys

@@ -12,9 +12,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import shared.payloads
+import pipeline_core.payloads
 from csv_file.handler import handler
-from shared.objects import normalized_sequencer
+from pipeline_core.objects import normalized_sequencer
 
 CONTEXT: Any = SimpleNamespace(
     function_name="csv-file",
@@ -106,10 +106,10 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        shared.payloads.s3.cache_clear()
+        pipeline_core.payloads.s3.cache_clear()
         s3 = boto3.client("s3")
         for bucket in ("input", "payloads", "output"):
             s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket="input", VersioningConfiguration={"Status": "Enabled"})
         yield Function(s3)
-    shared.payloads.s3.cache_clear()
+    pipeline_core.payloads.s3.cache_clear()

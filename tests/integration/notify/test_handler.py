@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 import notify.handler
-from shared.object_catalog import Catalog, CatalogEntry
-from shared.objects import ObjectId
-from shared.processing_events import dump
+from pipeline_core.catalog import Catalog, CatalogEntry
+from pipeline_core.events import dump
+from pipeline_core.objects import ObjectId
 from tests.integration.batches import deliver
 from tests.integration.conftest import ACCOUNT, REGION, Pipeline
 from tests.unit.notify.events import DONE, PROCESSING, REJECTED, STATE

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.objects import SEQUENCER_DIGITS
+from pipeline_core.objects import SEQUENCER_DIGITS
 from tests.integration.pipelinectl.conftest import Deployed
 
 RANKS = {"received": 0, "processing": 1, "failed": 2, "done": 3, "deleted": 4}

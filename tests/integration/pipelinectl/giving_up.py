@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from durable_pipeline.dead_letters import DeadLetter, attributes
-from durable_pipeline.reader import read
+from durable_pipeline.dead_letters import attributes
+from durable_pipeline.intake import read
+from durable_pipeline.records import Outcome
+from pipeline_core import messages
 from pipelinectl.message_attributes import Attributes
-from shared import carried
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
@@ -22,7 +23,7 @@ FIRST_SENT = 1_772_354_400_000  # the time of tests.events
 def known_of(message: Mapping[str, Any]) -> Any:
     """What a message that was sent again says of its record."""
     ((name, value),) = message["MessageAttributes"].items()
-    assert name == carried.ATTRIBUTE
+    assert name == messages.ATTRIBUTE
     return json.loads(value["StringValue"])
 
 
@@ -37,15 +38,13 @@ def give_up(
 ) -> str:
     """Send a dead letter of the message that had these; `producers` in Lambda's form; its id."""
     event = sqs_event(sqs_message(body, message_id, attributes=producers))
-    letter = DeadLetter(
-        read(event, SETTINGS).all_records[0],
-        {
-            "outcome": "rejected",
-            "stage": stage,
-            "reason": {"type": error_type, "message": "; ".join(ERRORS), "errors": list(ERRORS)},
-        },
-    )
-    return _send(deployed, body, attributes(letter, ARN, "2026-01-01T00:00:00Z"))
+    (record,) = read(event, SETTINGS).all_records
+    outcome: Outcome = {
+        "outcome": "rejected",
+        "stage": stage,
+        "reason": {"type": error_type, "message": "; ".join(ERRORS), "errors": list(ERRORS)},
+    }
+    return _send(deployed, body, attributes(record, outcome, ARN, "2026-01-01T00:00:00Z"))
 
 
 def move(deployed: Deployed, body: str = "{}", **producers: Any) -> str:

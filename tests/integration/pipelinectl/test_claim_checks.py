@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from durable_pipeline.envelopes import Pointed, document_in
+from pipeline_core.messages import Pointed, document_in
 from pipelinectl.claim_checks import PayloadStore
 from pipelinectl.sending import Sender
 from pipelinectl.session import Connection

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.objects import ObjectState, results_folder
+from pipeline_core.objects import ObjectState, results_folder
 from tests.integration.pipelinectl.catalog_entries import put_entry
 from tests.integration.pipelinectl.conftest import Deployed
 

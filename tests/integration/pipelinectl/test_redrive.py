@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from pipeline_core import messages
 from pipelinectl.dead_letter_queue import DeadLetterQueue
 from pipelinectl.pace import Pace
 from pipelinectl.redrive import Account, Redrive
 from pipelinectl.sending import Sender
 from pipelinectl.session import Connection
-from shared import carried
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, known_of, move
 
@@ -110,8 +110,8 @@ def test_what_is_said_of_a_message_is_believed_by_the_queue_that_sqs_moved_it_ou
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = {"execution_id": "own", "door": "objects"}
-    by_pipeline = move(deployed, "1", **{carried.ATTRIBUTE: text(json.dumps(own))})
-    by_producer = move(deployed, "2", **{carried.ATTRIBUTE: text(json.dumps(own))})
+    by_pipeline = move(deployed, "1", **{messages.ATTRIBUTE: text(json.dumps(own))})
+    by_producer = move(deployed, "2", **{messages.ATTRIBUTE: text(json.dumps(own))})
     sources = {by_pipeline: "stack-internal", by_producer: "stack-data-processing"}
 
     def receive(**request: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from csv_file.description import described
+from csv_file.planning import described
 from pipelinectl import uploading, waiting
 from tests.integration.pipelinectl.catalog_entries import put_entry
 from tests.integration.pipelinectl.conftest import TEMPLATE, Deployed

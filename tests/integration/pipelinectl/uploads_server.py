@@ -19,9 +19,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.presigned import refusal
-from uploads.api import api
-from uploads.settings import Settings
-from uploads.uploads import Uploads
+from uploads.handler import api
+from uploads.uploads import Settings, Uploads
 
 MAXIMUM = 1_000_000
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cleanup import items
-from shared import object_catalog
-from shared.objects import normalized_sequencer
+from cleanup import cleaner
+from pipeline_core import catalog
+from pipeline_core.objects import normalized_sequencer
 from store import table
 
 Item = dict[str, Any]
@@ -45,12 +45,10 @@ def is_further(item: Item | None, values: Mapping[str, Any]) -> bool:
 
 
 CONDITIONS: dict[str, Callable[[Item | None, Mapping[str, Any]], bool]] = {
-    object_catalog.IS_LATER: lambda i, v: is_absent(i, v) or is_earlier(i, v),
-    object_catalog.IS_FURTHER: is_further,
-    object_catalog.IS_NOT_EARLIER: lambda i, v: (
-        is_absent(i, v) or is_earlier(i, v) or is_same(i, v)
-    ),
-    items.IS_EARLIER: lambda i, v: is_absent(i, v) or is_earlier(i, v),
+    catalog.IS_LATER: lambda i, v: is_absent(i, v) or is_earlier(i, v),
+    catalog.IS_FURTHER: is_further,
+    catalog.IS_NOT_EARLIER: lambda i, v: is_absent(i, v) or is_earlier(i, v) or is_same(i, v),
+    cleaner.IS_EARLIER: lambda i, v: is_absent(i, v) or is_earlier(i, v),
     table.IS_NEWEST_STATE: lambda i, v: is_absent(i, v) or is_earlier(i, v) or is_same(i, v),
     table.NO_LATER_STATE: lambda i, v: is_absent(i, v) or is_earlier(i, v) or is_same(i, v),
 }

@@ -5,8 +5,8 @@ from botocore.exceptions import ClientError
 
 from cleanup.cleaner import following
 from cleanup.handler import clean_up
-from shared import processing_events
-from shared.objects import ObjectState, normalized_sequencer
+from pipeline_core import events
+from pipeline_core.objects import ObjectState, normalized_sequencer
 from tests.unit.cleanup.fake_aws import client_error
 from tests.unit.cleanup.test_interleavings import assert_in_line
 from tests.unit.cleanup.world import EXECUTION_ID, NOW, OBJECT, World, processing_event
@@ -189,7 +189,7 @@ def test_results_of_an_earlier_state_stay_while_its_item_does(world: World) -> N
     world.deliver_all()
     kept = dict(world.s3.output)
 
-    body = processing_events.dump(processing_event("done", first))
+    body = events.dump(processing_event("done", first))
     clean_up(body, world.cleaner, NOW)
 
     assert world.s3.output == kept != {}
@@ -294,7 +294,7 @@ def test_a_state_without_a_version_is_not_looked_up(
     state: ObjectState = {"bucket": "payloads", "key": "messages/a.json", "sequencer": "A" * 32}
 
     for name in ("done", "superseded"):
-        body = processing_events.dump(processing_event(name, state))
+        body = events.dump(processing_event(name, state))
         clean_up(body, world.cleaner, NOW)
 
     assert world.pending == []
@@ -322,7 +322,7 @@ def test_a_creation_is_refused(world: World) -> None:
 
 def test_an_event_of_work_that_goes_on_changes_nothing(world: World) -> None:
     state = world.create()
-    body = processing_events.dump(processing_event("processing", state))
+    body = events.dump(processing_event("processing", state))
 
     clean_up(body, world.cleaner, NOW)
 

@@ -8,17 +8,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from catalog.received import enter
-from cleanup.cleaner import Cleaner
+from catalog.handler import enter
+from cleanup.cleaner import Cleaner, Items, Objects, Queue, Results
 from cleanup.handler import clean_up
-from cleanup.input import Objects, Queue
-from cleanup.items import Items
-from cleanup.results import Results
-from notify.news import take
-from shared import processing_events, s3_events
-from shared.object_catalog import Catalog, CatalogEntry
-from shared.objects import ObjectId, ObjectState, results_folder
-from shared.processing_events import EventName, ProcessingEvent
+from notify.handler import take
+from pipeline_core import events, objects
+from pipeline_core.catalog import Catalog, CatalogEntry
+from pipeline_core.events import EventName, ProcessingEvent
+from pipeline_core.objects import ObjectId, ObjectState, results_folder
 from store.table import IS_NEWEST_STATE, NO_LATER_STATE
 from tests.unit.cleanup.fake_aws import FakeDynamoDB, FakeS3, FakeVersions
 
@@ -31,7 +28,7 @@ Message = tuple[str, str]
 
 def s3_event(name: str, state: ObjectState) -> str:
     """The body of an event notification."""
-    event = s3_events.created_event(state, NOW)
+    event = objects.created_event(state, NOW)
     event["Records"][0]["eventName"] = name
     return json.dumps(event)
 
@@ -131,14 +128,14 @@ class World:
         self.pending.append(("process", MessageBody))
 
     def _process(self, body: str) -> None:
-        (event,) = s3_events.parse(body)
+        (event,) = objects.parse_events(body)
         if event.state["version_id"] not in self.versions:
             return self._publish("superseded", event.state)
         self.s3.output[f"{results_folder(event.state)}results/0.jsonl"] = event.state["version_id"]
         return self.pending.append(("store", body))
 
     def _store(self, body: str) -> None:
-        (event,) = s3_events.parse(body)
+        (event,) = objects.parse_events(body)
         values = {":sequencer": {"S": event.state["sequencer"]}}
         item = {
             "execution_id": {"S": EXECUTION_ID},
@@ -158,11 +155,11 @@ class World:
             self._publish("done", event.state)
 
     def _publish(self, name: EventName, state: ObjectState) -> None:
-        body = processing_events.dump(processing_event(name, state))
+        body = events.dump(processing_event(name, state))
         self.pending += [("notify", body), ("cleanup", body)]
 
     def _notify(self, body: str) -> None:
-        take(processing_events.parse(body), self.catalog, self)  # type: ignore[arg-type]  # tells
+        take(events.parse(body), self.catalog, self)  # type: ignore[arg-type]  # tells
 
     def tell(self, event: ProcessingEvent) -> None:
         """As the operators' topic does."""

@@ -7,11 +7,10 @@ import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from csv_file.contract import Cursor, File, Format, Range
-from csv_file.description import described, syntax_of
-from csv_file.planning import RowStarts, cut
+from csv_file.planning import RowStarts, cut, described, syntax_of
 from csv_file.rows import rows_of
 from csv_file.source import HEAD_BYTES, Head
+from pipeline_core.files import Cursor, File, Format, Range
 
 BEGINNING: Cursor = {"offset": 0, "row": 1, "line": 1}
 

@@ -6,10 +6,10 @@ import lzma
 
 import pytest
 
-from csv_file.contract import InvalidFile
-from csv_file.description import described
 from csv_file.dialect import MAX_HEADER_BYTES
+from csv_file.planning import described
 from csv_file.source import HEAD_BYTES
+from csv_file.syntax import InvalidFile
 from tests.unit.csv_file.reading import a_head
 
 TABLE = "näme,city\n1,2\n"

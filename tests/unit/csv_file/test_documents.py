@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csv_file.contract import File
 from csv_file.documents import json_text, record_of
 from csv_file.rows import Row
-from shared import exact_json
-from shared.contracts import InvalidRecord, Reason
+from pipeline_core import exact_json
+from pipeline_core.contract import InvalidRecord, Reason
+from pipeline_core.files import File
 from tests.events import ORDER
 from tests.unit.csv_file.reading import a_file
 from validate import rules

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from csv_file.contract import Cursor
 from csv_file.parts import process_range
 from csv_file.planning import plan_file
-from shared.objects import ObjectState
+from pipeline_core.files import Cursor
+from pipeline_core.objects import ObjectState
 
 HEADER = b"id,text,more\n"
 ROW = b'12345,"some ""text"",\nover two lines",' + b"x" * 985 + b"\n"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csv_file.contract import InvalidQuotes
-from csv_file.quotes import check_quotes
+from csv_file.syntax import InvalidQuotes, check_quotes
 
 HEADER = ["id", "name", "note"]
 

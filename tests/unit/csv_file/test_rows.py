@@ -10,15 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from csv_file.contract import File, Format, InvalidFile, Range
-from csv_file.description import described
 from csv_file.parts import write_rows
-from csv_file.planning import RowStarts, cut
+from csv_file.planning import RowStarts, cut, described
 from csv_file.rows import rows_of
-from csv_file.syntax import MAX_ROW_BYTES, csv_syntax
+from csv_file.syntax import MAX_ROW_BYTES, InvalidFile, csv_syntax
+from pipeline_core.files import File, Format, Range
 from tests.unit.csv_file.reading import (
     BEGINNING,
     Read,
@@ -94,6 +93,7 @@ texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
     block_bytes=st.integers(1, 20),
     delimiter=st.sampled_from([",", ";", "a", "é", "€", " ", "\t", "]", "^", "-", "\\", "%"]),
 )
+@example(text='""\ufeff\n"\ufeff"\n', range_bytes=1, max_ranges=1, block_bytes=1000, delimiter=",")
 def test_any_text_comes_out_as_in_one_pass(
     text: str, range_bytes: int, max_ranges: int, block_bytes: int, delimiter: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localcloud.cloudformation_yaml import load
-from shared.telemetry import NAMESPACE
+from pipeline_core.telemetry import NAMESPACE
 from tests.documents import README, ROOT
 
 TEMPLATE = load(ROOT / "template.yaml")

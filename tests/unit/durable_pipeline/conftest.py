@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from durable_pipeline import already_stored, deadline
+from durable_pipeline import calls, outcomes
 from tests.unit.durable_pipeline.fake_context import START
 
 
@@ -14,6 +14,6 @@ from tests.unit.durable_pipeline.fake_context import START
 def time_stands_still() -> Iterator[None]:
     """The executions of these tests began at `START`: the real time would be past their end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deadline, "utc_now", START.isoformat)
-        patch.setattr(already_stored, "PAUSES", (0.0,) * 50)
+        patch.setattr(calls, "utc_now", START.isoformat)
+        patch.setattr(outcomes, "PAUSES", (0.0,) * 50)
         yield

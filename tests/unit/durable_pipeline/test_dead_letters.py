@@ -9,23 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_pipeline import dead_letters
-from durable_pipeline.dead_letters import DeadLetter, attributes, send
-from durable_pipeline.offload import key_of
-from durable_pipeline.reader import read
+from durable_pipeline.claim_checks import key_of
+from durable_pipeline.dead_letters import attributes, send
+from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome, Record
-from durable_pipeline.requests import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
-from shared.carried import ATTRIBUTE
+from pipeline_core.messages import ATTRIBUTE, MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
 from tests.events import sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS
 
 
 def letter(
     name: str = "m", body: str = "{}", message: str = "wrong", errors: list[str] | None = None
-) -> DeadLetter:
+) -> tuple[Record, Outcome]:
     reason = {"type": "T", "message": message, "errors": errors or [message]}
     outcome: Outcome = {"outcome": "rejected", "stage": "validate", "reason": reason}  # type: ignore[typeddict-item]  # as far as it is read
     sent = {"color": {"stringValue": "red", "dataType": "String"}}
-    return DeadLetter(Record(name, f"x-{name}", body, 1772354400000, 2, "r", sent), outcome)
+    return Record(name, f"x-{name}", body, 1772354400000, 2, "r", sent), outcome
 
 
 class FakeQueue:
@@ -58,14 +57,14 @@ class FakeS3:
         return {"ETag": '"etag"'}
 
 
-def sent(queue: FakeQueue, *letters: DeadLetter) -> list[str]:
+def sent(queue: FakeQueue, *letters: tuple[Record, Outcome]) -> list[str]:
     """Ids of the letters that the queue has accepted."""
     refused = send(queue, SETTINGS, letters, execution_arn="arn", failed_at="now")  # type: ignore[arg-type]  # a fake of what it uses
-    return [one.record.id for index, one in enumerate(letters) if index not in refused]
+    return [record.id for index, (record, _) in enumerate(letters) if index not in refused]
 
 
 def test_a_dead_letter_says_why_where_when_and_whose() -> None:
-    values = {k: v["StringValue"] for k, v in attributes(letter(), "arn", "now").items()}
+    values = {k: v["StringValue"] for k, v in attributes(*letter(), "arn", "now").items()}
 
     assert values == {
         "stage": "validate",
@@ -88,7 +87,7 @@ def test_a_dead_letter_says_why_where_when_and_whose() -> None:
 
 @given(st.text(st.characters(exclude_categories=[])), st.lists(st.text(), max_size=50))
 def test_attributes_are_what_sqs_takes(message: str, errors: list[str]) -> None:
-    values = attributes(letter(message=message, errors=errors), "arn", "now")
+    values = attributes(*letter(message=message, errors=errors), "arn", "now")
 
     assert len(values) <= 10
     for value in values.values():
@@ -97,7 +96,7 @@ def test_attributes_are_what_sqs_takes(message: str, errors: list[str]) -> None:
 
 
 def test_of_very_many_errors_the_first_are_told_and_how_many_more() -> None:
-    values = attributes(letter(errors=[f"error {n}" for n in range(5000)]), "arn", "now")
+    values = attributes(*letter(errors=[f"error {n}" for n in range(5000)]), "arn", "now")
 
     errors = json.loads(values["errors"]["StringValue"])
     assert errors[0] == "error 0"
@@ -115,7 +114,7 @@ def test_a_queue_that_is_down_has_accepted_nothing() -> None:
 @given(st.lists(st.integers(0, MAX_MESSAGE_BYTES // 2), max_size=30))
 def test_requests_are_what_sqs_takes(lengths: list[int]) -> None:
     entries = [
-        {"MessageBody": "x" * length, "MessageAttributes": attributes(letter(), "arn", "now")}
+        {"MessageBody": "x" * length, "MessageAttributes": attributes(*letter(), "arn", "now")}
         for length in lengths
     ]
 
@@ -138,8 +137,8 @@ def test_a_letter_too_large_with_its_reason_leaves_its_body_in_s3(
 
     (entry,) = queue.requests[0]
     (place,) = s3.objects
-    assert json.loads(entry["MessageBody"])[1]["s3Key"] == key_of(large.record)
-    assert s3.objects[place].decode() == large.record.body
+    assert json.loads(entry["MessageBody"])[1]["s3Key"] == key_of(large[0])
+    assert s3.objects[place].decode() == large[0].body
     assert len(entry["MessageAttributes"]) == 10
     assert json.loads(entry["MessageAttributes"]["original"]["StringValue"])["offloaded"] is True
 
@@ -175,7 +174,7 @@ def test_fourteen_rounds_of_dead_letter_and_redrive_neither_add_nor_lose_anythin
     for number in range(14):
         (record,) = read(sqs_event(message), SETTINGS).all_records
         assert record.attributes == given
-        values = attributes(DeadLetter(record, letter().outcome), "arn", "now")
+        values = attributes(record, letter()[1], "arn", "now")
         sizes.append(len(values["original"]["StringValue"]))
         message = sent_again(values, number, by_console=by_console, by_all=by_all)
 
@@ -198,7 +197,7 @@ def sent_again(values: Any, number: int, *, by_console: bool, by_all: bool) -> d
 def test_the_letter_of_what_is_stored_and_untold_says_just_that() -> None:
     outcome: Outcome = {"outcome": "stored", "stage": "store", "reason": None, "untold": True}
 
-    values = attributes(DeadLetter(letter().record, outcome), "arn", "now")
+    values = attributes(letter()[0], outcome, "arn", "now")
 
     assert values["stage"]["StringValue"] == "announce"
     assert values["error_type"]["StringValue"] == "TopicUnavailable"
@@ -206,10 +205,10 @@ def test_the_letter_of_what_is_stored_and_untold_says_just_that() -> None:
 
 
 def test_an_untold_rejection_keeps_its_reason() -> None:
-    rejected = letter()
-    rejected.outcome["untold"] = True
+    record, rejected = letter()
+    rejected["untold"] = True
 
-    values = attributes(rejected, "arn", "now")
+    values = attributes(record, rejected, "arn", "now")
 
     assert values["error_type"]["StringValue"] == "T"
     assert json.loads(values["errors"]["StringValue"]) == [

@@ -1,9 +1,15 @@
-"""What an execution has of operations and bytes, whatever of it the last invocation still sees."""
+"""The reasons that metrics tell apart, against those that the code gives.
+
+What an execution has of operations and bytes, whatever of it the last invocation still sees.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,11 +23,63 @@ from aws_durable_execution_sdk_python.lambda_service import (
     OperationType,
 )
 
+from durable_pipeline.calls import (
+    BACK_OFF_ERRORS,
+    NOTHING_HELPS_ERRORS,
+    TIMEOUT_ERRORS,
+    TOO_LARGE_ERRORS,
+    Tally,
+)
 from durable_pipeline.records import Batch
-from durable_pipeline.report import report
-from durable_pipeline.tally import Tally
+from durable_pipeline.report import KNOWN, OF_SERVICES, OTHER, known_reason, report
+from store.table import PASSING
 from tests.unit.durable_pipeline.fake_context import FakeContext
 from tests.unit.durable_pipeline.settings import SETTINGS
+
+SRC = Path(__file__).parents[3] / "src"
+
+# What gives a record or a file a reason, and which of its arguments is the type.
+GIVERS = {
+    **dict.fromkeys(("InvalidRecord", "InvalidFile", "Unavailable", "Problem", "_invalid"), 0),
+    **dict.fromkeys(("rejection", "failure"), 1),
+    "_failed": 0,
+}
+
+ROWS = SRC / "csv_file" / "documents.py"
+"""Reasons of rows are in a file's rejects, and no outcome of a record."""
+
+
+def given() -> Iterator[str]:
+    for path in SRC.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=args) if name in GIVERS and path != ROWS:
+                    argument = args[GIVERS[name]] if len(args) > GIVERS[name] else None
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        yield argument.value
+                case ast.Dict([ast.Constant("type"), *_], [ast.Constant(str(kind)), *_]):
+                    yield kind
+
+
+def test_the_list_is_that_of_the_code() -> None:
+    of_invokes = BACK_OFF_ERRORS | NOTHING_HELPS_ERRORS | TIMEOUT_ERRORS | TOO_LARGE_ERRORS
+    own = KNOWN - OF_SERVICES - of_invokes
+
+    assert len(set(given())) > 15
+    assert set(given()) <= KNOWN
+    # Those that Lambda gives, and one that a class gives by its name.
+    of_others = {"ContractViolation", "Runtime.ExitError"}
+    assert own - set(given()) <= of_others
+
+
+def test_a_producer_cannot_add_to_it() -> None:
+    assert known_reason("ValidationError") == "ValidationError"
+    assert known_reason("KeyError") == OTHER
+    assert known_reason("x" * 1000) == OTHER
+
+
+def test_want_of_throughput_is_told_apart() -> None:
+    assert {"UnprocessedItems", "ProvisionedThroughputExceededException"} <= KNOWN & PASSING
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.objects import ObjectState
-from shared.processing_events import ProcessingEvent
+from pipeline_core.events import ProcessingEvent
+from pipeline_core.objects import ObjectState
 
 STATE: ObjectState = {
     "bucket": "in",

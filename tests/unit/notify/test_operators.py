@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notify.operators import Operators, printable, subject_of, text_of
-from shared.processing_events import ProcessingEvent
+from pipeline_core.events import ProcessingEvent
 from tests.unit.notify.events import DONE, FAILED, REJECTED
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)

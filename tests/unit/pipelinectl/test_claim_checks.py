@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from durable_pipeline.envelopes import EXTENDED_CLIENT_CLASSES, Pointed, document_in
+from pipeline_core.messages import EXTENDED_CLIENT_CLASSES, Pointed, document_in
 from pipelinectl import claim_checks
 from pipelinectl.claim_checks import ClaimCheck, pointer_in
 from pipelinectl.objects import ObjectPath

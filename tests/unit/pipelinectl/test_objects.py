@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.records import FILE_SUFFIXES
+from pipeline_core.files import FILE_SUFFIXES
+from pipeline_core.objects import ObjectId
 from pipelinectl import objects
 from pipelinectl.errors import UsageError
 from pipelinectl.objects import ObjectPath, content_type, reference_to, resolve
 from pipelinectl.stack import Stack
-from shared.objects import ObjectId
-from uploads.upload_request import SUFFIXES
+from uploads.uploads import SUFFIXES
 
 STACK = Stack(
     name="s",

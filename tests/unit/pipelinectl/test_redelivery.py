@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.dead_letters import DeadLetter as Given
 from durable_pipeline.dead_letters import attributes
-from durable_pipeline.reader import read
+from durable_pipeline.intake import read
+from pipeline_core import messages
 from pipelinectl import identity, redelivery
 from pipelinectl.bodies import MAX_BYTES
 from pipelinectl.claim_checks import ClaimCheck
@@ -20,7 +20,6 @@ from pipelinectl.identity import RECORD
 from pipelinectl.message_attributes import Attributes
 from pipelinectl.objects import ObjectPath
 from pipelinectl.redelivery import Redelivery
-from shared import carried
 from tests.events import s3_event, sns_envelope, sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
 
@@ -106,14 +105,14 @@ def read_again(message: Redelivery) -> Any:
 
 def known_of(message: Redelivery) -> Any:
     """What the message says of its record."""
-    assert message.attributes.keys() == {carried.ATTRIBUTE}
-    return json.loads(message.attributes[carried.ATTRIBUTE]["StringValue"])
+    assert message.attributes.keys() == {messages.ATTRIBUTE}
+    return json.loads(message.attributes[messages.ATTRIBUTE]["StringValue"])
 
 
 def given_up(record: Any, _: str = "queue") -> DeadLetter:
     """The dead letter that the pipeline itself sends, as it is received."""
     outcome: Any = {"outcome": "failed", "stage": "store", "reason": None}
-    sent = attributes(Given(record, outcome), "uuid/uuid", "2026-01-01T00:00:00Z")
+    sent = attributes(record, outcome, "uuid/uuid", "2026-01-01T00:00:00Z")
     return DeadLetter("dead-1", "handle", record.body, sent, 1_800_000_000_000)
 
 
@@ -137,13 +136,13 @@ def texts(**values: str) -> dict[str, Any]:
 
 
 def test_the_attribute_is_the_one_that_the_pipeline_reads() -> None:
-    known: carried.Carried = {
+    known: messages.Carried = {
         "execution_id": "r-1",
         "sent_timestamp": 7,
         "door": "messages",
         "message_attributes": texts(source="Zürich"),
     }
-    (name,) = expected = carried.attributes(known)
+    (name,) = expected = messages.attributes(known)
 
     message = redelivery.of_letter(
         letter('{"record_id": "r-1"}', texts(source="Zürich")), ENVIRONMENT
@@ -152,7 +151,7 @@ def test_the_attribute_is_the_one_that_the_pipeline_reads() -> None:
     assert message.attributes.keys() == expected.keys()
     assert message.attributes[name]["DataType"] == expected[name]["DataType"]
     assert known_of(message) == known | {"sent_timestamp": 1_772_354_400_000}
-    assert get_args(identity.Door) == get_args(carried.Door)
+    assert get_args(identity.Door) == get_args(messages.Door)
 
 
 @pytest.mark.parametrize("dead", [given_up, moved])

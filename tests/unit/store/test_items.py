@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts import InvalidRecord, StageRecord
-from shared.objects import Pointer
+from pipeline_core.contract import InvalidRecord, StageRecord
+from pipeline_core.objects import Pointer
 from store.items import MAX_ITEM_BYTES, NotHeld, item_of, item_size, number_text
 from store.items import depth as depth_of
 from tests.events import STANDARD

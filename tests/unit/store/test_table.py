@@ -8,12 +8,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts import StageRecord
-from store.settings import Settings
-from store.table import Table, Write
+from pipeline_core.contract import StageRecord
+from store.table import Settings, Table, Write
 from tests.events import STANDARD
 
-SETTINGS = Settings("table", 0)
+SETTINGS = Settings("table", "catalog")
 NOW = "2026-03-01T00:00:00.000000Z"
 
 

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import exact_json
-from shared.contracts import InvalidRecord, StageRecord
+from pipeline_core import exact_json
+from pipeline_core.contract import InvalidRecord, StageRecord
 from tests.events import ORDER, STANDARD, order, standard
-from transform.answers import answers
-from transform.order import money
-from transform.processing_types import PROCESSING_TYPES, transform
+from transform.handler import answers, transform
+from transform.processing_types import PROCESSING_TYPES, money
 
 
 def transformed(body: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts import InvalidRecord, each
+from pipeline_core.contract import InvalidRecord, each
 from tests.events import ORDER, STANDARD
 from transform.processing_types import PROCESSING_TYPES
 from validate.rules import processing_types, validate

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline import chunks
+from pipeline_core import sizes
 from pipelinectl.costing import forecast as forecasts
 from pipelinectl.costing.charges import charges, dollars
 from pipelinectl.costing.forecast import (
@@ -31,9 +31,9 @@ def of(records: int, batch_size: int, usage: Usage | None = None, hours: float =
 
 
 def test_the_rules_are_those_of_the_pipeline() -> None:
-    assert forecasts.MAX_CHUNK_RECORDS == chunks.MAX_CHUNK_RECORDS
-    assert forecasts.MAX_CHUNK_BYTES == chunks.MAX_CHUNK_BYTES
-    assert forecasts.MAX_CONCURRENT_CHUNKS == chunks.MAX_CONCURRENT_CHUNKS
+    assert forecasts.MAX_CHUNK_RECORDS == sizes.MAX_CHUNK_RECORDS
+    assert forecasts.MAX_CHUNK_BYTES == sizes.MAX_CHUNK_BYTES
+    assert forecasts.MAX_CONCURRENT_CHUNKS == sizes.MAX_CONCURRENT_CHUNKS
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from durable_pipeline import records
+from pipeline_core import files, sizes
+from pipeline_core.objects import ObjectState
 from pipelinectl.costing import intake as intakes
 from pipelinectl.costing.intake import Intake, intake
-from shared.objects import ObjectState
 from tests.events import s3_event, sns_envelope, sqs_event_of, standard
 
 
@@ -98,5 +98,5 @@ def test_what_lies_in_s3_counts_in_a_chunk_for_what_of_it_travels() -> None:
 
 
 def test_the_rules_are_those_of_the_pipeline() -> None:
-    assert intakes.POINTED_BYTES == records.POINTED_BYTES
-    assert intakes.FILE_SUFFIXES == records.FILE_SUFFIXES
+    assert intakes.POINTED_BYTES == sizes.POINTED_BYTES
+    assert intakes.FILE_SUFFIXES == files.FILE_SUFFIXES

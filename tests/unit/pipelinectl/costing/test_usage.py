@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from pipeline_core.objects import ObjectState
 from pipelinectl.costing.usage import Calls, Usage, usage_of
-from shared.objects import ObjectState
 from tests.events import s3_event, sqs_event_of, standard
 from tests.unit.pipelinectl.costing.samples import (
     DURABLE,

@@ -1,0 +1,389 @@
+"""Reads an event into records. No I/O, and no exception for what anybody can send.
+
+What a message says is found out by `pipeline_core.messages`; which of it is believed, and which
+identity it has at every delivery, is decided here, by the door that it came through:
+
+- The queue that anybody may send to brings documents and claim checks. A producer may give its
+  record an id of its own; nothing else that is said about a record is believed.
+- S3, and the queue that only S3 and SNS may send to, bring objects.
+- The queues of the pipeline's own bring what it handed over and what operators send again. There,
+  and only there, a message says whose record it is and how old. What it says besides is read by the
+  rules of the door that it first came through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from durable_pipeline.records import IGNORED, OFFLOADED, Batch, Outcome, Record, rejection
+from durable_pipeline.settings import Settings
+from pipeline_core import exact_json, objects
+from pipeline_core.files import FILE_SUFFIXES
+from pipeline_core.messages import (
+    ATTRIBUTE,
+    MADE_HERE,
+    UUID,
+    Carried,
+    Envelope,
+    Inline,
+    Objects,
+    Pointed,
+    Silent,
+    Unreadable,
+    anything_in,
+    cursor,
+    document_in,
+    objects_in,
+    record_id_in,
+)
+from pipeline_core.objects import ObjectId, ObjectState, Pointer, S3Event
+from pipeline_core.sizes import text_size, wire_json
+
+MAX_KEY_BYTES = 1024
+
+DOCUMENT_SUFFIX = ".json"
+
+MARKERS = frozenset({"_SUCCESS", ".DS_Store", "Thumbs.db"})
+"""Names of what tools leave beside the files that they write; there is nothing in it to take in."""
+
+
+LETTER_ATTRIBUTES = frozenset({"stage", "error_type", "execution_id", "original_message_id"})
+"""What each of the pipeline's own dead letters has; those of other systems have not all of them."""
+
+MAX_ID_BYTES = 2048
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A record, its outcome if it has one already, and the bodies if it tells of many objects."""
+
+    record: Record
+    outcome: Outcome | None = None
+    bodies: Sequence[str] = ()
+
+
+def read(event: Mapping[str, Any], settings: Settings) -> Batch:
+    """The records of an event of SQS, or of S3 without a queue between.
+
+    What cannot travel through the stages is rejected here, with the reason.
+
+    Raises:
+        ValueError: the event is neither's, which only an invocation by hand can cause.
+    """
+    # SQS may deliver a message twice in one batch; the later receipt handle is the one that counts.
+    readings = {reading.record.id: reading for reading in _readings(event, settings)}
+    return Batch(
+        [reading.record for reading in readings.values()],
+        {key: reading.outcome for key, reading in readings.items() if reading.outcome},
+        {key: reading.bodies for key, reading in readings.items() if reading.bodies},
+    )
+
+
+def _readings(event: Mapping[str, Any], settings: Settings) -> Iterable[Reading]:
+    match event:
+        case {"Records": [*messages]} if all(_is_from("aws:sqs", entry) for entry in messages):
+            return [_of_message(message, settings) for message in messages]
+        case {"Records": [*entries]} if all(_is_from("aws:s3", entry) for entry in entries):
+            return [_without_queue(entry, settings) for entry in entries]
+    raise ValueError(
+        "the event is not one of SQS's or S3's, an object with 'Records' of eventSource aws:sqs or "
+        "aws:s3; invoke the function with such an event, or send the message to the queue"
+    )
+
+
+def _is_from(source: str, entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("eventSource") == source
+
+
+def _of_message(message: Mapping[str, Any], settings: Settings) -> Reading:
+    record = _record(message, settings)
+    try:
+        return _reading(record, message, settings)
+    except Unreadable as error:
+        return Reading(record, rejection("read", error.type, str(error)))
+    except Exception as error:  # whatever reading one record raises belongs to that record
+        return Reading(record, rejection("read", "InvalidEvent", _why(error)))
+
+
+def _record(message: Mapping[str, Any], settings: Settings) -> Record:
+    """The record of a message of which nothing is believed yet."""
+    return Record(
+        id=message["messageId"],
+        execution_id=f"{settings.environment}-{message['messageId']}",
+        body=message["body"],
+        sent_timestamp=_number(message["attributes"].get("SentTimestamp")),
+        receive_count=int(message["attributes"].get("ApproximateReceiveCount", 1)),
+        receipt_handle=message["receiptHandle"],
+        attributes=_producers(message.get("messageAttributes", {})),
+        queue_url=_queue_url(message, settings),
+    )
+
+
+def _reading(record: Record, message: Mapping[str, Any], settings: Settings) -> Reading:
+    if record.queue_url == settings.data_processing_queue_url:
+        record = replace(record, door="messages")
+    elif record.queue_url == settings.objects_queue_url:
+        record = replace(record, door="objects")
+    else:
+        record = _believed(record, message.get("messageAttributes", {}))
+    return _of_envelope(record, _envelope(record), settings)
+
+
+def _envelope(record: Record) -> Envelope:
+    if record.door == "messages":
+        return document_in(record.body)
+    return objects_in(record.body) if record.door == "objects" else anything_in(record.body)
+
+
+def _of_envelope(record: Record, envelope: Envelope, settings: Settings) -> Reading:
+    match envelope:
+        case Inline(text):
+            return _inline(record, text, settings)
+        case Silent():
+            return Reading(record, IGNORED)
+        case Pointed(pointer):
+            return _pointed(record, pointer, settings)
+        case Objects([event], _, start):
+            if start and record.queue_url != settings.objects_queue_url:
+                record = replace(record, start=start)
+            return _of_object(record, event, settings)
+        case Objects(_, bodies):
+            return Reading(record, bodies=bodies)
+
+
+def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
+    """``record`` as the message says that it is; one of the pipeline's own queues brought it."""
+    carried = _carried(attributes)
+    others = {name: value for name, value in record.attributes.items() if name != ATTRIBUTE}
+    execution_id = carried.get("execution_id")
+    # Nothing can have been sent after the message that tells of it.
+    sent = min(carried.get("sent_timestamp") or record.sent_timestamp, record.sent_timestamp)
+    return replace(
+        record,
+        execution_id=execution_id or record.execution_id,
+        identified=execution_id is not None,
+        sent_timestamp=sent,
+        door=carried.get("door"),
+        handed_over=carried.get("handed_over", 0),
+        start=carried.get("continue_from"),
+        attributes=carried.get("message_attributes", others),
+        offloaded=carried.get("offloaded", False),
+    )
+
+
+def _carried(attributes: Mapping[str, Any]) -> Carried:
+    """What a message carries along: as it is sent again, or as a dead letter that was moved.
+
+    Raises:
+        Unreadable: it is malformed.
+    """
+    try:
+        if ATTRIBUTE in attributes:
+            return _checked_carried(exact_json.loads(_attribute(attributes, ATTRIBUTE) or ""))
+        if attributes.keys() >= LETTER_ATTRIBUTES:
+            original = _original(attributes)
+            carried = {name: original[name] for name in _OF_LETTERS if name in original}
+            carried["execution_id"] = _attribute(attributes, "execution_id")
+            return _checked_carried(carried)
+    except ValueError as error:
+        raise Unreadable("InvalidEvent", f"its attribute {ATTRIBUTE}: {error}") from None
+    return {}
+
+
+_OF_LETTERS = ("sent_timestamp", "door", "handed_over", "continue_from", "offloaded")
+
+
+def _checked_carried(value: object) -> Carried:
+    """``value``, if it is what a message may carry along."""
+    match value:
+        case {**fields}:
+            carried = {name: fields[name] for name in Carried.__annotations__ if name in fields}
+        case _:
+            raise ValueError("it must be a JSON object")
+    for name, right in _RIGHT.items():
+        if name in carried and not right(carried[name]):
+            raise ValueError(f"{name} is not of the right type: {str(carried[name])[:50]!r}")
+    if "continue_from" in carried:
+        carried["continue_from"] = cursor(carried["continue_from"])
+    return cast("Carried", carried)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
+
+
+_RIGHT: Mapping[str, Callable[[Any], bool]] = {
+    "execution_id": lambda value: isinstance(value, str) and 0 < text_size(value) <= MAX_ID_BYTES,
+    "sent_timestamp": _is_count,
+    "door": lambda value: value in ("messages", "objects"),
+    "handed_over": _is_count,
+    "offloaded": lambda value: value is True,
+    "message_attributes": lambda value: isinstance(value, dict),
+}
+
+
+def _original(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dead letter kept of the message that it was."""
+    try:
+        original = exact_json.loads(_attribute(attributes, "original") or "")
+    except exact_json.JsonError:
+        return {}
+    return original if isinstance(original, dict) else {}
+
+
+def _producers(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes that the record's producer gave it, which are kept and never believed.
+
+    A dead letter that was sent again as it was has them inside its own; as often as it was.
+    """
+    while attributes.keys() >= LETTER_ATTRIBUTES:
+        inner = _original(attributes).get("message_attributes")
+        attributes = inner if isinstance(inner, dict) else {}
+    return attributes
+
+
+def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:
+    try:
+        (event,) = objects.read_events({"Records": [entry]})
+        state = event.state
+        record = Record(
+            id=f"{state['sequencer']}-{ObjectId.of(state).name}",
+            execution_id=ObjectId.of(state).execution_id(settings.environment),
+            body=wire_json({"Records": [entry]}),
+            door="objects",
+        )
+        return _of_object(record, event, settings)
+    except Exception as error:  # whatever reading one entry raises belongs to that entry
+        body = wire_json({"Records": [entry]})
+        digest = hashlib.sha256(body.encode()).hexdigest()[:32]
+        record = Record(id=digest, execution_id=f"{settings.environment}-{digest}", body=body)
+        return Reading(record, rejection("read", "InvalidEvent", _why(error)))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"it cannot be read: {type(error).__name__}; correct it and send it again"
+
+
+def _of_object(record: Record, event: S3Event, settings: Settings) -> Reading:
+    """The record of one object: of its kind, its bucket and its key nothing else is a record."""
+    state = event.state
+    key = state["key"]
+    record = replace(
+        record,
+        execution_id=ObjectId.of(state).execution_id(settings.environment),
+        pointer=state,
+    )
+    if not event.is_creation:
+        message = f"{event.name} is not the creation of an object; only those are processed here"
+        return Reading(record, rejection("read", "UnsupportedEvent", message))
+    if (key.endswith("/") and not state.get("size")) or key.rsplit("/", 1)[-1] in MARKERS:
+        return Reading(record, IGNORED)  # what consoles make to show a folder, and tools as a mark
+    if not key.lower().endswith((DOCUMENT_SUFFIX, *FILE_SUFFIXES)):
+        return Reading(record, rejection("read", "UnsupportedType", _unsupported(key)))
+    buckets = {settings.input_bucket, settings.payload_bucket}
+    if why := _foreign(state, buckets) or _bad_key(state):
+        return Reading(record, why)
+    return Reading(record)
+
+
+def _unsupported(key: str) -> str:
+    known = ", ".join((DOCUMENT_SUFFIX, *FILE_SUFFIXES))
+    of_no_type = f"the object {key[-80:]!r} is of no type that is processed"
+    if key.lower().endswith((".gz", ".zip", ".bz2", ".zst", ".xz")):
+        return f"{of_no_type}: decompress it, and upload what is in it with a name in: {known}"
+    return f"{of_no_type}; its name must end in: {known}"
+
+
+def _pointed(record: Record, pointer: Pointer, settings: Settings) -> Reading:
+    """The record of a claim check: of what its producer may have put there, and nothing else.
+
+    Whoever may send, but not read, would otherwise have any object of the pipeline's read to him.
+    """
+    record = replace(record, pointer=pointer)
+    if why := _foreign(pointer, {settings.payload_bucket}) or _bad_key(pointer):
+        return Reading(record, why)
+    key = pointer["key"]
+    if record.offloaded and key.startswith(OFFLOADED):
+        return Reading(record)
+    if not key.startswith("messages/") and not UUID.match(key.rsplit("/", 1)[-1]):
+        message = (
+            f"it points to {key[-80:]!r}; a key must begin with messages/, or its last part with a "
+            "UUID, as the keys of the Amazon SQS Extended Client do"
+        )
+        return Reading(record, rejection("read", "InvalidPointer", message))
+    return Reading(record)
+
+
+def _foreign(pointer: Pointer | ObjectState, buckets: set[str]) -> Outcome | None:
+    if pointer["bucket"] in buckets:
+        return None
+    known = ", ".join(sorted(buckets))
+    message = f"it points into the bucket {pointer['bucket'][:80]!r}; allowed are: {known}"
+    return rejection("read", "ForeignBucket", message)
+
+
+def _bad_key(pointer: Pointer | ObjectState) -> Outcome | None:
+    if 0 < (size := text_size(pointer["key"])) <= MAX_KEY_BYTES:
+        return None
+    message = f"its key has {size} bytes; S3's have 1 to {MAX_KEY_BYTES}"
+    return rejection("read", "InvalidPointer", message)
+
+
+def _inline(record: Record, text: str, settings: Settings) -> Reading:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = "body: a lone surrogate, which is no Unicode character"
+        return Reading(record, rejection("read", "InvalidJson", message))
+    record = replace(record, content=text)
+    if (record_id := record_id_in(text)) is None:
+        return Reading(record)
+    record = with_record_id(record, record_id)
+    if why := reserved(record, settings):
+        return Reading(record, rejection("read", "ReservedId", why))
+    return Reading(record)
+
+
+def with_record_id(record: Record, record_id: str) -> Record:
+    """``record`` with the identity that its producer chose; one sent again keeps what it had."""
+    kept = record.execution_id if record.identified else record_id
+    return replace(record, execution_id=kept, by_producer=True)
+
+
+def reserved(record: Record, settings: Settings) -> str | None:
+    """Why ``record`` may not have the id that its producer chose, if it may not.
+
+    Whoever chose one of those that the pipeline makes would overwrite another's item.
+    """
+    prefix = f"{settings.environment}-"
+    rest = record.execution_id.removeprefix(prefix)
+    if record.identified or rest == record.execution_id or not MADE_HERE.fullmatch(rest):
+        return None
+    return (
+        f"record_id {record.execution_id[:100]!r} has the shape of the ids that the pipeline makes "
+        f"itself: {prefix} and a message's id, or an object's name and digest; choose another one"
+    )
+
+
+def _attribute(attributes: Mapping[str, Any], name: str) -> str | None:
+    value = attributes.get(name)
+    text = value.get("stringValue") if isinstance(value, Mapping) else None
+    return text if isinstance(text, str) else None
+
+
+def _number(text: object) -> int:
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() else 0
+
+
+def _queue_url(message: Mapping[str, Any], settings: Settings) -> str:
+    """The queue that the message came from; of one that is not known the least is believed."""
+    name = message["eventSourceARN"].rsplit(":", 1)[-1]
+    urls = (settings.objects_queue_url, settings.internal_queue_url, settings.files_queue_url)
+    return next(
+        (url for url in urls if url.rsplit("/", 1)[-1] == name), settings.data_processing_queue_url
+    )

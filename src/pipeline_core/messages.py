@@ -1,0 +1,269 @@
+"""What a message says, what one of the pipeline's own carries along, and whose record it is.
+
+Which of it is believed is a matter of the door that a message came through, and is decided by
+`durable_pipeline.intake`. The queue that anybody may send to takes documents, and believes nothing
+that is said about them. Whose record a message is, and how old, is only read in the queues that the
+pipeline and its operators send to: it stands in one attribute, so that the ten that SQS allows stay
+the producer's.
+
+Requests to SQS: what one message and one request may have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NotRequired, TypedDict
+
+from pipeline_core import exact_json, objects
+from pipeline_core.files import Cursor
+from pipeline_core.objects import Pointer, S3Event, is_s3_event, sent_through_sns
+from pipeline_core.sizes import batches
+
+ATTRIBUTE = "durable_pipeline.record"
+"""The name of the message attribute, of type String; its value is a `Carried` as JSON."""
+
+Door = Literal["messages", "objects"]
+"""Where a record came in: the queue that anybody may send to, or S3."""
+
+
+class Carried(TypedDict):
+    """What is known of a record that is sent again, or handed over; all of it is optional.
+
+    ``execution_id`` is the key of its item, ``sent_timestamp`` when its producer sent it, in
+    milliseconds since 1970. ``door`` is where it came in: its body is read by that door's rules, so
+    that nothing is believed of it now that was not then; without one by those of either.
+    ``handed_over`` counts how often the pipeline itself has sent it on because of its neighbours.
+    ``offloaded`` says that the body is a pointer that the pipeline has put in the body's place.
+    ``continue_from`` is where a follow-up execution goes on in a file. ``message_attributes`` are
+    the producer's, as Lambda has them in an event.
+    """
+
+    execution_id: NotRequired[str]
+    sent_timestamp: NotRequired[int]
+    door: NotRequired[Door]
+    handed_over: NotRequired[int]
+    offloaded: NotRequired[Literal[True]]
+    continue_from: NotRequired[Cursor]
+    message_attributes: NotRequired[Mapping[str, Any]]
+
+
+def attributes(carried: Carried) -> dict[str, Any]:
+    """The message attributes of a message that carries ``carried``, as SendMessage takes them."""
+    text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"))
+    return {ATTRIBUTE: {"DataType": "String", "StringValue": text}}
+
+
+EXTENDED_CLIENT_CLASSES = frozenset(
+    {
+        "software.amazon.payloadoffloading.PayloadS3Pointer",
+        "com.amazon.sqs.javamessaging.MessageS3Pointer",
+    }
+)
+"""How the Amazon SQS Extended Client marks a pointer, now and in its first version."""
+
+CONTINUE_FROM = "continueFrom"
+"""Where earlier versions said, beside an S3 event's records, where in a file to go on."""
+
+_MARKS = ("S3Pointer", '"Notification"', "aws:s3", "aws.s3", "s3:TestEvent")
+"""One of them stands in everything that is not simply a document; most messages have none."""
+
+
+@dataclass(frozen=True)
+class Inline:
+    """The message is the document."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """The message is the pointer that the Amazon SQS Extended Client sends for a large body."""
+
+    pointer: Pointer
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The message tells of objects in S3; ``bodies`` tell of one each, if they are several."""
+
+    events: Sequence[S3Event]
+    bodies: Sequence[str] = ()
+    start: Cursor | None = None
+
+
+@dataclass(frozen=True)
+class Silent:
+    """The message says nothing: S3 tries whether it may send."""
+
+
+Envelope = Inline | Pointed | Objects | Silent
+
+
+class Unreadable(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
+    """What the message is meant to be it is not; ``type`` is the reason's."""
+
+    def __init__(self, reason_type: str, message: str) -> None:
+        super().__init__(message)
+        self.type = reason_type
+
+
+def document_in(body: str) -> Inline | Pointed:
+    """What ``body`` says where only documents and pointers are believed.
+
+    What is neither is a document, right or wrong; but of what others send by mistake it is said at
+    once what to do.
+
+    Raises:
+        Unreadable: InvalidPointer, or UnsupportedEvent for an event of S3's.
+    """
+    if not any(mark in body for mark in _MARKS):
+        return Inline(body)
+    document = _json(body)
+    inner = sent_through_sns(document)
+    text, document = (body, document) if inner is None else (inner, _json(inner))
+    if (pointer := _extended_client_pointer(document)) is not None:
+        return Pointed(pointer)
+    if isinstance(document, Mapping) and "data_source" not in document:
+        _refuse_events(document)
+    return Inline(text)
+
+
+def _refuse_events(document: Mapping[Any, Any]) -> None:
+    if is_s3_event(document):
+        raise Unreadable(
+            "UnsupportedEvent",
+            "it looks like an event of S3's, and those are believed only from S3 itself: upload "
+            "the object below input/ or direct/ of the input bucket, or messages/ of the payload "
+            "bucket",
+        )
+    if document.get("source") == "aws.s3" and "detail-type" in document:
+        raise Unreadable(
+            "UnsupportedEvent",
+            "it is an event of S3's as EventBridge sends them; the pipeline takes S3's own "
+            "notifications: upload the object below input/ of the input bucket",
+        )
+
+
+def objects_in(body: str) -> Objects | Silent:
+    """What ``body`` says where S3 sends its events, with SNS or without.
+
+    Raises:
+        Unreadable: InvalidEvent, with what is wrong about it.
+    """
+    try:
+        document = exact_json.loads(body)
+        while (inner := sent_through_sns(document)) is not None:
+            document = exact_json.loads(inner)
+        events = objects.read_events(document)
+        start = _start(document)
+    except ValueError as error:
+        raise Unreadable("InvalidEvent", str(error)) from None
+    if not events:
+        return Silent()
+    if len(events) == 1:
+        return Objects(events, start=start)
+    return Objects(events, [_alone(record) for record in document["Records"]])
+
+
+def _alone(record: Any) -> str:
+    # What S3 sends has no decimals; in what somebody else made they need not keep their type.
+    return json.dumps({"Records": [record]}, ensure_ascii=False, default=str)
+
+
+def anything_in(body: str) -> Envelope:
+    """What ``body`` says where all of that is believed; raises as `objects_in` does."""
+    if any(mark in body for mark in _MARKS):
+        document = _json(body)
+        inner = sent_through_sns(document)
+        if is_s3_event(document if inner is None else _json(inner)):
+            return objects_in(body)
+    return document_in(body)
+
+
+def _json(text: str) -> Any:
+    try:
+        return exact_json.loads(text)
+    except exact_json.JsonError:
+        return None
+
+
+def _extended_client_pointer(document: Any) -> Pointer | None:
+    match document:
+        case [str(name), {"s3BucketName": str(bucket), "s3Key": str(key)}] if bucket and key:
+            known = name in EXTENDED_CLIENT_CLASSES
+            pointer: Pointer | None = {"bucket": bucket, "key": key} if known else None
+        case [str(name), _] if name in EXTENDED_CLIENT_CLASSES:
+            raise Unreadable(
+                "InvalidPointer",
+                "it is a pointer of the Amazon SQS Extended Client without s3BucketName or s3Key; "
+                "both must be texts",
+            )
+        case _:
+            return None
+    if pointer is None and name.endswith("S3Pointer"):
+        known_names = " or ".join(sorted(EXTENDED_CLIENT_CLASSES))
+        raise Unreadable(
+            "InvalidPointer", f"it is a pointer of class {name[:100]!r}; it must be {known_names}"
+        )
+    return pointer
+
+
+def _start(document: Mapping[str, Any]) -> Cursor | None:
+    return None if (start := document.get(CONTINUE_FROM)) is None else cursor(start)
+
+
+def cursor(value: object) -> Cursor:
+    """``value`` as a place in a file.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match value:
+        case {"offset": int(offset), "row": int(row), "line": int(line)} if (
+            min(offset, row, line) >= 0
+        ):
+            return {"offset": offset, "row": row, "line": line}
+    raise ValueError(f"{CONTINUE_FROM} must have the numbers offset, row and line")
+
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+MADE_HERE = re.compile(rf"{UUID.pattern}|[0-9a-f]{{32}}|[A-Za-z0-9._-]{{0,64}}-[0-9a-f]{{16}}")
+"""What follows on the environment's name in an id of a message, of an event, of an object."""
+
+
+def record_id_in(body: str) -> str | None:
+    """The producer's ``record_id``, if the body has a usable one; validate has the last word."""
+    if '"record_id"' not in body:
+        return None
+    try:
+        document = exact_json.loads(body)
+    except exact_json.JsonError:
+        return None
+    record_id = document.get("record_id") if isinstance(document, dict) else None
+    return record_id if isinstance(record_id, str) and record_id else None
+
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_ENTRIES = 10
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+
+NOT_ALLOWED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What SQS refuses in a message: https://www.w3.org/TR/REC-xml/#charsets"""
+
+
+def requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """``entries`` in requests that SQS takes: 10 entries, and 1 MiB with their attributes."""
+    return batches(entries, message_size, max_bytes=MAX_MESSAGE_BYTES, max_entries=MAX_ENTRIES)
+
+
+def message_size(entry: Mapping[str, Any]) -> int:
+    """Bytes of a message as SQS counts them: body, and attributes' names, types and values."""
+    return len(entry["MessageBody"].encode("utf-8", "surrogatepass")) + sum(
+        len(name.encode()) + len(value["DataType"]) + len(value["StringValue"].encode())
+        for name, value in entry["MessageAttributes"].items()
+    )

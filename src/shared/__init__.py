@@ -1,1 +1,0 @@
-"""What the functions have in common: contracts between them, exact JSON, logging."""

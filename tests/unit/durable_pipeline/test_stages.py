@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_pipeline.calls import SET_ASIDE_OPERATIONS
+from durable_pipeline.records import Record
+from durable_pipeline.stages import CHUNK_OPERATIONS, MAX_ALONE, MAX_CHUNKS, chunked
+from pipeline_core.objects import Pointer
+from pipeline_core.sizes import MAX_CHUNK_BYTES, MAX_CHUNK_RECORDS, MAX_OPERATIONS
+
+sizes = st.lists(st.integers(0, MAX_CHUNK_BYTES // 2), max_size=300)
+
+
+def records_of(count: int, **more: Any) -> list[Record]:
+    return [Record(str(n), str(n), "", content="{}", **more) for n in range(count)]
+
+
+@given(sizes)
+def test_chunks_are_all_records_in_order_and_within_bounds(lengths: list[int]) -> None:
+    records = [Record(str(n), str(n), "", content="x" * length) for n, length in enumerate(lengths)]
+
+    chunks = list(chunked(records))
+
+    assert [record for chunk in chunks for record in chunk] == records
+    for chunk in chunks:
+        assert 1 <= len(chunk) <= MAX_CHUNK_RECORDS
+        assert sum(record.travelling_size for record in chunk) <= MAX_CHUNK_BYTES
+
+
+def test_small_records_fill_a_chunk() -> None:
+    assert [len(chunk) for chunk in chunked(records_of(1000))] == [MAX_CHUNK_RECORDS] * 10
+
+
+def test_documents_in_s3_count_for_what_may_travel_of_them() -> None:
+    pointer: Pointer = {"bucket": "input", "key": "a.json", "size": 10_000_000}
+    records = [Record(str(n), str(n), "", pointer=pointer) for n in range(30)]
+
+    chunks = list(chunked(records))
+
+    assert [len(chunk) for chunk in chunks] == [9, 9, 9, 3]
+
+
+def test_what_has_failed_before_goes_alone_and_the_oldest_first() -> None:
+    records = [
+        Record("new", "new", "", content="{}"),
+        Record("twice", "twice", "", receive_count=2, content="{}"),
+        Record("newer", "newer", "", content="{}"),
+        Record("sent on", "sent on", "", handed_over=1, content="{}"),
+    ]
+
+    ids = [[record.id for record in chunk] for chunk in chunked(records)]
+
+    assert ids == [["sent on"], ["twice"], ["new", "newer"]]
+
+
+def test_the_largest_batch_has_operations_left_for_each_chunk_however_often_it_failed() -> None:
+    chunks = list(chunked(records_of(10_000, receive_count=2)))
+
+    assert [len(chunk) for chunk in chunks[:MAX_ALONE]] == [1] * MAX_ALONE
+    assert len(chunks) <= MAX_CHUNKS
+    assert MAX_CHUNKS * CHUNK_OPERATIONS + SET_ASIDE_OPERATIONS < MAX_OPERATIONS
