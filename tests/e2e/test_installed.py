@@ -80,6 +80,21 @@ def test_the_command_line_says_its_version(tool: Path, tmp_path: Path) -> None:
     assert done(run(tmp_path, tool / "pipelinectl", "--version")) == f"pipelinectl {VERSION}\n"
 
 
+IMPORT_ALL = """
+import importlib, pipeline_core, pkgutil
+for module in pkgutil.walk_packages(pipeline_core.__path__, "pipeline_core."):
+    importlib.import_module(module.name)
+    print(module.name)
+"""
+
+
+def test_the_contract_comes_along_with_what_it_imports(tool: Path, tmp_path: Path) -> None:
+    names = done(run(tmp_path, tool / "python", "-c", IMPORT_ALL)).split()
+
+    written = (ROOT / "src" / "pipeline_core").glob("[!_]*.py")
+    assert set(names) == {f"pipeline_core.{path.stem}" for path in written}
+
+
 @pytest.mark.parametrize("group", [(), ("local", "up"), ("dlq",)])
 def test_help_is_there(tool: Path, tmp_path: Path, group: tuple[str, ...]) -> None:
     assert "Usage: pipelinectl" in done(run(tmp_path, tool / "pipelinectl", *group, "--help"))
