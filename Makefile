@@ -24,7 +24,7 @@ export UV_CACHE_DIR
 .PHONY: help
 help: ## Show the targets
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready $(TOOLS)/ministack/.ready $(TOOLS)/sam/.ready ## Install everything, pinned, below this folder
@@ -73,6 +73,10 @@ down: setup ## Stop the local cloud
 test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
 	@$(BIN)/python -m pytest -n 3 tests/unit tests/integration
 	@$(BIN)/python -m pytest tests/e2e
+
+.PHONY: docs-test
+docs-test: setup ## Run every command of the guides, on a local cloud of their own
+	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
 chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)

@@ -30,7 +30,7 @@ from benchmarks.cells import (
 )
 from benchmarks.csv_files import readings
 from benchmarks.report import document, goals, goals_table
-from localcloud.errors import LocalCloudError
+from localcloud.settings import LocalCloudError
 
 WORK = ROOT / ".bench"
 PLOTTING = ROOT / ".tools" / "bench" / "bin" / "python"

@@ -23,8 +23,7 @@ import boto3
 from benchmarks.histories import Run, run_of
 from localcloud import supervisor
 from localcloud.deploy import deploy
-from localcloud.free_ports import free_settings
-from localcloud.settings import Settings
+from localcloud.settings import Settings, free_settings
 from pipelinectl.executions import Executions
 
 ROOT = Path(__file__).parents[1]

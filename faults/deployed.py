@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from faults import NotWrappable
-from localcloud import cloudformation_yaml
+from localcloud.cloudformation_yaml import load
 
 _WRAPPER = Path(__file__).with_name("wrapper.py")
 _MODULE = "fault_wrapper"
@@ -37,7 +37,7 @@ def with_faults(application: Application, stages: Mapping[str, str], directory: 
     Raises:
         NotWrappable: the template has no such function, or it has no handler.
     """
-    template = cloudformation_yaml.load(application.template)
+    template = load(application.template)
     folders = [_wrap(template, stage, logical_id) for stage, logical_id in stages.items()]
     code = directory / application.code
     shutil.copytree(application.template.parent / application.code, code)

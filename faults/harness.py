@@ -19,7 +19,7 @@ from aws_durable_execution_sdk_python_testing.runner import (
 )
 
 from faults import NotSucceeded, UnknownStage
-from faults.durable import DurableFault
+from faults.durable import DurableFault, InterceptedClient
 from faults.stages import (
     FakeClock,
     Handler,
@@ -146,7 +146,7 @@ class Harness:
 
     def _invoke(self, event: Any, context: Any) -> Any:
         self.invocations += 1
-        client = durable_quotas.LambdaLikeClient(event.service_client)
+        client = InterceptedClient(event.service_client, durable_quotas.as_lambda_refuses)
         return _small_enough(self._handler(replace(event, service_client=client), context))
 
     def _stage(self, name: str) -> Handler:

@@ -1,26 +1,39 @@
-"""Deploys a SAM template to the local cloud, with the same `sam` that deploys it to AWS."""
+"""Deploys a SAM template to the local cloud, with the same `sam` that deploys it to AWS.
+
+`put_live` replaces the code of single functions without it, in about a second.
+"""
 
 import collections
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud import aws, cloudformation_yaml, snapshot
-from localcloud.errors import LocalCloudError
-from localcloud.overlay import overlay
+from localcloud import cloudformation_yaml
+from localcloud.overlay import (
+    PLAIN_FUNCTION,
+    SAM_FUNCTION,
+    TWIN_LOGICAL_SUFFIX,
+    overlay,
+)
 from localcloud.quotas import MAX_UNZIPPED_BYTES
-from localcloud.services import neutral_environment
-from localcloud.settings import Settings
+from localcloud.settings import LocalCloudError, Settings
+from localcloud.supervisor import neutral_environment
 
 _BUCKET = "localcloud-artifacts"
 _TAIL_LINES = 30
+_OVERLAID = "localcloud-template.json"
+_SAVE_SECONDS = 10.0
 _EMPTY: Mapping[str, str] = {}
 
 
@@ -40,7 +53,6 @@ def deploy(
     template: Path,
     stack_name: str,
     parameters: Mapping[str, str] = _EMPTY,
-    build_directory: Path | None = None,
     echo: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """Build the template, overlay it and deploy it; return the stack's outputs.
@@ -52,7 +64,7 @@ def deploy(
     template = template.resolve()
     if wrong := contradictions(cloudformation_yaml.load(template), parameters):
         raise LocalCloudError("\n".join(wrong))
-    build = (build_directory or settings.directory / "build" / stack_name).resolve()
+    build = build_directory(settings, stack_name)
     build.mkdir(parents=True, exist_ok=True)
     sam = _sam(settings, template.parent, echo)
     configuration = _empty_configuration(settings)
@@ -60,9 +72,85 @@ def deploy(
     _run(sam, ("build", "--template-file", str(template), "--build-dir", str(build)), configuration)
     overlaid = _write_overlaid(settings, build, parameters)
     _run(sam, _deploy_arguments(settings, overlaid, stack_name, parameters), configuration)
-    # Without this, the stack would be gone if ministack were killed.
-    snapshot.save(settings)
-    return _outputs(settings, stack_name)
+    put_back = _put_live_since_deployed(settings, stack_name)
+    if put_back:
+        # What was put live and is not in the built code any more is no change to the template.
+        put_live(settings, stack_name, put_back & artifacts(build).keys())
+        _put_live_file(settings, stack_name).unlink()
+    _save_state(settings)
+    cloudformation = boto3.client("cloudformation", **settings.root_client_options())
+    [stack] = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def build_directory(settings: Settings, stack_name: str) -> Path:
+    """Return the folder of a stack's built template and, beside it, of each function's artifact."""
+    return (settings.directory / "build" / stack_name).resolve()
+
+
+def artifacts(build: Path) -> dict[str, Path]:
+    """Return the built folder of each function of the template, by logical id."""
+    # What was deployed last; JSON is read at once, unlike YAML.
+    resources = json.loads((build / _OVERLAID).read_text())["Resources"]
+    return {
+        logical_id: build / resource["Properties"]["CodeUri"]
+        for logical_id, resource in resources.items()
+        if resource["Type"] == SAM_FUNCTION
+        and logical_id.removesuffix(TWIN_LOGICAL_SUFFIX) not in resources.keys() - {logical_id}
+    }
+
+
+def put_live(settings: Settings, stack_name: str, logical_ids: Iterable[str]) -> None:
+    """Replace the code of some of the stack's functions by what lies in their artifacts.
+
+    Of a durable function its twin has the code that runs. As on every update of its code, ministack
+    ends the function's workers. Published versions stay as they are. botocore's errors pass
+    through; LocalCloudError is raised for a function that is not deployed.
+    """
+    logical_ids = set(logical_ids)
+    options = settings.root_client_options()
+    pages = boto3.client("cloudformation", **options).get_paginator("list_stack_resources")
+    names = {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for page in pages.paginate(StackName=stack_name)
+        for resource in page["StackResourceSummaries"]
+    }
+    client = boto3.client("lambda", **options)
+    known = _put_live_since_deployed(settings, stack_name)
+    _put_live_file(settings, stack_name).write_text(json.dumps(sorted(known | logical_ids)))
+    folders = artifacts(build_directory(settings, stack_name))
+    for logical_id in sorted(logical_ids):
+        name = names.get(f"{logical_id}{TWIN_LOGICAL_SUFFIX}") or names.get(logical_id)
+        if name is None:
+            raise LocalCloudError(f"{logical_id} is not deployed: run `pipelinectl local up`.")
+        client.update_function_code(FunctionName=name, ZipFile=_zipped(folders[logical_id]))
+    settings.save_request_file.touch()
+
+
+def _put_live_since_deployed(settings: Settings, stack_name: str) -> set[str]:
+    path = _put_live_file(settings, stack_name)
+    return set(json.loads(path.read_text())) if path.exists() else set()
+
+
+def _put_live_file(settings: Settings, stack_name: str) -> Path:
+    return settings.directory / "build" / f"{stack_name}.put-live.json"
+
+
+def _zipped(folder: Path) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return content.getvalue()
+
+
+def _save_state(settings: Settings) -> None:
+    """Have ministack save its state: what was deployed would be gone if it were killed."""
+    request = settings.save_request_file
+    request.touch()
+    deadline = time.monotonic() + _SAVE_SECONDS
+    while request.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def contradictions(template: Mapping[str, Any], parameters: Mapping[str, str]) -> list[str]:
@@ -112,7 +200,7 @@ def _write_overlaid(settings: Settings, build: Path, parameters: Mapping[str, st
     built = cloudformation_yaml.load(build / "template.yaml")
     require_deployable(built, build)
     # Beside the built template, because its paths are relative to that.
-    path = build / "localcloud-template.json"
+    path = build / _OVERLAID
     path.write_text(json.dumps(overlay(built, settings, parameters), indent=1))
     return path
 
@@ -121,11 +209,11 @@ def require_deployable(built: Mapping[str, Any], directory: Path) -> None:
     """Refuse functions whose code with their layers is larger than Lambda takes.
 
     `built` is a template that `sam build` wrote into `directory`. What else Lambda refuses of a
-    function, ministack refuses while the stack is deployed (see `ministack_quotas`).
+    function, ministack refuses while the stack is deployed (see `ministack`).
     """
     resources = built.get("Resources", {})
     for logical_id, resource in resources.items():
-        if resource.get("Type") not in ("AWS::Serverless::Function", "AWS::Lambda::Function"):
+        if resource.get("Type") not in (SAM_FUNCTION, PLAIN_FUNCTION):
             continue
         size = sum(_folder_bytes(directory / code) for code in _code_of(resource, resources))
         if size > MAX_UNZIPPED_BYTES:
@@ -157,7 +245,7 @@ def _folder_bytes(folder: Path) -> int:
 
 def _ensure_bucket(settings: Settings) -> None:
     try:
-        aws.s3_client(settings).create_bucket(
+        boto3.client("s3", **settings.root_client_options()).create_bucket(
             Bucket=_BUCKET,
             CreateBucketConfiguration={"LocationConstraint": settings.region},  # type: ignore[typeddict-item]  # any region
         )
@@ -211,8 +299,3 @@ def _run(sam: _Sam, arguments: Sequence[str], configuration: Path) -> None:
         raise LocalCloudError(
             f"`sam {arguments[0]}` failed with exit code {process.returncode}:\n{output}"
         )
-
-
-def _outputs(settings: Settings, stack_name: str) -> dict[str, str]:
-    stacks = aws.cloudformation_client(settings).describe_stacks(StackName=stack_name)["Stacks"]
-    return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])}

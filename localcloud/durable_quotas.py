@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_durable_execution_sdk_python.exceptions import CheckpointError
 from aws_durable_execution_sdk_python.lambda_service import (
-    DurableServiceClient,
     OperationAction,
     OperationType,
 )
@@ -39,7 +38,7 @@ from localcloud import quotas
 from localcloud.quotas import utf8_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from aws_durable_execution_sdk_python.lambda_service import (
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
         ErrorObject,
         Operation,
         OperationUpdate,
-        StateOutput,
     )
     from aws_durable_execution_sdk_python_testing.checkpoint.effects import CheckpointEffect
     from aws_durable_execution_sdk_python_testing.checkpoint.processor import CheckpointProcessor
@@ -96,41 +94,19 @@ class QuotaDispatcher(CheckpointRequestDispatcher):
         return effects
 
 
-class LambdaLikeClient(DurableServiceClient):
-    """The in-process service with refusals as boto3 reports them to the SDK.
+def as_lambda_refuses(
+    checkpoint: Callable[[str, Sequence[OperationUpdate]], CheckpointOutput],
+    token: str,
+    updates: Sequence[OperationUpdate],
+) -> CheckpointOutput:
+    """Make a checkpoint in the process; a refusal is raised as the SDK's client of Lambda does.
 
-    Without this, the SDK would take a refusal for a crash and have the invocation repeated.
+    Otherwise the SDK would take a refusal for a crash and have the invocation repeated.
     """
-
-    def __init__(self, client: DurableServiceClient) -> None:
-        self._client = client
-
-    def checkpoint(
-        self,
-        durable_execution_arn: str,
-        checkpoint_token: str,
-        updates: list[OperationUpdate],
-        client_token: str | None,
-    ) -> CheckpointOutput:
-        """Make the checkpoint; raises CheckpointError, as the SDK's client of Lambda does."""
-        try:
-            return self._client.checkpoint(
-                durable_execution_arn, checkpoint_token, updates, client_token
-            )
-        except AwsApiException as error:
-            raise CheckpointError.from_exception(_client_error(error)) from error
-
-    def get_execution_state(
-        self,
-        durable_execution_arn: str,
-        checkpoint_token: str,
-        next_marker: str,
-        max_items: int = 1000,
-    ) -> StateOutput:
-        """Pass on what the service answers."""
-        return self._client.get_execution_state(
-            durable_execution_arn, checkpoint_token, next_marker, max_items
-        )
+    try:
+        return checkpoint(token, updates)
+    except AwsApiException as error:
+        raise CheckpointError.from_exception(_client_error(error)) from error
 
 
 class Utf8ChildDispatcher(InProcessChildDispatcher):

@@ -1,19 +1,36 @@
-"""Reads the durable executions from the file in which the runner keeps them."""
+"""The durable executions, as the gateway sees them: started in the runner, read from its file.
+
+The file stays readable while the runner is down.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from localcloud.settings import ACCOUNT_ID, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
+
+    from localcloud.functions import DurableConfiguration, Function
 
 RUNNING = "RUNNING"
 SUCCEEDED = "SUCCEEDED"
 
+# How long the runner or ministack may be away before what needs it fails.
+AWAY_SECONDS = 60.0
+PAUSE_SECONDS = 0.1
+# What the gateway sees when the runner ends or is not there yet.
+_RUNNER_AWAY = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 _POLL_SECONDS = 0.015
 _PER_QUERY = 500
 
@@ -29,14 +46,100 @@ class ExecutionRecord:
     input: str
 
 
-class ExecutionRecords:
-    """The executions on disk; they stay readable while the runner is down."""
+class Executions:
+    """Starts executions, finds them and waits for their ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, timeout=5.0)
+    def __init__(self, settings: Settings, http: aiohttp.ClientSession) -> None:
+        self._url = settings.runner_endpoint_url
+        self._http = http
+        self._connection = sqlite3.connect(settings.executions_file, timeout=5.0)
         self._connection.execute("PRAGMA query_only = ON")
+        self._waiting: dict[str, list[asyncio.Future[str]]] = {}
+        self._polling: asyncio.Task[None] | None = None
 
-    def statuses(self, arns: Iterable[str]) -> dict[str, str]:
+    async def start(
+        self, function: Function, durable: DurableConfiguration, payload: str, execution_name: str
+    ) -> str:
+        """Start an execution of a function's version; return its ARN.
+
+        Waits for a runner that is being restarted; aiohttp's error passes through if that takes
+        longer than AWAY_SECONDS.
+        """
+        document = {
+            "AccountId": ACCOUNT_ID,
+            "FunctionName": function.name,
+            "FunctionQualifier": function.version,
+            "ExecutionName": execution_name,
+            "ExecutionTimeoutSeconds": durable.execution_timeout_seconds,
+            "ExecutionRetentionPeriodDays": durable.retention_days,
+            "InvocationId": str(uuid.uuid4()),
+            "Input": payload,
+        }
+        give_up_at = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                started = await self._call("POST", "/start-durable-execution", json=document)
+                return str(started["ExecutionArn"])
+            except _RUNNER_AWAY:
+                # The runner may have ended after it recorded the execution and before it said so.
+                recorded = self.find_named(function.name, execution_name)
+                if recorded:
+                    return recorded.arn
+                if time.monotonic() > give_up_at:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def describe(self, arn: str) -> dict[str, Any]:
+        """Return what GetDurableExecution answers; wait for a runner that is being restarted."""
+        give_up_at = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return await self._call(
+                    "GET", f"/2025-12-01/durable-executions/{quote(arn, safe='')}"
+                )
+            except _RUNNER_AWAY:
+                if time.monotonic() > give_up_at:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def wait(self, arn: str) -> str:
+        """Return the status with which the execution ends, however long that takes."""
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(arn, []).append(future)
+        # One query at a time for all who wait.
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
+        return await future
+
+    def find(self, arn: str) -> ExecutionRecord | None:
+        """Return the execution with this ARN, if it is on record."""
+        return self._one("durable_execution_arn = ?", [arn])
+
+    def find_named(self, function_name: str, execution_name: str) -> ExecutionRecord | None:
+        """Return the function's execution with this name, if it is on record."""
+        return self._one(
+            "execution_name = ? AND function_name = ?", [execution_name, function_name]
+        )
+
+    async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        url = URL(f"{self._url}{path}", encoded=True)
+        async with self._http.request(method, url, raise_for_status=True, **options) as answer:
+            document: dict[str, Any] = await answer.json(content_type=None)
+            return document
+
+    async def _poll(self) -> None:
+        while self._waiting:
+            for arn, status in self._statuses(self._waiting).items():
+                if status != RUNNING:
+                    self._tell(arn, status)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _tell(self, arn: str, status: str) -> None:
+        for future in self._waiting.pop(arn):
+            if not future.done():
+                future.set_result(status)
+
+    def _statuses(self, arns: Iterable[str]) -> dict[str, str]:
         """Return the status of each execution that is on record."""
         wanted = list(arns)
         found: dict[str, str] = {}
@@ -50,16 +153,6 @@ class ExecutionRecords:
             )
             found |= {arn: status for arn, status in rows}  # noqa: C416 - tells the two apart
         return found
-
-    def find(self, arn: str) -> ExecutionRecord | None:
-        """Return the execution with this ARN, if it is on record."""
-        return self._one("durable_execution_arn = ?", [arn])
-
-    def find_named(self, function_name: str, execution_name: str) -> ExecutionRecord | None:
-        """Return the function's execution with this name, if it is on record."""
-        return self._one(
-            "execution_name = ? AND function_name = ?", [execution_name, function_name]
-        )
 
     def _one(self, condition: str, arguments: list[str]) -> ExecutionRecord | None:
         rows = self._query(
@@ -89,32 +182,3 @@ def error_document(execution: Mapping[str, Any], status: str) -> dict[str, Any]:
         "errorMessage": error.get("ErrorMessage") or f"The durable execution ended {status}.",
         "stackTrace": error.get("StackTrace") or [],
     }
-
-
-class CompletionWatcher:
-    """Waits for executions to end, with one query at a time for all who wait."""
-
-    def __init__(self, records: ExecutionRecords) -> None:
-        self._records = records
-        self._waiting: dict[str, list[asyncio.Future[str]]] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    async def wait(self, arn: str) -> str:
-        """Return the status with which the execution ends, however long that takes."""
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(arn, []).append(future)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._poll())
-        return await future
-
-    async def _poll(self) -> None:
-        while self._waiting:
-            for arn, status in self._records.statuses(self._waiting).items():
-                if status != RUNNING:
-                    self._tell(arn, status)
-            await asyncio.sleep(_POLL_SECONDS)
-
-    def _tell(self, arn: str, status: str) -> None:
-        for future in self._waiting.pop(arn):
-            if not future.done():
-                future.set_result(status)

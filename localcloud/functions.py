@@ -1,4 +1,4 @@
-"""What the local cloud knows about its Lambda functions, asked live from ministack."""
+"""What ministack knows of the Lambda functions and of what their roles may do, asked live."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from localcloud.overlay import (
     DEAD_LETTERS_VARIABLE,
@@ -16,8 +16,14 @@ from localcloud.overlay import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_lambda.type_defs import FunctionConfigurationResponseTypeDef
+
+_Question = TypeVar("_Question")
+_Answer = TypeVar("_Answer")
 
 # The forms that Invoke accepts: name, name:qualifier, partial ARN and full ARN.
 _REFERENCE = re.compile(
@@ -87,30 +93,43 @@ def unqualified_durable(name: str) -> str:
     )
 
 
-class FunctionDirectory:
-    """Looks functions up in ministack and remembers each answer for a few seconds.
+class _Remembered(Generic[_Question, _Answer]):
+    """Answers that hold for a few seconds. Safe to use from several threads."""
 
-    Safe to use from several threads.
-    """
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._answers: dict[_Question, tuple[float, _Answer]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, question: _Question, ask: Callable[[], _Answer]) -> _Answer:
+        """Return the answer that is remembered, or ask; None is not remembered."""
+        with self._lock:
+            known = self._answers.get(question)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        answer = ask()
+        if answer is not None:
+            now = time.monotonic()
+            with self._lock:
+                # Of permissions each execution is a resource of its own: forget the old ones.
+                self._answers = {q: a for q, a in self._answers.items() if a[0] > now}
+                self._answers[question] = (now + self._seconds, answer)
+        return answer
+
+
+class FunctionDirectory:
+    """Looks functions up in ministack. Safe to use from several threads."""
 
     def __init__(self, client: LambdaClient, remember_seconds: float = 5.0) -> None:
         self._client = client
-        self._remember_seconds = remember_seconds
-        self._known: dict[FunctionReference, tuple[float, Function]] = {}
-        self._lock = threading.Lock()
+        self._known = _Remembered[FunctionReference, Function | None](remember_seconds)
 
     def find(self, reference: FunctionReference) -> Function | None:
-        """Return the function, or None if there is none; botocore's errors pass through."""
-        with self._lock:
-            remembered = self._known.get(reference)
-        if remembered and remembered[0] > time.monotonic():
-            return remembered[1]
-        function = self._ask(reference)
-        # Only what exists is remembered: a function may be deployed at any moment.
-        if function:
-            with self._lock:
-                self._known[reference] = (time.monotonic() + self._remember_seconds, function)
-        return function
+        """Return the function, or None if there is none; botocore's errors pass through.
+
+        That there is none is asked every time: a function may be deployed at any moment.
+        """
+        return self._known.get(reference, lambda: self._ask(reference))
 
     def _ask(self, reference: FunctionReference) -> Function | None:
         try:
@@ -144,4 +163,36 @@ def _durable(variables: dict[str, str]) -> DurableConfiguration | None:
         execution_timeout_seconds=int(variables[TIMEOUT_VARIABLE]),
         retention_days=int(variables[RETENTION_VARIABLE]),
         dead_letter_queue=variables.get(DEAD_LETTERS_VARIABLE),
+    )
+
+
+class Permissions:
+    """Asks ministack's IAM whether a role may do something. Safe to use from several threads."""
+
+    def __init__(self, client: IAMClient, remember_seconds: float = 5.0) -> None:
+        self._client = client
+        self._decisions = _Remembered[tuple[str, str, str], bool](remember_seconds)
+
+    def allows(self, role: str, action: str, resource: str) -> bool:
+        """Tell whether the role's policies allow the action on the resource (an ARN each).
+
+        botocore's errors pass through.
+        """
+        return self._decisions.get(
+            (role, action, resource), lambda: self._evaluate(role, action, resource)
+        )
+
+    def _evaluate(self, role: str, action: str, resource: str) -> bool:
+        answer = self._client.simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=[action], ResourceArns=[resource]
+        )
+        decisions = [result["EvalDecision"] for result in answer["EvaluationResults"]]
+        return decisions == ["allowed"]
+
+
+def denial(role: str, action: str, resource: str) -> str:
+    """Return AWS's words for a refusal for want of an allowing policy."""
+    return (
+        f"User: {role} is not authorized to perform: {action} on resource: {resource} because no "
+        f"identity-based policy allows the {action} action"
     )

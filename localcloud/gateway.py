@@ -9,44 +9,38 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
-import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 from weakref import WeakValueDictionary
 
 import aiohttp
+import boto3
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
+from yarl import URL
 
-from localcloud import aws, quotas, runner_client
-from localcloud.aws_errors import AwsError
-from localcloud.executions import (
-    SUCCEEDED,
-    CompletionWatcher,
-    ExecutionRecord,
-    ExecutionRecords,
-    error_document,
-)
-from localcloud.forwarding import forward
-from localcloud.functions import (
-    Function,
-    FunctionDirectory,
-    FunctionReference,
-    parse_reference,
-    unqualified_durable,
-)
-from localcloud.permissions import Permissions, denial
-from localcloud.runner_client import Runner
-from localcloud.settings import HOST, Settings, from_process_environment
-from localcloud.unattended import (
-    DeadLetters,
-    UnattendedExecution,
-    UnattendedExecutions,
+from localcloud import quotas
+from localcloud.async_dead_letters import (
+    AsyncDeadLetters,
+    AsyncExecution,
     is_asynchronous,
     name_of_event,
 )
+from localcloud.executions import SUCCEEDED, ExecutionRecord, Executions, error_document
+from localcloud.functions import (
+    DurableConfiguration,
+    Function,
+    FunctionDirectory,
+    FunctionReference,
+    Permissions,
+    denial,
+    parse_reference,
+    unqualified_durable,
+)
+from localcloud.settings import HOST, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,30 +50,53 @@ _GUARDED = {
     "checkpoint": "lambda:CheckpointDurableExecution",
     "state": "lambda:GetDurableExecutionState",
 }
+_HOP_BY_HOP = {
+    *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te"),
+    *("trailer", "transfer-encoding", "upgrade", "expect", "content-length"),
+}
+_NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class AwsError(Exception):
+    """An answer in the shape in which Lambda reports an error."""
+
+    def __init__(self, status: int, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
+
+    def response(self) -> web.Response:
+        """Return the HTTP response that boto3 turns into this error."""
+        return web.json_response(
+            {"Type": "User", "Message": str(self), "message": str(self)},
+            status=self.status,
+            headers={"x-amzn-ErrorType": self.error_type},
+        )
 
 
 class Gateway:
     """Decides who answers a request."""
 
     def __init__(self, settings: Settings, http: aiohttp.ClientSession) -> None:
-        self._ministack = settings.aws_endpoint_url
-        self._runner = Runner(settings, http)
+        options = settings.root_client_options()
+        self._ministack_url = settings.aws_endpoint_url
+        self._runner_url = settings.runner_endpoint_url
         self._http = http
-        self._functions = FunctionDirectory(aws.lambda_client(settings))
-        self._permissions = Permissions(aws.iam_client(settings))
-        self._records = ExecutionRecords(settings.executions_file)
-        self._watcher = CompletionWatcher(self._records)
-        self._unattended = UnattendedExecutions(
+        self._functions = FunctionDirectory(boto3.client("lambda", **options))
+        self._permissions = Permissions(boto3.client("iam", **options))
+        self._executions = Executions(settings, http)
+        self._dead_letters = AsyncDeadLetters(
             settings.directory / "gateway",
-            self._watcher,
-            DeadLetters(aws.sqs_client(settings), self._permissions, self._runner),
+            self._executions,
+            boto3.client("sqs", **options),
+            self._permissions,
         )
         # A lock lives for as long as somebody holds it or waits for it.
         self._name_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def take_up(self) -> None:
         """Go on with what an earlier gateway had begun to look after."""
-        self._unattended.take_up()
+        self._dead_letters.take_up()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer any request."""
@@ -101,12 +118,12 @@ class Gateway:
                 return await self._invoke(request, name)
             case ["2025-12-01", "durable-executions", arn, operation] if operation in _GUARDED:
                 await self._authorise(arn, _GUARDED[operation])
-                return await self._runner.forward(request)
+                return await self._forward_to_runner(request)
             case ["2025-12-01", "functions", name, "durable-executions"]:
                 return await self._list_executions(request, name)
             case ["2025-12-01", *_]:
-                return await self._runner.forward(request)
-        return await forward(self._http, self._ministack, request)
+                return await self._forward_to_runner(request)
+        return await _forward(self._http, self._ministack_url, request)
 
     async def _invoke(self, request: web.Request, name: str) -> web.StreamResponse:
         reference = parse_reference(name, request.query.get("Qualifier"))
@@ -114,7 +131,7 @@ class Gateway:
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if reference is None or function is None or function.durable is None:
             _require_small(await request.read(), kind)
-            return await forward(self._http, self._ministack, request)
+            return await _forward(self._http, self._ministack_url, request)
         if reference.qualifier is None:
             raise AwsError(
                 400, "InvalidParameterValueException", unqualified_durable(function.name)
@@ -123,82 +140,71 @@ class Gateway:
             return web.Response(status=204)
         payload = _checked_input(await request.read(), kind)
         execution_name = _checked_name(request.headers.get("X-Amz-Durable-Execution-Name"))
-        arn = await self._start(function, payload, execution_name)
+        arn = await self._start(function, function.durable, payload, execution_name)
         headers = {
             "X-Amz-Durable-Execution-Arn": arn,
             "X-Amz-Executed-Version": function.version,
         }
         if kind == "Event":
-            self._leave_unattended(function, arn, payload)
+            self._watch(function, function.durable, arn, payload)
             return web.Response(status=202, headers=headers)
-        return await self._answer_when_done(arn, headers)
-
-    async def _answer_when_done(self, arn: str, headers: dict[str, str]) -> web.Response:
-        status = await self._watcher.wait(arn)
-        execution = await self._runner.get_execution(arn)
-        if status == SUCCEEDED:
-            text = execution.get("Result") or "null"
-        else:
-            text = json.dumps(error_document(execution, status))
-            headers = {**headers, "X-Amz-Function-Error": "Unhandled"}
+        result, error = await self._result(arn)
+        if error:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        text = json.dumps(error) if error else result
         return web.Response(text=text, content_type="application/json", headers=headers)
 
     async def _trigger(self, request: web.Request, name: str) -> web.Response:
+        """Answer ministack, which passes on every event of a durable function."""
         qualifier = request.headers.get("X-Amzn-Lambda-Function-Version", "$LATEST")
         function = await self._find(FunctionReference(name, qualifier))
-        if function is None:
+        if function is None or function.durable is None:
             raise AwsError(404, "ResourceNotFoundException", f"Function not found: {name}")
         payload = (await request.read()).decode()
         if is_asynchronous(payload):
             # ministack repeats it if the gateway ends before it has answered: started once only.
-            arn = await self._start(function, payload, name_of_event(function.name, payload))
-            self._leave_unattended(function, arn, payload)
+            unique = name_of_event(function.name, payload)
+            arn = await self._start(function, function.durable, payload, unique)
+            self._watch(function, function.durable, arn, payload)
             return web.json_response(None)
-        arn = await self._start(function, payload, None)
-        status = await self._watcher.wait(arn)
-        execution = await self._runner.get_execution(arn)
-        if status == SUCCEEDED:
-            return web.Response(
-                text=execution.get("Result") or "null", content_type="application/json"
+        arn = await self._start(function, function.durable, payload, None)
+        result, error = await self._result(arn)
+        if error:
+            # ministack takes any answer but success for a function error, and logs its beginning.
+            return web.json_response({"durableExecutionArn": arn, **error}, status=502)
+        return web.Response(text=result, content_type="application/json")
+
+    async def _result(self, arn: str) -> tuple[str, dict[str, Any] | None]:
+        """Wait for the end of an execution; return its result (JSON) and its error, if any."""
+        status = await self._executions.wait(arn)
+        execution = await self._executions.describe(arn)
+        error = None if status == SUCCEEDED else error_document(execution, status)
+        return execution.get("Result") or "null", error
+
+    def _watch(
+        self, function: Function, durable: DurableConfiguration, arn: str, event: str
+    ) -> None:
+        if durable.dead_letter_queue:
+            self._dead_letters.watch(
+                AsyncExecution(arn, event, function.role, durable.dead_letter_queue)
             )
-        # ministack takes any answer but success for a function error, and logs its beginning.
-        error = {"durableExecutionArn": arn, **error_document(execution, status)}
-        return web.json_response(error, status=502)
 
-    def _leave_unattended(self, function: Function, arn: str, event: str) -> None:
-        queue = function.durable.dead_letter_queue if function.durable else None
-        if queue:
-            self._unattended.watch(UnattendedExecution(arn, event, function.role, queue))
-
-    async def _start(self, function: Function, payload: str, execution_name: str | None) -> str:
+    async def _start(
+        self, function: Function, durable: DurableConfiguration, payload: str, name: str | None
+    ) -> str:
         """Start an execution and return its ARN, or that of the one with this name and input."""
-        if execution_name is None:
-            return await self._start_new(function, payload, str(uuid.uuid4()))
-        key = f"{function.name}/{execution_name}"
-        async with self._name_locks.setdefault(key, asyncio.Lock()):
-            existing = self._records.find_named(function.name, execution_name)
+        if name is None:
+            return await self._executions.start(function, durable, payload, str(uuid.uuid4()))
+        async with self._name_locks.setdefault(f"{function.name}/{name}", asyncio.Lock()):
+            existing = self._executions.find_named(function.name, name)
             if existing is None:
-                return await self._start_new(function, payload, execution_name)
+                return await self._executions.start(function, durable, payload, name)
         _require_same_input(existing, payload)
         return existing.arn
 
-    async def _start_new(self, function: Function, payload: str, execution_name: str) -> str:
-        give_up_at = time.monotonic() + runner_client.AWAY_SECONDS
-        while True:
-            try:
-                return await self._runner.start(function, payload, execution_name)
-            except runner_client.AWAY:
-                # The runner may have ended after it recorded the execution and before it said so.
-                recorded = self._records.find_named(function.name, execution_name)
-                if recorded:
-                    return recorded.arn
-                if time.monotonic() > give_up_at:
-                    raise
-            await asyncio.sleep(runner_client.PAUSE_SECONDS)
-
     async def _authorise(self, arn: str, action: str) -> None:
         """Refuse what the role of the execution's function may not do."""
-        record = self._records.find(arn)
+        record = self._executions.find(arn)
         if record is None:
             return  # the runner says that there is none
         name = record.function_name
@@ -227,7 +233,16 @@ class Gateway:
             if key != "Qualifier"
         ]
         path = f"/2025-12-01/functions/{quote(reference.name)}/durable-executions"
-        return await self._runner.forward(request, f"{path}?{urlencode(renamed)}")
+        return await self._forward_to_runner(request, f"{path}?{urlencode(renamed)}")
+
+    async def _forward_to_runner(
+        self, request: web.Request, path: str | None = None
+    ) -> web.Response:
+        """Pass a request on; name the type of an error in the header where boto3 looks for it."""
+        answer = await _forward(self._http, self._runner_url, request, path)
+        if answer.status >= 400 and isinstance(answer.body, bytes):
+            answer.headers["x-amzn-ErrorType"] = _error_type(answer.body)
+        return answer
 
     async def _find(self, reference: FunctionReference) -> Function | None:
         return await asyncio.to_thread(self._functions.find, reference)
@@ -267,7 +282,7 @@ def main() -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    settings = from_process_environment()
+    settings = Settings.from_environment(os.environ)
     web.run_app(
         application(settings),
         host=HOST,
@@ -277,6 +292,39 @@ def main() -> None:
         # Whoever waits for an execution would hold up the end of the gateway for as long.
         shutdown_timeout=0,
     )
+    # So would a thread that waits for ministack. What the gateway has to remember is in files.
+    os._exit(0)
+
+
+async def _forward(
+    http: aiohttp.ClientSession, base_url: str, request: web.Request, path: str | None = None
+) -> web.Response:
+    """Pass a request on byte for byte, because its signature covers path, query and headers."""
+    headers = [
+        (name.decode(), value.decode("latin-1"))
+        for name, value in request.raw_headers
+        if name.decode().lower() not in _HOP_BY_HOP
+    ]
+    async with http.request(
+        request.method,
+        URL(base_url + (path or request.raw_path), encoded=True),
+        headers=headers,
+        data=await request.read() or None,
+        skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
+        allow_redirects=False,
+    ) as answer:
+        response = web.Response(status=answer.status, body=await answer.read())
+        for name, value in answer.headers.items():
+            if name.lower() not in _HOP_BY_HOP:
+                response.headers.add(name, value)
+    return response
+
+
+def _error_type(body: bytes) -> str:
+    try:
+        return str(json.loads(body).get("Type", "ServiceException"))
+    except (ValueError, AttributeError):
+        return "ServiceException"
 
 
 def _path(request: web.Request) -> str:

@@ -10,9 +10,10 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from localcloud.errors import LocalCloudError
-from localcloud.settings import Settings
+from localcloud.settings import LocalCloudError, Settings
 
+SAM_FUNCTION = "AWS::Serverless::Function"
+PLAIN_FUNCTION = "AWS::Lambda::Function"
 TWIN_SUFFIX = "--handler"
 TWIN_LOGICAL_SUFFIX = "Handler"
 PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
@@ -22,8 +23,6 @@ RETENTION_VARIABLE = "LOCALCLOUD_RETENTION_DAYS"
 DEAD_LETTERS_VARIABLE = "LOCALCLOUD_DEAD_LETTER_TARGET"
 PATIENCE_LOGICAL_SUFFIX = "Patience"
 
-_SAM_FUNCTION = "AWS::Serverless::Function"
-_PLAIN_FUNCTION = "AWS::Lambda::Function"
 # ministack refuses a stack that has any. Nothing refers to these.
 _NOT_SERVED = {"AWS::Logs::QueryDefinition"}
 _POLICIES = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"}
@@ -121,7 +120,7 @@ def _durable_functions(resources: JsonObject) -> list[str]:
     return [
         logical_id
         for logical_id, resource in resources.items()
-        if resource.get("Type") in (_SAM_FUNCTION, _PLAIN_FUNCTION)
+        if resource.get("Type") in (SAM_FUNCTION, PLAIN_FUNCTION)
         and "DurableConfig" in resource.get("Properties", {})
     ]
 
@@ -147,7 +146,7 @@ def _twin(resource: JsonObject, logical_id: str, name: object) -> JsonObject:
     for key in _NOT_FOR_TWIN:
         properties.pop(key, None)
     properties["FunctionName"] = _join(name, TWIN_SUFFIX)
-    if resource["Type"] == _SAM_FUNCTION and "Role" not in properties:
+    if resource["Type"] == SAM_FUNCTION and "Role" not in properties:
         # The role that SAM makes for the original, so that its policies are what is enforced.
         properties["Role"] = {"Fn::GetAtt": [f"{logical_id}Role", "Arn"]}
         for key in ("Policies", "AssumeRolePolicyDocument", "PermissionsBoundary", "RolePath"):
@@ -184,7 +183,7 @@ def _forward_to_gateway(
             "cloud reads it from there."
         )
     properties["FunctionName"] = name
-    if resource["Type"] == _SAM_FUNCTION and "Role" not in properties:
+    if resource["Type"] == SAM_FUNCTION and "Role" not in properties:
         _allow_checkpoints(properties)
     # ministack waits this long for the gateway's answer to a trigger.
     properties["Timeout"] = durable["ExecutionTimeout"]

@@ -1,6 +1,11 @@
-"""Processes that this project started, told apart from any that reuse their number."""
+"""Processes that this project started, told apart from any that reuse their number.
+
+Lambda workers are ministack's own children; they are found by where the script lies that they run.
+"""
 
 import contextlib
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,9 +13,13 @@ from pathlib import Path
 
 import psutil
 
+from localcloud.settings import Settings
+
 # A process's creation time moves with the system's clock when that is corrected. A number is
 # not reused within seconds of its first use, so this much may differ.
 _SAME_INSTANT_SECONDS = 10.0
+# ministack makes each worker's with mkdtemp(prefix="ministack-lambda-<function>-").
+_WORKER_DIRECTORY = re.compile(r"ministack-lambda-(?P<function>.+)-[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True)
@@ -67,18 +76,45 @@ def wait_until_gone(identities: Iterable[ProcessIdentity], seconds: float) -> bo
     return True
 
 
-def below_directory(directory: Path) -> list[tuple[ProcessIdentity, Path]]:
-    """Return this user's processes that work in a directory below `directory`, and where."""
+@dataclass(frozen=True)
+class Worker:
+    """One Lambda worker process and the function it serves."""
+
+    function_name: str
+    identity: ProcessIdentity
+
+
+def workers_directory(settings: Settings) -> Path:
+    """Return the directory below which the Lambda workers' directories are, and their code."""
+    return settings.directory / "tmp"
+
+
+def find_workers(settings: Settings) -> list[Worker]:
+    """Return the Lambda workers of this local cloud that run now."""
+    parent = workers_directory(settings)
     found = []
     for process in psutil.process_iter():
         try:
-            working_directory = Path(process.cwd())
-            if directory in working_directory.parents:
+            scripts = [Path(a) for a in process.cmdline() if a.startswith(f"{parent}/")]
+            matches = [_WORKER_DIRECTORY.fullmatch(script.parent.name) for script in scripts]
+            if matches and matches[0]:
                 identity = ProcessIdentity(process.pid, process.create_time())
-                found.append((identity, working_directory))
+                found.append(Worker(matches[0]["function"], identity))
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def kill_workers(settings: Settings) -> list[Worker]:
+    """SIGKILL every Lambda worker of this local cloud; return those that ran."""
+    return [worker for worker in find_workers(settings) if kill(worker.identity)]
+
+
+def remove_worker_directories(settings: Settings) -> None:
+    """Delete what ended workers left behind, and code whose extraction was broken off."""
+    for directory in workers_directory(settings).glob("*"):
+        if _WORKER_DIRECTORY.fullmatch(directory.name) or directory.name.startswith("draft-"):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _quietly(action: Callable[[], None]) -> None:

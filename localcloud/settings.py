@@ -1,11 +1,13 @@
-"""Where the local cloud lives and which ports it uses."""
+"""Where the local cloud lives, which ports it uses, and what it raises."""
 
+import contextlib
+import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from localcloud.errors import LocalCloudError
+from typing import Any
 
 HOST = "127.0.0.1"
 ACCOUNT_ID = "000000000000"
@@ -13,8 +15,13 @@ ACCOUNT_ID = "000000000000"
 # host names that wins. This region is not in the table.
 REGION = "eu-central-2"
 
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder above this package."""
 _HIGHEST_PORT = 65535
+
+
+class LocalCloudError(Exception):
+    """One clear line for the person at the terminal: the input, the rule and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ class Settings:
         """The SQLite file that holds the durable executions."""
         return self.directory / "runner" / "executions.db"
 
+    @property
+    def save_request_file(self) -> Path:
+        """The file whose existence asks ministack to save its state; ministack then deletes it."""
+        return self.directory / "ministack" / "save-requested"
+
     def client_environment(self) -> dict[str, str]:
         """Return the variables that point stock AWS clients at this local cloud."""
         return {
@@ -83,17 +95,77 @@ class Settings:
         """Return the LOCALCLOUD_* variables that `from_environment` reads back into these."""
         return {
             "LOCALCLOUD_DIR": str(self.directory),
-            "LOCALCLOUD_AWS_PORT": str(self.aws_port),
-            "LOCALCLOUD_LAMBDA_PORT": str(self.lambda_port),
+            **self._ports(),
             "LOCALCLOUD_RUNNER_PORT": str(self.runner_port),
             "LOCALCLOUD_MINISTACK": str(self.ministack_command),
             "LOCALCLOUD_SAM": str(self.sam_command),
         }
 
+    def root_client_options(self) -> dict[str, Any]:
+        """Return what makes a boto3 client call ministack itself, as its root user.
 
-def from_process_environment() -> Settings:
-    """Return the settings of this process: what its supervisor or its user exported."""
-    return Settings.from_environment(os.environ)
+        A Lambda client then passes the gateway by.
+        """
+        from botocore.config import Config  # slow, and most who read settings need no client
+
+        return {
+            "endpoint_url": self.aws_endpoint_url,
+            "region_name": self.region,
+            "aws_access_key_id": "test",
+            "aws_secret_access_key": "test",
+            # The first limit holds for sending as well: code of megabytes, while ministack saves.
+            "config": Config(
+                connect_timeout=10, read_timeout=10, retries={"total_max_attempts": 2}, proxies={}
+            ),
+        }
+
+    def require_same_ports(self) -> None:
+        """Raise LocalCloudError if the directory holds a local cloud made with other ports.
+
+        Queues are known by URLs and functions by the gateway's address, also after `down`. With
+        other ports they would still be there, and nothing would reach them.
+        """
+        try:
+            made_with = json.loads(self._ports_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        for variable, port in self._ports().items():
+            if port != (known := str(made_with.get(variable, port))):
+                raise LocalCloudError(
+                    f"The local cloud in {self.directory} was made with {variable}={known}, not "
+                    f"{port}, and its queues and functions keep that: set {variable}={known}, or "
+                    f"delete {self.directory} to begin anew."
+                )
+
+    def remember_ports(self) -> None:
+        """Write down which ports the local cloud in the directory is made with."""
+        self._ports_file.write_text(json.dumps(self._ports()))
+
+    @property
+    def _ports_file(self) -> Path:
+        return self.directory / "ports.json"
+
+    def _ports(self) -> dict[str, str]:
+        return {
+            "LOCALCLOUD_AWS_PORT": str(self.aws_port),
+            "LOCALCLOUD_LAMBDA_PORT": str(self.lambda_port),
+        }
+
+
+def free_settings(directory: Path) -> Settings:
+    """Return settings of a local cloud beside others: in `directory`, with ports free now."""
+    with contextlib.ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(3)]
+        ports = [str(listener.getsockname()[1]) for listener in listeners]
+    return Settings.from_environment(
+        {
+            **os.environ,
+            "LOCALCLOUD_DIR": str(directory),
+            "LOCALCLOUD_AWS_PORT": ports[0],
+            "LOCALCLOUD_LAMBDA_PORT": ports[1],
+            "LOCALCLOUD_RUNNER_PORT": ports[2],
+        }
+    )
 
 
 def _tools() -> Path:
@@ -102,7 +174,7 @@ def _tools() -> Path:
     An installed package has none beside it.
     """
     here = Path.cwd()
-    found = (f / ".tools" for f in (_ROOT, here, *here.parents) if (f / ".tools").is_dir())
+    found = (f / ".tools" for f in (ROOT, here, *here.parents) if (f / ".tools").is_dir())
     return next(found, here / ".tools")
 
 

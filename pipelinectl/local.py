@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from localcloud.settings import Settings
     from localcloud.supervisor import ProcessStatus
+    from localcloud.watch import Watch
 
 TEMPLATE = "template.yaml"
 
@@ -103,6 +104,14 @@ def deploy(
         )
 
 
+def watch(settings: Settings, template: Path, stack_name: str) -> Watch:
+    """What notices changes of `template` and of its functions' sources from now on."""
+    from localcloud.watch import Watch
+
+    with told_plainly():
+        return Watch(settings, template, stack_name)
+
+
 def kill(
     settings: Settings, stack_name: str, target: str, served_seconds: float = 0.0
 ) -> list[int]:
@@ -145,7 +154,7 @@ def _full_name(stack_name: str, name: str) -> str:
 @contextlib.contextmanager
 def told_plainly() -> Iterator[None]:
     """Turn the local cloud's own error into one of the command line's."""
-    from localcloud.errors import LocalCloudError
+    from localcloud.settings import LocalCloudError
 
     try:
         yield

@@ -1,5 +1,6 @@
 """`pipelinectl local`."""
 
+import contextlib
 import os
 import shlex
 import time
@@ -21,12 +22,14 @@ from pipelinectl.stack import FUNCTION_ROLES
 
 if TYPE_CHECKING:
     from localcloud.settings import Settings
+    from localcloud.watch import Watch
 
 app = typer.Typer(
     name="local", no_args_is_help=True, help="Run the whole pipeline on this machine."
 )
 
 _DEFAULT_LOG = "durable-pipeline"
+_LOOK_EVERY_SECONDS = 0.3
 
 
 @app.command()
@@ -36,25 +39,41 @@ def up(
     deploy: Annotated[
         bool, typer.Option("--deploy/--no-deploy", help="Build and deploy template.yaml as well.")
     ] = True,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Then put each change in src/ live within seconds; Ctrl-C ends that, and the "
+            "local cloud stays up.",
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Start the local cloud and deploy the pipeline to it.
 
     template.yaml is looked for in this folder and above. What runs already is left running. With
-    --json: the stack's outputs, {} with --no-deploy.
+    --watch, what is saved in src/ goes live in the functions that carry it, unless it has a syntax
+    error; a change of template.yaml, of a requirements.txt or of how functions are built takes
+    another `local up`. With --json: the stack's outputs, {} with --no-deploy.
 
-    Example:
+    Examples:
     - `pipelinectl local up`
+    - `pipelinectl local up --watch`
     """
     settings = local.settings_from(os.environ)
-    template = local.find_template(Path.cwd()) if deploy else None
+    stack_name = options_of(ctx).stack_name
+    template = local.find_template(Path.cwd()) if deploy or watch else None
     start(settings)
-    outputs = _deploy(settings, template, options_of(ctx).stack_name) if template else {}
+    # From before the deployment: what is saved during it is not lost.
+    watched = local.watch(settings, template, stack_name) if template and watch else None
+    outputs = _deploy(settings, template, stack_name) if template and deploy else {}
     if as_json:
         print_json(outputs)
     else:
         for name, value in sorted(outputs.items()):
             typer.echo(f"{name}={value}")
+    if watched:
+        _watch(watched)
 
 
 @app.command()
@@ -181,6 +200,18 @@ def start(settings: "Settings") -> None:
 def _deploy(settings: "Settings", template: Path, stack_name: str) -> dict[str, str]:
     with step(err(), f"{template.name} is deployed as {stack_name}") as detail:
         return local.deploy(settings, template, stack_name, detail)
+
+
+def _watch(watched: "Watch") -> None:
+    """Tell on stderr what goes live, until Ctrl-C."""
+    typer.echo("watching src/: Ctrl-C ends it, and the local cloud stays up", err=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            with local.told_plainly():
+                told = watched.poll()
+            if told:
+                typer.echo(told, err=True)
+            time.sleep(_LOOK_EVERY_SECONDS)
 
 
 def _log_lines(

@@ -51,7 +51,7 @@ def _uv() -> str | None:
 
 def _ports(settings: Settings) -> tuple[Port, ...]:
     from localcloud import supervisor
-    from localcloud.services import all_services
+    from localcloud.supervisor import all_services
 
     holders = supervisor.busy_ports(settings)
     return tuple(

@@ -20,8 +20,8 @@ from botocore.config import Config
 from faults.deployed import Application, with_faults
 from localcloud import supervisor
 from localcloud.deploy import deploy
-from localcloud.services import RUNNER
 from localcloud.settings import Settings
+from localcloud.supervisor import RUNNER
 from tests.chaos.conservation import Found, Item, Letter
 
 ROOT = Path(__file__).parents[2]

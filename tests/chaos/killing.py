@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from localcloud import processes, state, workers
+from localcloud import processes, supervisor
 from localcloud.overlay import TWIN_SUFFIX
 from localcloud.processes import ProcessIdentity
-from localcloud.services import GATEWAY, MINISTACK, RUNNER
 from localcloud.settings import Settings
+from localcloud.supervisor import GATEWAY, MINISTACK, RUNNER
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 2.0
 MINISTACK_EVERY_SECONDS = 20.0
@@ -79,7 +79,7 @@ class Killer:
         """The workers, by function."""
         born = time.time() - STARTED_SECONDS
         found: dict[str, list[ProcessIdentity]] = {}
-        for worker in workers.find_workers(self.settings):
+        for worker in processes.find_workers(self.settings):
             if worker.identity.create_time < born:
                 function = worker.function_name.removesuffix(TWIN_SUFFIX)
                 found.setdefault(function, []).append(worker.identity)
@@ -96,13 +96,13 @@ class Killer:
             return
         processes.terminate(identity)
         if not processes.wait_until_gone([identity], MINISTACK_STOP_SECONDS):
-            workers.kill_workers(self.settings)
+            processes.kill_workers(self.settings)
         self._note(MINISTACK)
 
     def _note(self, target: str) -> None:
         self.kills.append(Kill(target, time.monotonic()))
 
     def _service(self, name: str) -> ProcessIdentity | None:
-        running = state.read_running(self.settings)
+        running = supervisor.read_running(self.settings)
         services = running.services if running else ()
         return next((s.process for s in services if s.name == name), None)

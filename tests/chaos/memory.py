@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcloud import workers
+from localcloud import processes
 from localcloud.settings import Settings
 
 _EVERY_SECONDS = 0.2
@@ -38,7 +38,7 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._stop.wait(_EVERY_SECONDS):
-            for worker in workers.find_workers(self.settings):
+            for worker in processes.find_workers(self.settings):
                 if worker.function_name == self.function_name:
                     self.bytes = max(self.bytes, _peak_of(worker.identity.pid))
 

@@ -16,8 +16,8 @@ from random import Random, SystemRandom
 import pytest
 
 from localcloud import supervisor
-from localcloud.free_ports import free_settings
-from localcloud.services import GATEWAY, MINISTACK
+from localcloud.settings import free_settings
+from localcloud.supervisor import GATEWAY, MINISTACK
 from tests.chaos import objects
 from tests.chaos.cloud import PARAMETERS, STACK, ChaosCloud, canonical, deployed
 from tests.chaos.conservation import Doubles, Found, doubles, given_up_ids, unexplained, violations

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import processes, workers
+from localcloud import processes
 from localcloud.deploy import deploy
-from localcloud.free_ports import free_settings
 from localcloud.processes import ProcessIdentity
+from localcloud.settings import free_settings
 from tests.chaos import large_file
 from tests.chaos.memory import Peak
 from tests.e2e.conftest import ROOT, Stack
@@ -118,7 +118,7 @@ def busiest(objects: Objects) -> ProcessIdentity:
     """The worker of the file function that uses most of a processor now."""
     found = [
         worker.identity
-        for worker in workers.find_workers(objects.stack.cloud.settings)
+        for worker in processes.find_workers(objects.stack.cloud.settings)
         if worker.function_name == FUNCTION
     ]
     before = {identity: processor_seconds(identity) for identity in found}

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from localcloud.deploy import deploy
-from localcloud.free_ports import free_settings
-from localcloud.settings import Settings
+from localcloud.settings import Settings, free_settings
 from tests.e2e.localcloud.support import Cloud, running, wait_for
 
 ROOT = Path(__file__).parents[2]

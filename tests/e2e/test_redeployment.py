@@ -9,8 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.deploy import deploy
-from localcloud.errors import LocalCloudError
-from localcloud.settings import Settings
+from localcloud.settings import LocalCloudError, Settings
 from tests.e2e.conftest import PARAMETERS, ROOT, Stack
 from tests.e2e.localcloud.support import Cloud
 from tests.events import standard

@@ -1,6 +1,6 @@
 """The pipeline in one process: AWS's durable test runner around our handlers, moto beneath them.
 
-All of it is held to AWS's quotas, also where moto is laxer (see `localcloud.quotas`).
+All of it is held to AWS's quotas, also where moto is laxer (see `tests.moto_quotas`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import store.handler
 import transform.handler
 import validate.handler
 from faults.harness import Harness
-from localcloud import quotas
 from pipeline_core.objects import ObjectState, normalized_sequencer
+from tests import moto_quotas
 from tests.events import sqs_message
 
 REGION = "us-east-1"
@@ -155,7 +155,7 @@ def session(one_loader: None) -> boto3.Session:
         session = boto3.Session(
             CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
         )
-        quotas.enforce_on_clients(session.events)
+        moto_quotas.enforce_on_clients(session.events)
     for maker in ("client", "resource"):
         setattr(session, maker, functools.cache(getattr(session, maker)))
     return session

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.deploy import deploy
-from localcloud.free_ports import free_settings
+from localcloud.settings import free_settings
 from tests.e2e.localcloud.support import APP, STACK, Cloud, Marks, running
 
 
@@ -15,7 +15,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     settings = free_settings(tmp_path_factory.mktemp("cloud"))
     with running(settings):
         outputs = deploy(
-            settings, template=APP, stack_name=STACK, parameters={"ExecutionTimeout": "50"}
+            settings, template=APP, stack_name=STACK, parameters={"ExecutionTimeout": "140"}
         )
         yield Cloud(settings, outputs)
 

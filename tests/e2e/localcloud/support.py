@@ -20,6 +20,8 @@ from localcloud.settings import Settings
 APP = Path(__file__).parent / "app" / "template.yaml"
 STACK = "app"
 REPOSITORY = Path(__file__).resolve().parents[3]
+SECONDS = 120.0
+"""How long a busy machine may take; each wait ends with its condition."""
 
 T = TypeVar("T")
 
@@ -118,7 +120,7 @@ class Marks:
         (self.directory / "release").touch()
 
 
-def wait_for(probe: Callable[[], T | None], seconds: float = 30.0) -> T:
+def wait_for(probe: Callable[[], T | None], seconds: float = SECONDS) -> T:
     """Return the probe's first true answer; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
@@ -134,7 +136,7 @@ def processes_of(settings: Settings) -> list[psutil.Process]:
 
 def supervisors_of(settings: Settings) -> list[psutil.Process]:
     """Return the supervisor processes of this local cloud."""
-    return [p for p in processes_of(settings) if "localcloud.supervise" in p.cmdline()]
+    return [p for p in processes_of(settings) if "localcloud.supervisor" in p.cmdline()]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.localcloud.support import STACK, Cloud, Marks, wait_for
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 
 DONE = {"first": "first", "second": "second"}
 

@@ -7,7 +7,7 @@ import pytest
 from localcloud import supervisor
 from tests.e2e.localcloud.support import STACK, Cloud, Marks, processes_of, wait_for
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 
 TARGETS = [("runner", 2), ("second", 2), ("gateway", 1), ("ministack", 2)]
 DONE = {"first": "first", "second": "second"}

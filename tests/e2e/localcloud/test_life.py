@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from localcloud import supervisor
-from localcloud.errors import LocalCloudError
-from localcloud.free_ports import free_settings
-from localcloud.settings import Settings
+from localcloud.settings import LocalCloudError, Settings, free_settings
 from tests.e2e.localcloud.support import (
+    SECONDS,
     processes_of,
     running,
     start_up_process,
@@ -21,7 +20,7 @@ from tests.e2e.localcloud.support import (
     wait_for,
 )
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def test_an_interrupted_up_leaves_nothing(settings: Settings, number: signal.Sig
     starter = start_up_process(settings)
     wait_for(lambda: (settings.directory / "state.json").exists())
     starter.send_signal(number)
-    assert starter.wait(30) != 0
+    assert starter.wait(SECONDS) != 0
     wait_for(lambda: processes_of(settings) == [])
 
 
@@ -70,7 +69,7 @@ def test_a_killed_supervisor_leaves_nothing_that_the_next_up_trips_over(
     with running(settings):
         [process] = supervisors_of(settings)
         process.kill()
-        process.wait(10)
+        process.wait(SECONDS)
         supervisor.up(settings)
         assert [status.state for status in supervisor.status(settings)] == ["running"] * 3
     assert processes_of(settings) == []
@@ -80,7 +79,7 @@ def test_two_at_once_start_one_cloud(settings: Settings) -> None:
     with running(settings):
         supervisor.down(settings)
         starters = [start_up_process(settings) for _ in range(2)]
-        assert [starter.wait(30) for starter in starters] == [0, 0]
+        assert [starter.wait(SECONDS) for starter in starters] == [0, 0]
         assert len(supervisors_of(settings)) == 1
     assert processes_of(settings) == []
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localcloud import deploy
-from localcloud.errors import LocalCloudError
+from localcloud.settings import LocalCloudError
 
 MAX_BYTES = 250 * 1024 * 1024
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from localcloud import gateway
-from localcloud.aws_errors import AwsError
 from localcloud.executions import ExecutionRecord, error_document
+from localcloud.gateway import AwsError
 
 
 def test_no_payload_is_an_empty_object() -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from localcloud import cloudformation_yaml
-from localcloud.errors import LocalCloudError
+from localcloud.cloudformation_yaml import load
 from localcloud.overlay import overlay, twin_name
-from localcloud.settings import Settings
+from localcloud.settings import LocalCloudError, Settings
 
 SETTINGS = Settings.from_environment({"LOCALCLOUD_LAMBDA_PORT": "4570"})
 NAME = {"Fn::Sub": "${AWS::StackName}-durable"}
@@ -242,7 +241,7 @@ def test_short_forms_are_read_as_long_forms(tmp_path: Path) -> None:
         "f: !Sub ['${n}', {n: !Ref X}]\n"
         "Version: 2012-10-17\n"
     )
-    assert cloudformation_yaml.load(path) == {
+    assert load(path) == {
         "a": {"Ref": "X"},
         "b": {"Fn::GetAtt": ["X", "Arn"]},
         "c": {"Fn::GetAtt": ["X", "Arn"]},

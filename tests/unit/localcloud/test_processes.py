@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import processes, state, workers
+from localcloud import processes
 from localcloud.processes import ProcessIdentity
 from localcloud.settings import Settings
 
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    directory = tmp_path / "tmp" / "ministack-lambda-my-stack-validate-ab12cd_9" / "code"
-    directory.mkdir(parents=True)
-    command = [sys.executable, "-c", "input()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=directory) as process:
+    script = tmp_path / "tmp" / "ministack-lambda-my-stack-validate-ab12cd_9" / "_worker.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("input()")
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
 
@@ -46,27 +46,9 @@ def test_a_killed_process_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
     assert sleeper.wait(10) != 0
 
 
-def test_a_worker_is_found_by_where_it_works(
+def test_a_worker_is_found_by_where_its_script_lies(
     sleeper: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
-    [worker] = workers.find_workers(settings)
+    [worker] = processes.find_workers(settings)
     assert (worker.function_name, worker.identity.pid) == ("my-stack-validate", sleeper.pid)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"supervisor": {}}'])
-def test_a_state_file_that_says_nothing_counts_as_none(tmp_path: Path, text: str) -> None:
-    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
-    (tmp_path / "state.json").write_text(text)
-    assert state.read(settings) is None
-
-
-def test_a_state_file_of_an_ended_supervisor_is_stale(tmp_path: Path) -> None:
-    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
-    written = state.CloudState(
-        ProcessIdentity(1, 1.0),
-        (state.ServiceState("runner", 1, state.RUNNING, 2, 3.0, ProcessIdentity(4, 5.0)),),
-    )
-    state.write(settings, written)
-    assert state.read(settings) == written
-    assert state.read_running(settings) is None

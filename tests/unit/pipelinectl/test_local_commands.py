@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from localcloud.errors import LocalCloudError
+from localcloud.settings import LocalCloudError
 from localcloud.supervisor import ProcessStatus
 from pipelinectl import local
 from pipelinectl.cli import app

@@ -14,7 +14,7 @@ import boto3
 from aws_durable_execution_sdk_python import DurableContext, InvokeError, durable_execution
 from botocore.exceptions import ClientError
 
-_LONGEST_WAIT_SECONDS = 25
+_LONGEST_WAIT_SECONDS = 100
 _ATTEMPTS = 3
 
 

@@ -1,4 +1,4 @@
-"""Executions that nobody waits for: when one fails, its event goes to a dead-letter queue.
+"""Dead letters of asynchronous invocations: the event of an execution that failed goes to a queue.
 
 So does Lambda with durable functions that are invoked asynchronously: the event is sent as it
 came, with three message attributes that say what went wrong, and nothing is repeated.
@@ -13,14 +13,19 @@ import logging
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud import runner_client
-from localcloud.executions import SUCCEEDED, error_document
-from localcloud.permissions import denial
+from localcloud.executions import (
+    AWAY_SECONDS,
+    PAUSE_SECONDS,
+    SUCCEEDED,
+    Executions,
+    error_document,
+)
+from localcloud.functions import Permissions, denial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,20 +33,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
-    from localcloud.executions import CompletionWatcher
-    from localcloud.permissions import Permissions
-    from localcloud.runner_client import Runner
-
-log = logging.getLogger("localcloud.unattended")
+log = logging.getLogger("localcloud.async_dead_letters")
 
 _SEND = "sqs:SendMessage"
 _MAX_ERROR_CHARACTERS = 1024
 
 
 @dataclass(frozen=True)
-class UnattendedExecution:
+class AsyncExecution:
     """An execution, its event (JSON), its function's role, the ARN of the queue for the event."""
 
     arn: str
@@ -50,26 +50,22 @@ class UnattendedExecution:
     dead_letter_queue: str
 
 
-class Burial(Protocol):
-    """What is done about an execution that did not succeed."""
-
-    async def bury(self, execution: UnattendedExecution, status: str) -> None:
-        """Do it; aiohttp's and botocore's errors pass through."""
-
-
-class UnattendedExecutions:
-    """Looks after executions until they have ended.
+class AsyncDeadLetters:
+    """Looks after executions that nobody waits for, until they have ended.
 
     Each has a file in `directory` for as long, so that the next gateway knows of it.
     """
 
-    def __init__(self, directory: Path, watcher: CompletionWatcher, dead_letters: Burial) -> None:
+    def __init__(
+        self, directory: Path, executions: Executions, sqs: SQSClient, permissions: Permissions
+    ) -> None:
         self._directory = directory
-        self._watcher = watcher
-        self._dead_letters = dead_letters
+        self._executions = executions
+        self._sqs = sqs
+        self._permissions = permissions
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def watch(self, execution: UnattendedExecution) -> None:
+    def watch(self, execution: AsyncExecution) -> None:
         """Look after an execution, from now on."""
         path = self._path(execution)
         draft = path.with_suffix(".draft")
@@ -80,39 +76,27 @@ class UnattendedExecutions:
     def take_up(self) -> None:
         """Look after the executions that an earlier gateway had not seen end."""
         for path in self._directory.glob("*.json"):
-            self._attend(UnattendedExecution(**json.loads(path.read_text())))
+            self._attend(AsyncExecution(**json.loads(path.read_text())))
 
-    def _attend(self, execution: UnattendedExecution) -> None:
+    def _attend(self, execution: AsyncExecution) -> None:
         if execution.arn not in self._tasks:
             self._tasks[execution.arn] = asyncio.create_task(self._see_to(execution))
 
-    async def _see_to(self, execution: UnattendedExecution) -> None:
+    async def _see_to(self, execution: AsyncExecution) -> None:
         try:
-            status = await self._watcher.wait(execution.arn)
+            status = await self._executions.wait(execution.arn)
             if status != SUCCEEDED:
-                await self._dead_letters.bury(execution, status)
+                await self._send_dead_letter(execution, status)
             self._path(execution).unlink(missing_ok=True)
         except (aiohttp.ClientError, BotoCoreError, ClientError):
             log.exception("no dead letter for %s until the gateway restarts", execution.arn)
         finally:
             del self._tasks[execution.arn]
 
-    def _path(self, execution: UnattendedExecution) -> Path:
-        return self._directory / f"{hashlib.sha256(execution.arn.encode()).hexdigest()}.json"
-
-
-class DeadLetters:
-    """Sends the events of failed executions to dead-letter queues."""
-
-    def __init__(self, sqs: SQSClient, permissions: Permissions, runner: Runner) -> None:
-        self._sqs = sqs
-        self._permissions = permissions
-        self._runner = runner
-
-    async def bury(self, execution: UnattendedExecution, status: str) -> None:
+    async def _send_dead_letter(self, execution: AsyncExecution, status: str) -> None:
         """Send the execution's event, if its role may; wait for a ministack that is away."""
-        error = error_document(await self._runner.get_execution(execution.arn), status)
-        give_up_at = time.monotonic() + runner_client.AWAY_SECONDS
+        error = error_document(await self._executions.describe(execution.arn), status)
+        give_up_at = time.monotonic() + AWAY_SECONDS
         while True:
             try:
                 await asyncio.to_thread(self._send, execution, error)
@@ -121,19 +105,31 @@ class DeadLetters:
                     raise
             else:
                 return
-            await asyncio.sleep(runner_client.PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    def _send(self, execution: UnattendedExecution, error: Mapping[str, Any]) -> None:
+    def _send(self, execution: AsyncExecution, error: Mapping[str, Any]) -> None:
         queue = execution.dead_letter_queue
         if not self._permissions.allows(execution.role, _SEND, queue):
             # Lambda drops the event and counts it in a metric, DeadLetterErrors.
             log.error("event lost: %s", denial(execution.role, _SEND, queue))
             return
+        message = str(error["errorMessage"])[:_MAX_ERROR_CHARACTERS]
         self._sqs.send_message(
             QueueUrl=self._sqs.get_queue_url(QueueName=queue.rpartition(":")[2])["QueueUrl"],
             MessageBody=execution.event,
-            MessageAttributes=_attributes(execution, error),
+            MessageAttributes={
+                "RequestID": {
+                    "DataType": "String",
+                    "StringValue": execution.arn.rpartition("/")[2],
+                },
+                # Of the invocation, which went well as such: the function's error is in its answer.
+                "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+                "ErrorMessage": {"DataType": "String", "StringValue": message},
+            },
         )
+
+    def _path(self, execution: AsyncExecution) -> Path:
+        return self._directory / f"{hashlib.sha256(execution.arn.encode()).hexdigest()}.json"
 
 
 def is_asynchronous(event: str) -> bool:
@@ -147,17 +143,3 @@ def is_asynchronous(event: str) -> bool:
 def name_of_event(function_name: str, event: str) -> str:
     """Return a name for the execution of an event: the same one whenever the event comes."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{function_name}/{event}"))
-
-
-def _attributes(
-    execution: UnattendedExecution, error: Mapping[str, Any]
-) -> dict[str, MessageAttributeValueTypeDef]:
-    return {
-        "RequestID": {"DataType": "String", "StringValue": execution.arn.rpartition("/")[2]},
-        # Of the invocation, which went well as such: the function's error is in its answer.
-        "ErrorCode": {"DataType": "Number", "StringValue": "200"},
-        "ErrorMessage": {
-            "DataType": "String",
-            "StringValue": str(error["errorMessage"])[:_MAX_ERROR_CHARACTERS],
-        },
-    }

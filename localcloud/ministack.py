@@ -1,0 +1,378 @@
+"""Runs ministack 1.5.33 so that it saves its state when asked to, and behaves more as AWS does.
+
+What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
+hook. Each difference has its section here: its end, the code that workers share, batches of an
+event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. It refuses
+by itself items, batches and numbers that DynamoDB would not take, notifications above 256 KB and
+code above 250 MB.
+
+ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
+nothing but the standard library and `quotas`, which does likewise.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from localcloud import quotas
+from localcloud.quotas import MAX_INPUT_BYTES, Refusal, utf8_length
+
+REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
+_LOOK_EVERY_SECONDS = 0.1
+_GRACE_SECONDS = 1.0
+
+# More than there are functions; each may come with 20 MB.
+_MOST_SHARED = 30
+_EXTRACTING = threading.Lock()
+
+# SQS gives so many messages at most in one answer to ReceiveMessage.
+_PER_REQUEST = 10
+_MAX_EVENT_BYTES = MAX_INPUT_BYTES["RequestResponse"]
+# What a record has beside its body and its attributes: identifiers, times, a receipt handle.
+_ENVELOPE_BYTES = 1024
+
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
+_INVALID_RANGE = (
+    b"<?xml version='1.0' encoding='UTF-8'?>\n"
+    b"<Error><Code>InvalidRange</Code>"
+    b"<Message>The requested range is not satisfiable</Message></Error>"
+)
+
+_PRINCIPAL_ARN = "aws:principalarn"
+_SESSION = re.compile(r"arn:([a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/.+")
+
+_FUNCTION = "AWS::Lambda::Function"
+# What the overlay adds to templates (see `overlay`), which is not there on AWS.
+_OVERLAID_VARIABLES = ("LOCALCLOUD_", "MINISTACK_")
+_TWIN_SUFFIX = "--handler"
+
+Action = Callable[..., Any]
+Message = dict[str, Any]
+Receive = Callable[[str, int], list[Message]]
+Response = tuple[int, dict[str, str], bytes]
+
+
+def main() -> None:
+    """Put right what differs, start looking for requests to save, and become ministack."""
+    # All of its own environment.
+    from hypercorn.config import Config  # type: ignore[import-not-found]
+    from ministack import app  # type: ignore[import-not-found]
+    from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
+    from ministack.services import lambda_svc, s3, sns, sqs  # type: ignore[import-not-found]
+    from ministack.services.cloudformation import (  # type: ignore[import-not-found]
+        provisioners,
+    )
+
+    # Taken out of the environment, because Lambda workers inherit that.
+    request = Path(os.environ.pop(REQUEST_VARIABLE))
+    request.unlink(missing_ok=True)
+    _wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
+    _wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
+    lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
+    _wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
+    hold_messages(sqs)
+    hold_notifications(sns)
+    hold_keys(s3)
+    hold_functions(lambda_svc, provisioners)
+    # Of connections that are open at the end some wait for messages, for up to 20 seconds.
+    Config.graceful_timeout = _GRACE_SECONDS
+    _wrap(app, "_handle_lifespan", ending_at_once)
+    threading.Thread(target=_save_when_asked, args=(app, request), daemon=True).start()
+    app.main()
+
+
+def _wrap(module: Any, name: str, wrapper: Callable[[Action], Action]) -> Action:
+    """Put a wrapped function in the place of a module's own; return it."""
+    wrapped = wrapper(getattr(module, name))
+    setattr(module, name, wrapped)
+    return wrapped
+
+
+def _save_when_asked(app: Any, request: Path) -> None:
+    """Save whenever the file is there, then remove it.
+
+    A ministack that is killed would otherwise come back without the stack that was deployed to it.
+    What reaches queues, buckets and tables after the last save is still lost with it: ministack
+    keeps these in memory.
+    """
+    while True:
+        time.sleep(_LOOK_EVERY_SECONDS)
+        if request.exists():
+            app.save_all(app._build_persistence_save_dict())  # noqa: SLF001 - what its end does
+            request.unlink(missing_ok=True)
+
+
+def ending_at_once(handle_lifespan: Action, end: Callable[[int], object] = os._exit) -> Action:
+    """Return ministack's handler of its start and end so that nothing happens after the end.
+
+    When it returns, the state is saved. The interpreter would go on to wait for every thread, and
+    so for whoever polls a queue for 20 seconds or invokes a function that takes long.
+    """
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        await handle_lifespan(scope, receive, send)
+        end(0)
+
+    return handle
+
+
+class SharedCode(zipfile.ZipFile):
+    """A function's code (or a layer) that all workers share which run it, as they only read it.
+
+    ministack extracts it for each worker: hundreds of files, to be written at each cold start,
+    compiled there, and deleted at the end. Several at once keep ministack from all else. Here a
+    worker gets a link to one folder, which stays.
+    """
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        """Make the folder `path`, which is there and empty, a link to the extracted content."""
+        content = Path(str(self.filename)).read_bytes()
+        folder = Path(tempfile.gettempdir()) / f"code-{hashlib.sha256(content).hexdigest()}"
+        with _EXTRACTING:
+            if not folder.exists():
+                draft = tempfile.mkdtemp(prefix="draft-")
+                super().extractall(draft, members, pwd)
+                Path(draft).rename(folder)
+                _forget_old_code(folder.parent)
+        os.utime(folder)
+        Path(path).rmdir()
+        Path(path).symlink_to(folder)
+
+
+def _forget_old_code(parent: Path) -> None:
+    """Delete the folders that no worker was started from for longest."""
+    by_age = sorted(parent.glob("code-*"), key=lambda folder: folder.stat().st_mtime)
+    for folder in by_age[:-_MOST_SHARED]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def receiving_large_batches(receive: Receive, put_back: Callable[[Message], None]) -> Receive:
+    """Return ministack's function that receives for a mapping, asking again while there is more.
+
+    It stops at ten, which is what one request of SQS gives; Lambda asks again until it has the
+    batch, up to 10,000 messages or an event of 6 MB.
+
+    `put_back` makes a message that was received as if it had not been.
+    """
+
+    def receive_all(queue_url: str, count: int) -> list[Message]:
+        batch: list[Message] = []
+        left = _MAX_EVENT_BYTES
+        while len(batch) < count:
+            received = receive(queue_url, min(_PER_REQUEST, count - len(batch)))
+            for position, message in enumerate(received):
+                left -= record_bytes(message)
+                if left < 0:
+                    for too_much in received[position:]:
+                        put_back(too_much)
+                    return batch
+                batch.append(message)
+            if not received:
+                break
+        return batch
+
+    return receive_all
+
+
+def put_back(message: Message) -> None:
+    """Undo the receiving of one of ministack's messages; it is the next one to be received."""
+    message["receipt_handle"] = None
+    message["visible_at"] = 0
+    message["receive_count"] -= 1
+    if not message["receive_count"]:
+        message["first_receive_at"] = None
+
+
+def record_bytes(message: Message) -> int:
+    """Bytes, at most, of a message as a record in the event of a batch."""
+    carried = [message["body"], message.get("message_attributes") or {}]
+    return _ENVELOPE_BYTES + utf8_length(json.dumps(carried, ensure_ascii=False, default=str))
+
+
+def serving_ranges(
+    get_object: Callable[..., Response],
+    parse_range: Callable[[str, int], tuple[int, int] | None],
+) -> Callable[..., Response]:
+    """Return ministack's `get_object` so that it cuts what was asked for out of a whole answer.
+
+    A read of a part may name the version that it means; ministack then gives out the whole.
+    `parse_range` answers with the first and the last byte of a Range header for content of a
+    size, or None for a range outside of it.
+    """
+
+    def get(bucket: str, key: str, headers: Mapping[str, str], *rest: Any) -> Response:
+        status, answered, body = get_object(bucket, key, headers, *rest)
+        wanted = headers.get("range")
+        if status != _OK or not wanted:
+            return status, answered, body
+        return _cut(answered, body, parse_range(wanted, len(body)))
+
+    return get
+
+
+def _cut(headers: dict[str, str], body: bytes, found: tuple[int, int] | None) -> Response:
+    if found is None:
+        answered = {"Content-Type": "application/xml", "Content-Range": f"bytes */{len(body)}"}
+        return _NOT_SATISFIABLE, answered, _INVALID_RANGE
+    first, last = found
+    part = body[first : last + 1]
+    # A checksum is of the whole; clients compare it with what they get.
+    kept = {k: v for k, v in headers.items() if not k.lower().startswith("x-amz-checksum-")}
+    kept |= {
+        "Content-Length": str(len(part)),
+        "Content-Range": f"bytes {first}-{last}/{len(body)}",
+    }
+    return _PARTIAL, kept, part
+
+
+def naming_roles(resolve: Action) -> Action:
+    """Return ministack's function that resolves a condition key, with the role for its session.
+
+    In a condition on `aws:PrincipalArn`, IAM compares the ARN of a role with policies, for
+    whichever of its sessions calls; ministack compares the ARN of the session.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    A role's path is not in the ARN of its session, so one that has a path is not recognized.
+    """
+
+    def resolved(key: str, context: Any) -> Any:
+        value = resolve(key, context)
+        session = _SESSION.fullmatch(value) if key.lower() == _PRINCIPAL_ARN and value else None
+        return "arn:{}:iam::{}:role/{}".format(*session.groups()) if session else value
+
+    return resolved
+
+
+def hold_messages(sqs: Any) -> None:
+    """Have SQS count attributes in, and look at them and at the delay."""
+
+    def refuse(refusal: Refusal) -> Any:
+        raise sqs._Err(refusal.code, refusal.message)  # noqa: SLF001 - no other way in
+
+    for action, name, check in (
+        ("SendMessage", "_act_send_message", quotas.refused_message),
+        ("SendMessageBatch", "_act_send_message_batch", quotas.refused_messages),
+    ):
+        held = _wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
+        sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
+
+
+def hold_notifications(sns: Any) -> None:
+    """Have SNS look at a batch as a whole."""
+
+    def check(parameters: Any) -> Refusal | None:
+        entries = sns._parse_batch_entries(parameters)  # noqa: SLF001 - no other way in
+        named = [
+            {"Message": entry["message"], "MessageAttributes": entry["message_attributes"]}
+            for entry in entries
+        ]
+        return quotas.refused_notifications({"PublishBatchRequestEntries": named})
+
+    def refuse(refusal: Refusal) -> Any:
+        return sns._error(refusal.code, refusal.message, refusal.status)  # noqa: SLF001 - likewise
+
+    _wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
+
+
+def hold_keys(s3: Any) -> None:
+    """Have S3 look at the keys of what is written."""
+    for name in ("_put_object", "_copy_object", "_create_multipart_upload"):
+        _wrap(s3, name, functools.partial(_with_short_key, s3=s3))
+
+
+def hold_functions(lambda_service: Any, provisioners: Any) -> None:
+    """Have Lambda look at what functions answer, at their names and environment variables."""
+
+    def refuse(refusal: Refusal) -> Any:
+        return lambda_service.error_response_json(refusal.code, refusal.message, refusal.status)
+
+    held = functools.partial(_checking, check=refused_function)
+    _wrap(lambda_service, "_create_function", functools.partial(held, refuse=refuse))
+    _wrap(lambda_service, "_update_config", functools.partial(held, refuse=refuse, position=1))
+    _wrap(lambda_service, "_execute_function_dispatch", answering_what_fits)
+    # CloudFormation makes functions past Lambda's API.
+    create = _wrap(
+        provisioners, "_lambda_create", functools.partial(held, refuse=_fail, position=1)
+    )
+    provisioners._RESOURCE_HANDLERS[_FUNCTION]["create"] = create  # noqa: SLF001 - no other way in
+
+
+def refused_function(properties: Mapping[str, Any]) -> Refusal | None:
+    """What Lambda has against a function with these properties, without the overlay's."""
+    name = str(properties.get("FunctionName", "function")).removesuffix(_TWIN_SUFFIX)
+    if not quotas.FUNCTION_NAME.fullmatch(name):
+        return Refusal(
+            "ValidationException",
+            f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy "
+            f"constraint: Member must satisfy regular expression pattern: "
+            f"{quotas.FUNCTION_NAME.pattern}",
+        )
+    variables = (properties.get("Environment") or {}).get("Variables") or {}
+    own = {
+        variable: value
+        for variable, value in variables.items()
+        if not variable.startswith(_OVERLAID_VARIABLES)
+    }
+    return quotas.refused_environment(own)
+
+
+def answering_what_fits(invoke: Action) -> Action:
+    """Return ministack's invocation of a function, with Lambda's error for too large an answer."""
+
+    def answer(*arguments: Any) -> Any:
+        result = invoke(*arguments)
+        if result.get("error") or _response_bytes(result.get("body")) <= quotas.MAX_RESPONSE_BYTES:
+            return result
+        kept = {"log": result["log"]} if "log" in result else {}
+        return {"body": quotas.response_too_large(), "error": True, **kept}
+
+    return answer
+
+
+def _checking(
+    action: Action,
+    check: Callable[[Any], Refusal | None],
+    refuse: Callable[[Refusal], Any],
+    position: int = 0,
+) -> Action:
+    """Return an action that refuses what the check has against its argument at `position`."""
+
+    def checked(*arguments: Any) -> Any:
+        refusal = check(arguments[position])
+        return refuse(refusal) if refusal else action(*arguments)
+
+    return checked
+
+
+def _with_short_key(action: Action, s3: Any) -> Action:
+    def write(bucket: str, key: str, *rest: Any) -> Any:
+        refusal = quotas.refused_key({"Key": key})
+        if refusal:
+            return s3._error(refusal.code, refusal.message, refusal.status, key)  # noqa: SLF001 - no other way in
+        return action(bucket, key, *rest)
+
+    return write
+
+
+def _fail(refusal: Refusal) -> Any:
+    """Fail a stack's resource."""
+    raise ValueError(f"{refusal.code}: {refusal.message}")
+
+
+def _response_bytes(body: Any) -> int:
+    if isinstance(body, (bytes, bytearray)):
+        return len(body)
+    # As Lambda's runtime and ministack write it.
+    return utf8_length(json.dumps(body, ensure_ascii=False, default=str))

@@ -1,0 +1,86 @@
+"""What the supervisor runs with, what its state file says, and what `up` refuses."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from localcloud import supervisor
+from localcloud.processes import ProcessIdentity
+from localcloud.settings import LocalCloudError, Settings
+from localcloud.supervisor import all_services
+
+
+def test_the_callers_cloud_does_not_leak_into_the_services() -> None:
+    caller = {
+        "PATH": "/bin",
+        "AWS_PROFILE": "work",
+        "AWS_SESSION_TOKEN": "secret",
+        "AWS_CA_BUNDLE": "/ca",
+        "PYTHONPATH": "/elsewhere",
+        "NO_PROXY": "example.com",
+    }
+    for service in all_services(Settings.from_environment({}), caller):
+        leaked = {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"} & set(service.environment)
+        assert leaked == set()
+        assert "/elsewhere" not in service.environment.values()
+        assert service.environment["PATH"] == "/bin"
+        assert "127.0.0.1" in service.environment["NO_PROXY"]
+
+
+def test_only_what_has_a_log_file_has_one(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    assert supervisor.logs_path(settings, "runner") == tmp_path / "logs" / "runner.log"
+    with pytest.raises(LocalCloudError, match="supervisor, ministack, runner, gateway"):
+        supervisor.logs_path(settings, "../secrets")
+
+
+def test_a_missing_command_is_named_with_its_remedy(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"LOCALCLOUD_DIR": str(tmp_path), "LOCALCLOUD_MINISTACK": str(tmp_path / "none")}
+    )
+    with pytest.raises(LocalCloudError, match=r"make setup.*LOCALCLOUD_MINISTACK"):
+        supervisor.up(settings)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"supervisor": {}}'])
+def test_a_state_file_that_says_nothing_counts_as_none(tmp_path: Path, text: str) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    (tmp_path / "state.json").write_text(text)
+    assert supervisor.read_state(settings) is None
+
+
+def test_a_state_file_of_an_ended_supervisor_is_stale(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    written = supervisor.CloudState(
+        ProcessIdentity(1, 1.0),
+        (supervisor.ServiceState("runner", 1, 2, 3.0, ProcessIdentity(4, 5.0)),),
+    )
+    supervisor.write_state(settings, written)
+    assert supervisor.read_state(settings) == written
+    assert supervisor.read_running(settings) is None
+
+
+def running_cloud_of_an_earlier_version(directory: Path) -> Settings:
+    """Settings of a directory whose state file says that this very process is the supervisor."""
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(directory)})
+    settings.directory.mkdir(exist_ok=True)
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity is not None
+    service = {"name": "runner", "port": settings.runner_port, "state": "running", "restarts": 0}
+    state = {
+        "supervisor": vars(identity),
+        "services": [{**service, "since": 1.0, "process": {"pid": 1, "create_time": 1.0}}],
+    }
+    (directory / "state.json").write_text(json.dumps(state))
+    return settings
+
+
+def test_what_an_earlier_version_runs_can_be_stopped_and_not_joined(tmp_path: Path) -> None:
+    settings = running_cloud_of_an_earlier_version(tmp_path)
+    state = supervisor.read_running(settings)
+    assert state is not None
+    assert [service.name for service in state.services] == ["runner"]
+    with pytest.raises(LocalCloudError, match=r"another version.*`pipelinectl local down`"):
+        supervisor.up(settings)
