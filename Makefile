@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # uv keeps what it downloads in the user's cache, and fails where there can be none. The functions'
 # builds, which start from here, call it too.
-UV_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uv
+UV_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache),$(CURDIR)/$(TOOLS))/uv
 ifneq ($(shell mkdir -p "$(UV_CACHE_DIR)" 2>/dev/null && test -w "$(UV_CACHE_DIR)" && echo yes),yes)
 override UV_CACHE_DIR := $(CURDIR)/$(TOOLS)/cache
 endif

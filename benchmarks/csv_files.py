@@ -4,7 +4,7 @@
 works on them. ``whole`` is the single function that one writes first: read the object, go through
 it with `csv.DictReader`, validate and transform by the same rules, put all results as one object.
 Each reading is a process of its own, so that its memory can be told: it runs this module, which
-therefore imports no more than the function does.
+therefore imports neither boto3 nor the local cloud.
 """
 
 from __future__ import annotations

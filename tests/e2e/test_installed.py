@@ -80,6 +80,21 @@ def test_the_command_line_says_its_version(tool: Path, tmp_path: Path) -> None:
     assert done(run(tmp_path, tool / "pipelinectl", "--version")) == f"pipelinectl {VERSION}\n"
 
 
+IMPORT_ALL = """
+import importlib, pipeline_core, pkgutil
+for module in pkgutil.walk_packages(pipeline_core.__path__, "pipeline_core."):
+    importlib.import_module(module.name)
+    print(module.name)
+"""
+
+
+def test_the_contract_comes_along_with_what_it_imports(tool: Path, tmp_path: Path) -> None:
+    names = done(run(tmp_path, tool / "python", "-c", IMPORT_ALL)).split()
+
+    written = (ROOT / "src" / "pipeline_core").glob("[!_]*.py")
+    assert set(names) == {f"pipeline_core.{path.stem}" for path in written}
+
+
 @pytest.mark.parametrize("group", [(), ("local", "up"), ("dlq",)])
 def test_help_is_there(tool: Path, tmp_path: Path, group: tuple[str, ...]) -> None:
     assert "Usage: pipelinectl" in done(run(tmp_path, tool / "pipelinectl", *group, "--help"))
@@ -127,6 +142,19 @@ def test_a_local_cloud_needs_what_make_setup_installs(extras: Path, tmp_path: Pa
     line = failed(run(tmp_path, extras / "pipelinectl", "local", "up"))
 
     assert f"{tmp_path}/.tools/ministack/bin/ministack does not exist: run `make setup`" in line
+
+
+def test_a_local_cloud_uses_what_make_setup_installed_in_the_project(
+    extras: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "template.yaml").touch()
+    (tmp_path / ".tools").mkdir()
+    below = tmp_path / "src" / "store"
+    below.mkdir(parents=True)
+
+    line = failed(run(below, extras / "pipelinectl", "local", "up"))
+
+    assert f"pipelinectl: {tmp_path}/.tools/ministack/bin/ministack" in line
 
 
 def test_the_guides_example_passes_in_a_project_of_its_own(extras: Path, tmp_path: Path) -> None:
