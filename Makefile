@@ -13,29 +13,45 @@ UV_SYNC = $(UV) pip sync --quiet --require-hashes
 export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# uv keeps what it downloads in the user's cache, and fails where there can be none. The functions'
+# builds, which start from here, call it too.
+UV_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uv
+ifneq ($(shell mkdir -p "$(UV_CACHE_DIR)" 2>/dev/null && test -w "$(UV_CACHE_DIR)" && echo yes),yes)
+override UV_CACHE_DIR := $(CURDIR)/$(TOOLS)/cache
+endif
+export UV_CACHE_DIR
+
 .PHONY: help
 help: ## Show the targets
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready $(TOOLS)/ministack/.ready $(TOOLS)/sam/.ready ## Install everything, pinned, below this folder
 
 # A stamp is only touched when its environment is complete, so an interrupted set-up starts over.
-$(UV): requirements/uv.txt
+$(VENV)/.uv: requirements/uv.txt
+	@command -v $(PYTHON) >/dev/null \
+		|| { echo "there is no $(PYTHON): install Python 3.11 or newer, or name one: make PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "$(PYTHON) is older than Python 3.11; set PYTHON to a newer one: make PYTHON=python3.12" >&2; exit 2; }
+		|| { echo "$(PYTHON) is older than Python 3.11, or does not run: name a newer one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make environments: install its venv module (python3-venv on Debian and Ubuntu)" >&2; exit 2; }
 	@echo "Setting up $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-
-# uv itself is part of what is synchronised, or it would remove itself.
-$(VENV)/.ready: $(UV) requirements/dev.txt requirements/uv.txt pyproject.toml
-	@$(UV_SYNC) --python $(BIN)/python requirements/dev.txt requirements/uv.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(TOOLS)/%/.ready: requirements/%.txt $(UV)
+# uv itself is part of what is synchronised, or it would remove itself. It takes a package that was
+# half installed when it was interrupted for a whole one, so then all are installed again.
+$(VENV)/.ready: $(VENV)/.uv requirements/dev.txt requirements/uv.txt pyproject.toml
+	@again=$$(test ! -e $(VENV)/.begun || echo --reinstall); touch $(VENV)/.begun; \
+		$(UV_SYNC) $$again --python $(BIN)/python requirements/dev.txt requirements/uv.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@rm $(VENV)/.begun
+	@touch $@
+
+$(TOOLS)/%/.ready: requirements/%.txt $(VENV)/.uv
 	@echo "Setting up $(TOOLS)/$*"
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(TOOLS)/$*
 	@$(UV_SYNC) --python $(TOOLS)/$*/bin/python $<
@@ -57,6 +73,10 @@ down: setup ## Stop the local cloud
 test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
 	@$(BIN)/python -m pytest -n 3 tests/unit tests/integration
 	@$(BIN)/python -m pytest tests/e2e
+
+.PHONY: docs-test
+docs-test: setup ## Run every command of the guides, on a local cloud of their own
+	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
 chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)

@@ -6,21 +6,30 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells import BenchmarkError, Figures, Load, exceeds_quota, measure
-from benchmarks.clouds import PIPELINE, REFERENCE, ROOT, cloud, deploy_pipeline, deploy_reference
+from benchmarks.cells import (
+    PIPELINE,
+    REFERENCE,
+    ROOT,
+    BenchmarkError,
+    Figures,
+    Load,
+    cloud,
+    deploy_pipeline,
+    deploy_reference,
+    exceeds_quota,
+    measure,
+)
 from benchmarks.csv_files import readings
-from benchmarks.goals import goals
-from benchmarks.report import document, goals_table
+from benchmarks.report import document, goals, goals_table
 from localcloud.errors import LocalCloudError
 
 WORK = ROOT / ".bench"
@@ -30,6 +39,9 @@ BUDGET_SECONDS = 570
 """For all but the plots. What is left out when it is used up is what comes last."""
 
 STOPPING_SECONDS = 15
+LEAST_SECONDS = 10
+IN_PROCESS_SECONDS = 150
+PLOT_SECONDS = 60
 
 PIPELINE_LOADS = (
     Load(10, 1, 50, warm_up=10),
@@ -51,10 +63,9 @@ REFERENCE_LOADS = (
     Load(1000, 1, 1000),
 )
 PER_RECORD = 3
+"""Operations of the reference."""
 
-IN_PROCESS_SECONDS = 150
-PLOT_SECONDS = 60
-SIZES = (1, 10, 100)
+MEGABYTES = (1, 10, 100)
 GIGABYTE = 1000
 
 
@@ -78,21 +89,26 @@ def main() -> int:
 def run(*, gigabyte: bool) -> dict[str, Any]:
     """All that is measured, as a JSON document."""
     begun = time.monotonic()
-    machine = _machine()
+    machine = {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "load": os.getloadavg()[0],
+    }
     _say("CSV files")
-    sizes = (*SIZES, GIGABYTE) if gigabyte else SIZES
-    files = [asdict(r) | {"rows_per_second": r.rows_per_second} for r in _csv(sizes)]
+    sizes = (*MEGABYTES, GIGABYTE) if gigabyte else MEGABYTES
+    files = [reading.as_json() for reading in readings(WORK / "csv", sizes)]
     started = time.monotonic() if gigabyte else begun  # who asks for the large file waits for it
     _say("in process")
     in_process = _in_process()
     figures = sorted(
         _cells(started + BUDGET_SECONDS), key=lambda f: (f.batch, f.concurrency, f.side)
     )
-    found = [asdict(goal) | {"met": goal.met, "exact": goal.exact} for goal in goals(figures)]
     return {
         "machine": machine,
         "seconds": time.monotonic() - begun,
-        "goals": found,
+        "goals": list(goals(figures)),
         "cells": [*(cell.as_json() for cell in figures), *_impossible()],
         **in_process,
         "csv": files,
@@ -113,6 +129,12 @@ def write(result: dict[str, Any], out: Path) -> None:
     )
 
 
+def within(load: Load, seconds: float) -> Load | None:
+    """``load`` with its warm-up in at most so many seconds; None if these are too few."""
+    each = (seconds - STOPPING_SECONDS) / (2 if load.warm_up else 1)
+    return replace(load, seconds=min(load.seconds, each)) if each >= LEAST_SECONDS else None
+
+
 def _cells(deadline: float) -> Iterator[Figures]:
     """Each load on the pipeline and then on the reference, so that both meet the same machine."""
     _say("local cloud: starting")
@@ -127,13 +149,6 @@ def _cells(deadline: float) -> Iterator[Figures]:
             figures = measure(sides[name], bounded)
             _say(f"  {figures.messages_per_second:.1f} messages a second")
             yield figures
-
-
-def within(load: Load, seconds: float) -> Load | None:
-    """``load`` with its warm-up in at most so many seconds; None if these are too few."""
-    least = 10
-    each = (seconds - STOPPING_SECONDS) / (2 if load.warm_up else 1)
-    return replace(load, seconds=min(load.seconds, each)) if each >= least else None
 
 
 def _in_turn() -> Iterator[tuple[str, Load]]:
@@ -160,7 +175,6 @@ def _impossible() -> Iterator[dict[str, Any]]:
 
 
 def _in_process() -> dict[str, Any]:
-    WORK.mkdir(exist_ok=True)
     path = WORK / "in-process.json"
     with (WORK / "in-process.log").open("wb") as log:
         subprocess.run(  # noqa: S603 - our own module
@@ -174,25 +188,6 @@ def _in_process() -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(path.read_text())
     return found
-
-
-def _csv(sizes: tuple[int, ...]) -> Iterator[Any]:
-    folder = WORK / "csv"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield from readings(folder, sizes)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "load": os.getloadavg()[0],
-    }
 
 
 def _say(text: str) -> None:

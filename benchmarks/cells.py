@@ -1,19 +1,36 @@
-"""One cell of the table: so many messages, at a batch size and a concurrency, through one side."""
+"""One cell of the table: so many messages, at a batch size and a concurrency, through one side.
+
+The sides are the pipeline and the reference, next to each other on one local cloud.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import re
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.billing import gigabyte_seconds
-from benchmarks.clouds import Side
+import boto3
+
 from benchmarks.histories import Run, run_of
+from localcloud import supervisor
+from localcloud.deploy import deploy
+from localcloud.free_ports import free_settings
+from localcloud.settings import Settings
+from pipelinectl.executions import Executions
+
+ROOT = Path(__file__).parents[1]
+
+PIPELINE = "pipeline"
+REFERENCE = "reference"
 
 MAX_OPERATIONS = 3000
 """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -23,10 +40,79 @@ STOP_SECONDS = 30
 NOTE = "A sentence or two, as orders, events and readings have them, with some length to it. " * 2
 
 _COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+_REPORT = re.compile(r"Billed Duration: (?P<ms>[\d.]+) ms\s+Memory Size: (?P<mb>\d+) MB")
+# The local cloud reports a durable function twice: each invocation of its handler, as Lambda does,
+# and under a version's number the whole execution, waits included, which Lambda does not bill.
+_UNPUBLISHED = "[$LATEST]"
 
 
 class BenchmarkError(Exception):
     """A benchmark did not come to its end; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are measured: a queue, and the durable function behind it."""
+
+    name: str
+    settings: Settings
+    queue_url: str
+    function_arn: str
+
+    @property
+    def executions(self) -> Executions:
+        """The durable function's executions."""
+        name = self.function_arn.split(":function:", 1)[-1].split(":", 1)[0]
+        return Executions(self.client("lambda"), name)
+
+    @property
+    def mapping(self) -> str:
+        """The id of the event source mapping from the queue."""
+        queue = self.queue_url.rsplit("/", 1)[-1]
+        mappings = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        (uuid,) = [m["UUID"] for m in mappings if m["EventSourceArn"].rsplit(":", 1)[-1] == queue]
+        return str(uuid)
+
+    def client(self, service: str) -> Any:
+        """A stock client of the local cloud."""
+        settings = self.settings
+        make: Any = boto3.client
+        return make(
+            service,
+            endpoint_url=(
+                settings.lambda_endpoint_url if service == "lambda" else settings.aws_endpoint_url
+            ),
+            region_name=settings.region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - ministack's own
+        )
+
+
+@contextlib.contextmanager
+def cloud(directory: Path) -> Iterator[Settings]:
+    """A local cloud in ``directory``, stopped at the end; what an earlier run left goes first."""
+    settings = free_settings(directory)
+    supervisor.down(settings)
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        supervisor.up(settings)
+        yield settings
+    finally:
+        supervisor.down(settings)
+
+
+def deploy_pipeline(settings: Settings) -> Side:
+    """The pipeline as its template has it."""
+    template, parameters = ROOT / "template.yaml", {"Environment": "bench"}
+    out = deploy(settings, template=template, stack_name=PIPELINE, parameters=parameters)
+    return Side(PIPELINE, settings, out["DataProcessingQueueUrl"], out["DurableFunctionArn"])
+
+
+def deploy_reference(settings: Settings) -> Side:
+    """The published per-record pattern."""
+    template = ROOT / "benchmarks" / "reference" / "template.yaml"
+    out = deploy(settings, template=template, stack_name=REFERENCE)
+    return Side(REFERENCE, settings, out["QueueUrl"], out["FunctionArn"])
 
 
 @dataclass(frozen=True)
@@ -51,9 +137,8 @@ class Load:
         """
         if self.concurrency > 1:
             return [self.messages]
-        return [
-            min(self.batch, self.messages - first) for first in range(0, self.messages, self.batch)
-        ]
+        starts = range(0, self.messages, self.batch)
+        return [min(self.batch, self.messages - first) for first in starts]
 
     def __str__(self) -> str:
         return f"batch {self.batch:,}, concurrency {self.concurrency}"
@@ -101,7 +186,13 @@ def measure(side: Side, load: Load) -> Figures:
     Raises:
         BenchmarkError: messages were not stored although there was time, or do not come to rest.
     """
-    _set_mapping(side, load)
+    side.client("lambda").update_event_source_mapping(
+        UUID=side.mapping,
+        Enabled=False,
+        BatchSize=load.batch,
+        MaximumBatchingWindowInSeconds=0 if load.batch <= 10 else 1,  # Lambda's rule
+        ScalingConfig={"MaximumConcurrency": max(load.concurrency, 2)},
+    )
     if load.warm_up:
         _run(side, load.warm_up, load.seconds)
     begun = datetime.now(UTC)
@@ -113,7 +204,7 @@ def measure(side: Side, load: Load) -> Figures:
         rounds.append(runs)
         if not in_time:
             break
-    figures = figures_of(side.name, load, rounds, gigabyte_seconds(side, begun))
+    figures = figures_of(side.name, load, rounds, billed(_reports(side, begun)))
     if in_time and figures.cut_off:
         raise BenchmarkError(
             f"{side.name}, {load}: {figures.stored} of {load.messages} messages were stored; "
@@ -122,19 +213,9 @@ def measure(side: Side, load: Load) -> Figures:
     return figures
 
 
-def _run(side: Side, messages: int, seconds: float) -> tuple[list[Run], bool]:
-    """The executions of so many messages, and whether they ended within so many seconds."""
-    begun = datetime.now(UTC)
-    _send(side, messages)
-    _open(side, enabled=True)
-    in_time = _wait_until_empty(side, seconds)
-    _open(side, enabled=False)
-    if not in_time:
-        _abandon(side)
-    return [run_of(side.executions.history(arn)) for arn in _since(side, begun)], in_time
-
-
-def figures_of(side: str, load: Load, rounds: Sequence[Sequence[Run]], billed: float) -> Figures:
+def figures_of(
+    side: str, load: Load, rounds: Sequence[Sequence[Run]], gigabyte_seconds: float
+) -> Figures:
     """Sum up the executions of one load, which were billed so many gigabyte-seconds.
 
     Raises:
@@ -145,6 +226,7 @@ def figures_of(side: str, load: Load, rounds: Sequence[Sequence[Run]], billed: f
     if not latencies:
         raise BenchmarkError(f"{side}, {load}: nothing was stored in {load.seconds:g} s")
     count = len(latencies)
+    phases = dict.fromkeys(name for run in runs for name in run.phases)
     return Figures(
         side=side,
         batch=load.batch,
@@ -160,8 +242,37 @@ def figures_of(side: str, load: Load, rounds: Sequence[Sequence[Run]], billed: f
         durable_invocations=sum(run.durable_invocations for run in runs) / count,
         stage_invocations=sum(run.stage_invocations for run in runs) / count,
         checkpoint_bytes=sum(run.bytes for run in runs) / count,
-        gigabyte_seconds=billed / count,
-        breakdown=breakdown(runs),
+        gigabyte_seconds=gigabyte_seconds / count,
+        breakdown={name: fmean(run.phases.get(name, 0.0) for run in runs) for name in phases},
+    )
+
+
+def percentile(ordered: Sequence[float], rank: float) -> float:
+    """The nearest-rank percentile of values in ascending order: one of them, never between."""
+    return ordered[max(0, math.ceil(len(ordered) * rank / 100) - 1)]
+
+
+def billed(messages: Iterable[str]) -> float:
+    """Gigabyte-seconds of the report lines among the log's ``messages``."""
+    reports = filter(None, map(_REPORT.search, messages))
+    return sum(float(r["ms"]) / 1000 * int(r["mb"]) / 1024 for r in reports)
+
+
+def exceeds_quota(records: int, operations_per_record: int) -> bool:
+    """Whether one execution of so many records has more operations than Lambda allows."""
+    return records * operations_per_record + 1 > MAX_OPERATIONS
+
+
+def body(number: int) -> str:
+    """A message, about as long as they are."""
+    return json.dumps(
+        {
+            "data_source": "benchmark.csv",
+            "processing_type": "standard",
+            "number": number,
+            "amount": f"{number}.50",
+            "note": NOTE,
+        }
     )
 
 
@@ -183,65 +294,25 @@ def _latencies(runs: Sequence[Run]) -> list[float]:
     return [at - begun for run in runs for at in run.stored.values()]
 
 
-def percentile(ordered: Sequence[float], rank: float) -> float:
-    """The nearest-rank percentile of values in ascending order: one of them, never between."""
-    return ordered[max(0, math.ceil(len(ordered) * rank / 100) - 1)]
-
-
-def breakdown(runs: Sequence[Run]) -> dict[str, float]:
-    """Mean seconds of an execution in each of its phases."""
-    names = dict.fromkeys(name for run in runs for name in run.phases)
-    return {name: fmean(run.phases.get(name, 0.0) for run in runs) for name in names}
-
-
-def exceeds_quota(records: int, operations_per_record: int) -> bool:
-    """Whether one execution of so many records has more operations than Lambda allows."""
-    return records * operations_per_record + 1 > MAX_OPERATIONS
-
-
-def body(number: int) -> str:
-    """A message, about as long as they are."""
-    return json.dumps(
-        {
-            "data_source": "benchmark.csv",
-            "processing_type": "standard",
-            "number": number,
-            "amount": f"{number}.50",
-            "note": NOTE,
-        }
-    )
-
-
-def _set_mapping(side: Side, load: Load) -> None:
-    """Set batch size and concurrency."""
-    side.client("lambda").update_event_source_mapping(
-        UUID=_mapping(side),
-        Enabled=False,
-        BatchSize=load.batch,
-        MaximumBatchingWindowInSeconds=0 if load.batch <= 10 else 1,  # Lambda's rule
-        ScalingConfig={"MaximumConcurrency": max(load.concurrency, 2)},
-    )
-
-
-def _open(side: Side, *, enabled: bool) -> None:
-    side.client("lambda").update_event_source_mapping(UUID=_mapping(side), Enabled=enabled)
-
-
-def _mapping(side: Side) -> str:
-    queue = side.queue_url.rsplit("/", 1)[-1]
-    mappings = side.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    (uuid,) = [m["UUID"] for m in mappings if m["EventSourceArn"].rsplit(":", 1)[-1] == queue]
-    return str(uuid)
+def _run(side: Side, messages: int, seconds: float) -> tuple[list[Run], bool]:
+    """The executions of so many messages, and whether they ended within so many seconds."""
+    begun = datetime.now(UTC)
+    _send(side, messages)
+    mapping, client = side.mapping, side.client("lambda")
+    client.update_event_source_mapping(UUID=mapping, Enabled=True)
+    in_time = _wait_until_empty(side, seconds)
+    client.update_event_source_mapping(UUID=mapping, Enabled=False)
+    if not in_time:
+        _abandon(side)
+    return [run_of(side.executions.history(arn)) for arn in _since(side, begun)], in_time
 
 
 def _send(side: Side, messages: int) -> None:
     sqs = side.client("sqs")
     for first in range(0, messages, 10):
         numbers = range(first, min(first + 10, messages))
-        sqs.send_message_batch(
-            QueueUrl=side.queue_url,
-            Entries=[{"Id": str(number), "MessageBody": body(number)} for number in numbers],
-        )
+        entries = [{"Id": str(number), "MessageBody": body(number)} for number in numbers]
+        sqs.send_message_batch(QueueUrl=side.queue_url, Entries=entries)
 
 
 def _wait_until_empty(side: Side, seconds: float) -> bool:
@@ -255,28 +326,21 @@ def _wait_until_empty(side: Side, seconds: float) -> bool:
 
 
 def _queued(sqs: Any, queue_url: str) -> int:
-    attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(_COUNTS))
-    return sum(int(attributes["Attributes"][name]) for name in _COUNTS)
+    found = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(_COUNTS))
+    return sum(int(found["Attributes"][name]) for name in _COUNTS)
 
 
 def _abandon(side: Side) -> None:
     """Drop what is queued, and stop what runs."""
     side.client("sqs").purge_queue(QueueUrl=side.queue_url)
+    client, error = side.client("lambda"), {"ErrorType": "TimeIsUp", "ErrorMessage": "time is up"}
     deadline = time.monotonic() + STOP_SECONDS
     while running := list(side.executions.newest(statuses=["RUNNING"])):
         if time.monotonic() > deadline:
             raise BenchmarkError(f"{side.name}: {len(running)} executions do not stop")
         for execution in running:
-            _stop(side, execution.arn)
+            client.stop_durable_execution(DurableExecutionArn=execution.arn, Error=error)
         time.sleep(POLL_SECONDS)
-
-
-def _stop(side: Side, arn: str) -> None:
-    client = side.client("lambda")
-    client.stop_durable_execution(
-        DurableExecutionArn=arn,
-        Error={"ErrorType": "TimeIsUp", "ErrorMessage": "the benchmark's time is up"},
-    )
 
 
 def _since(side: Side, moment: datetime) -> Iterator[str]:
@@ -285,3 +349,18 @@ def _since(side: Side, moment: datetime) -> Iterator[str]:
         if execution.started_at < moment:
             return
         yield execution.arn
+
+
+def _reports(side: Side, since: datetime) -> Iterator[str]:
+    """The report lines of all of a side's functions since then."""
+    logs = side.client("logs")
+    groups = logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{side.name}-")["logGroups"]
+    for group in groups:
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group["logGroupName"],
+            startTime=int(since.timestamp() * 1000),
+            filterPattern="REPORT",
+        )
+        for event in (event for page in pages for event in page["events"]):
+            if _UNPUBLISHED in event["logStreamName"]:
+                yield event["message"]

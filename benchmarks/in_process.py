@@ -9,27 +9,28 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
-from benchmarks.cells import body
-from benchmarks.sampling import Sampler
+from benchmarks.cells import PIPELINE, REFERENCE, body
 from faults.harness import Harness
 
-PIPELINE = "pipeline"
-REFERENCE = "reference"
 FLOOR = "floor"
 
 BATCHES = (1, 10, 100, 1000)
 REFERENCE_BATCHES = (1, 10, 100)
 SECONDS = 120
+SAMPLE_SECONDS = 0.001
 
 ENVIRONMENT = {
     "ENVIRONMENT": "bench",
@@ -58,6 +59,8 @@ ENVIRONMENT = {
     ),
     "1",
 )
+
+SOURCE = str(Path(__file__).parents[1] / "src")
 
 Stage = Callable[[Any, Any], Any]
 
@@ -182,6 +185,49 @@ def hot_spots(batch: int, executions: int) -> dict[str, float]:
         for _ in range(executions):
             _run(PIPELINE, batch)
     return sampler.shares()
+
+
+class Sampler:
+    """Looks at all threads' stacks, many times a second, while it is entered.
+
+    Only what our functions do counts, not where they wait.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def shares(self) -> dict[str, float]:
+        """Of all samples, the share of each place, largest first."""
+        total = self._counts.total() or 1
+        return {place: count / total for place, count in self._counts.most_common()}
+
+    def _sample(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            for thread, frame in sys._current_frames().items():  # noqa: SLF001 - there is no other way
+                if thread != threading.get_ident() and (place := place_of(frame)):
+                    self._counts[place] += 1
+
+
+def place_of(frame: FrameType | None) -> str | None:
+    """Our innermost function on the stack; None if there is none, or it waits for the SDK."""
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if "/aws_durable_execution_sdk_python" in path:
+            return None
+        if path.startswith(SOURCE):
+            return f"{Path(path).relative_to(SOURCE).with_suffix('')}.{frame.f_code.co_name}"
+        frame = frame.f_back
+    return None
 
 
 def main(arguments: Sequence[str]) -> None:

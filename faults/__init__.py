@@ -2,5 +2,21 @@
 
 `harness` runs a durable handler with its stages in this process; `stages` and `durable` hold the
 faults to put into it, and `pytest_plugin` makes it a fixture. `deployed` puts faults into the
-stages of a SAM template. None of it touches the code under test.
+stages of a SAM template. None of it touches the code under test, or knows whose it is.
 """
+
+
+class FaultsError(Exception):
+    """The root of this package's own errors; an injected fault is never one."""
+
+
+class UnknownStage(FaultsError):  # noqa: N818 - reads as what it is
+    """A fault was meant for a stage that does not exist."""
+
+
+class NotSucceeded(FaultsError):  # noqa: N818 - reads as what it is
+    """An execution that was to succeed did not."""
+
+
+class NotWrappable(FaultsError):  # noqa: N818 - reads as what it is
+    """A template's function cannot be given faults."""

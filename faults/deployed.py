@@ -10,10 +10,10 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from faults.errors import NotWrappable
+from faults import NotWrappable
 from localcloud import cloudformation_yaml
 
 _WRAPPER = Path(__file__).with_name("wrapper.py")
@@ -22,15 +22,10 @@ _MODULE = "fault_wrapper"
 
 @dataclass(frozen=True)
 class Application:
-    """A SAM application as its build sees it.
-
-    ``code`` is the folder of its functions' code, as in the template's ``CodeUri``, and ``shared``
-    the package below it that the build copies into every function's artifact.
-    """
+    """A SAM application; ``code`` is the folder of its functions, the template's ``CodeUri``."""
 
     template: Path
     code: str = "src"
-    shared: str = "shared"
 
 
 def with_faults(application: Application, stages: Mapping[str, str], directory: Path) -> Path:
@@ -43,20 +38,24 @@ def with_faults(application: Application, stages: Mapping[str, str], directory: 
         NotWrappable: the template has no such function, or it has no handler.
     """
     template = cloudformation_yaml.load(application.template)
-    for stage, logical_id in stages.items():
-        _wrap(template, stage, logical_id, application.shared)
+    folders = [_wrap(template, stage, logical_id) for stage, logical_id in stages.items()]
     code = directory / application.code
     shutil.copytree(application.template.parent / application.code, code)
-    shutil.copyfile(_WRAPPER, code / application.shared / f"{_MODULE}.py")
+    for folder in folders:
+        shutil.copyfile(_WRAPPER, code / folder / f"{_MODULE}.py")
     path = directory / "template.json"
     path.write_text(json.dumps(template, indent=1))
     return path
 
 
-def _wrap(template: dict[str, Any], stage: str, logical_id: str, shared: str) -> None:
+def _wrap(template: dict[str, Any], stage: str, logical_id: str) -> PurePosixPath:
+    """Have the function call the wrapper; the folder of its handler, where the wrapper belongs."""
     properties = template["Resources"].get(logical_id, {}).get("Properties", {})
     if "Handler" not in properties:
         raise NotWrappable(f"{logical_id} is no function with a handler")
     variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
     variables |= {"FAULTS_STAGE": stage, "FAULTS_HANDLER": properties["Handler"]}
-    properties["Handler"] = f"{shared}.{_MODULE}.handler"
+    # pkg.module.handler, or package/module.handler: both are Lambda's.
+    package = PurePosixPath(properties["Handler"].rpartition(".")[0].replace(".", "/")).parent
+    properties["Handler"] = ".".join((*package.parts, _MODULE, "handler"))
+    return package

@@ -6,9 +6,8 @@ Checkpoints are counted from 1 over a whole execution, whichever invocation make
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_durable_execution_sdk_python.execution import DurableExecutionInvocationInputWithClient
@@ -94,11 +93,19 @@ def killed() -> Exception:
 
 def at_checkpoint(number: int, fault: CheckpointFault) -> DurableFault:
     """``fault`` in the place of an execution's ``number``-th checkpoint."""
-    count = CheckpointCount()
+    numbers = itertools.count(1)
+
+    def nth(
+        checkpoint: Checkpoint, token: str, updates: Sequence[OperationUpdate]
+    ) -> CheckpointOutput:
+        # The SDK sends no more checkpoints in an invocation in which one has failed.
+        if next(numbers) == number:
+            return fault(checkpoint, token, updates)
+        return checkpoint(token, updates)
 
     def around(handler: Handler) -> Handler:
         def invoke(event: DurableExecutionInvocationInputWithClient, context: Any) -> Any:
-            client = _FaultyClient(event.service_client, number, fault, count)
+            client = InterceptedClient(event.service_client, nth)
             return handler(replace(event, service_client=client), context)
 
         return invoke
@@ -106,28 +113,12 @@ def at_checkpoint(number: int, fault: CheckpointFault) -> DurableFault:
     return around
 
 
-@dataclass
-class CheckpointCount:
-    """How many checkpoints a durable function has begun to make."""
-
-    begun: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def next(self) -> int:
-        """Count one more; its number."""
-        with self._lock:
-            self.begun += 1
-            return self.begun
-
-
-@dataclass
-class _FaultyClient(DurableServiceClient):
-    """The durable execution service as one invocation sees it."""
+@dataclass(frozen=True)
+class InterceptedClient(DurableServiceClient):
+    """The durable execution service with ``instead`` in the place of each checkpoint."""
 
     client: DurableServiceClient
-    number: int
-    fault: CheckpointFault
-    count: CheckpointCount
+    instead: CheckpointFault
 
     def checkpoint(
         self,
@@ -136,17 +127,12 @@ class _FaultyClient(DurableServiceClient):
         updates: list[OperationUpdate],
         client_token: str | None,
     ) -> CheckpointOutput:
-        """Make the checkpoint, or whatever the fault makes of it.
-
-        The SDK sends no more checkpoints in an invocation in which one has failed.
-        """
+        """Make the checkpoint, or whatever ``instead`` makes of it."""
 
         def real(token: str, some: Sequence[OperationUpdate]) -> CheckpointOutput:
             return self.client.checkpoint(durable_execution_arn, token, list(some), client_token)
 
-        if self.count.next() == self.number:
-            return self.fault(real, checkpoint_token, updates)
-        return real(checkpoint_token, updates)
+        return self.instead(real, checkpoint_token, updates)
 
     def get_execution_state(
         self,

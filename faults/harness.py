@@ -18,10 +18,16 @@ from aws_durable_execution_sdk_python_testing.runner import (
     DurableFunctionTestRunner,
 )
 
-from faults.clock import FakeClock
+from faults import NotSucceeded, UnknownStage
 from faults.durable import DurableFault
-from faults.errors import NotSucceeded, UnknownStage
-from faults.stages import Handler, StageFault, StageInvocation, error_of_type, records_of
+from faults.stages import (
+    FakeClock,
+    Handler,
+    StageFault,
+    StageInvocation,
+    error_of_type,
+    records_of,
+)
 from localcloud import durable_quotas, quotas
 
 
@@ -46,13 +52,6 @@ class _Injection:
             return False
         self.asked += 1
         return self.attempts is None or self.asked in self.attempts
-
-
-class _Strike(NamedTuple):
-    """A fault that strikes, and the how-manieth time it was asked."""
-
-    fault: StageFault
-    number: int
 
 
 class Harness:
@@ -155,20 +154,14 @@ class Harness:
             real = self._stages[name]
             with self._lock:
                 self.calls.append(Call(name, len(records_of(event))))
-                strike = self._strike(name, event)
-            if strike is None:
+                striking = next((i for i in self._injections[name] if i.strikes(event)), None)
+                number = striking.asked if striking else 0
+            if striking is None:
                 return _small_enough(real(event, context))
-            return _small_enough(
-                strike.fault(StageInvocation(name, strike.number, event, context, real, self.clock))
-            )
+            invocation = StageInvocation(name, number, event, context, real, self.clock)
+            return _small_enough(striking.fault(invocation))
 
         return invoke
-
-    def _strike(self, stage: str, event: Any) -> _Strike | None:
-        for injection in self._injections[stage]:
-            if injection.strikes(event):
-                return _Strike(injection.fault, injection.asked)
-        return None
 
 
 def _hold_to_quotas(runner: DurableFunctionTestRunner) -> None:

@@ -6,17 +6,39 @@ any function from `StageInvocation` to an answer is one.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
-
-from faults.clock import FakeClock
 
 Handler = Callable[[Any, Any], Any]
 """A Lambda handler: from event and context to an answer that can be written as JSON."""
 
 MAX_ANSWER_BYTES = 1024 * 1024
 # A chained invoke's: https://docs.aws.amazon.com/lambda/latest/dg/durable-functions.html
+
+
+class FakeClock:
+    """Real time, plus the seconds by which it was advanced. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+        self._lock = threading.Lock()
+
+    def advance(self, seconds: float) -> None:
+        """Put the clock forward."""
+        with self._lock:
+            self._ahead += timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        with self._lock:
+            return datetime.now(UTC) + self._ahead
+
+    def iso(self) -> str:
+        """The time as ISO-8601 text in UTC, with microseconds and a ``Z``."""
+        return self.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ def contradictions(template: Mapping[str, Any], parameters: Mapping[str, str]) -
 def _sam(settings: Settings, directory: Path, echo: Callable[[str], None] | None) -> _Sam:
     if not settings.sam_command.is_file():
         raise LocalCloudError(
-            f"{settings.sam_command} does not exist: run `make setup`, or set LOCALCLOUD_SAM to "
-            "the sam command."
+            f"{settings.sam_command} does not exist: run `make setup` in a checkout of "
+            "durable-pipeline, or set LOCALCLOUD_SAM to the sam command."
         )
     environment = {
         **neutral_environment(os.environ),

@@ -35,7 +35,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the LOCALCLOUD_* variables; raise LocalCloudError for a value that is no port."""
-        tools = _ROOT / ".tools"
+        tools = _tools()
         return cls(
             directory=Path(environ.get("LOCALCLOUD_DIR") or ".local").absolute(),
             aws_port=_port(environ, "LOCALCLOUD_AWS_PORT", 4566),
@@ -94,6 +94,16 @@ class Settings:
 def from_process_environment() -> Settings:
     """Return the settings of this process: what its supervisor or its user exported."""
     return Settings.from_environment(os.environ)
+
+
+def _tools() -> Path:
+    """Where `make setup` puts ministack and SAM: here, or in the checkout that is worked in.
+
+    An installed package has none beside it.
+    """
+    here = Path.cwd()
+    found = (f / ".tools" for f in (_ROOT, here, *here.parents) if (f / ".tools").is_dir())
+    return next(found, here / ".tools")
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import socket
 import subprocess
@@ -27,6 +28,8 @@ _MOST_RESTARTS = 3
 _STOP_SECONDS = 25.0
 _HEALTH_SECONDS = 2.0
 _LOG_TAIL_LINES = 15
+# What the extra `local` installs for the services, which run with this interpreter.
+_LIBRARIES = ("aiohttp", "aws_durable_execution_sdk_python_testing", "yaml")
 # Loopback requests must not go through a proxy that the caller's environment names.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -145,7 +148,7 @@ def _require_same_ports(settings: Settings, running: state.CloudState) -> None:
 
 
 def _start(settings: Settings) -> None:
-    _require_command(settings)
+    _require_installed(settings)
     ports.require_same(settings)
     _end_leftovers(settings)
     for service in all_services(settings, {}):
@@ -164,11 +167,18 @@ def _start(settings: Settings) -> None:
     os.close(starter_end)
 
 
-def _require_command(settings: Settings) -> None:
+def _require_installed(settings: Settings) -> None:
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LocalCloudError(
+            f"The local cloud needs {', '.join(missing)}, and {sys.executable} does not have it: "
+            "install durable-pipeline[local] there, or use the pipelinectl of `make setup`."
+        )
     if not settings.ministack_command.is_file():
         raise LocalCloudError(
-            f"{settings.ministack_command} does not exist: run `make setup`, or set "
-            "LOCALCLOUD_MINISTACK to the ministack command."
+            f"{settings.ministack_command} does not exist: run `make setup` in a checkout of "
+            "durable-pipeline and go on from there, or set LOCALCLOUD_MINISTACK to the ministack "
+            "command."
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -77,10 +78,22 @@ app.command()(demo)
 app.command()(doctor)
 
 
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes the flag
+    if value:
+        typer.echo(f"pipelinectl {metadata.version('durable-pipeline')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     ctx: typer.Context,
     *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
     stack_name: Annotated[
         str,
         typer.Option(

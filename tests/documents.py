@@ -44,8 +44,12 @@ class Document:
 
     def commands(self) -> list[str]:
         """Each command of the console blocks, without its prompt."""
-        blocks = [t for t in self._tokens() if t.type == "fence" and t.info == "console"]
-        return [command for block in blocks for command in commands_in(block.content)]
+        return [command for block in self.blocks("console") for command in commands_in(block)]
+
+    def blocks(self, language: str) -> list[str]:
+        """What the fenced blocks of a language hold."""
+        fences = [token for token in self._tokens() if token.type == "fence"]
+        return [token.content for token in fences if token.info == language]
 
     def code_spans(self) -> list[str]:
         """What stands between backticks in the text."""

@@ -45,7 +45,7 @@ def list_(
 
     Examples:
     - `pipelinectl dlq list --stage validate`
-    - `pipelinectl dlq list --reason SchemaViolation --json`
+    - `pipelinectl dlq list --reason ValidationError --json`
     """
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
     letters = list(queue.peek(only=Filter(stage, reason), limit=limit))

@@ -73,7 +73,7 @@ def redrive(
     was sent, refused, left and not deleted; with --dry-run an array of dead letters.
 
     Examples:
-    - `pipelinectl dlq redrive --reason Throttled --dry-run`
+    - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
     - `pipelinectl dlq redrive --all --rate 50`
     - `pipelinectl dlq redrive --id 3f2a --edit`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`

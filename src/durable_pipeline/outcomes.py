@@ -283,8 +283,8 @@ def settle(
     """Settle the records that are not simply done; answers the partial batch response.
 
     Raises:
-        NotSettled: Lambda is to invoke again, and in the end to send the event to the dead-letter
-            queue: there is no message that would come back.
+        NotSettled: Lambda is to send the event, as it came, to the dead-letter queue: there is no
+            message that would come back.
     """
     fates = _fates(batch, outcomes, settings)
     onwards = fates["onwards"]

@@ -125,7 +125,7 @@ class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, i
 
 
 class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is not our error
-    """Something the record needs is not to be had this time; another attempt may succeed."""
+    """Something the record needs is not available this time; another attempt may succeed."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)

@@ -97,7 +97,7 @@ def transform(record: StageRecord) -> Result:
 
     Raises:
         InvalidRecord: its processing type has no function here, or the function refused it.
-        InvalidRecord, Superseded, Unavailable: the content is not to be had (`text_of`).
+        InvalidRecord, Superseded, Unavailable: the content is not available (`text_of`).
     """
     document: Document = exact_json.loads(text_of(record))
     transformed = transform_document(document)

@@ -41,7 +41,7 @@ def validate(record: StageRecord) -> Result:
 
     Raises:
         InvalidRecord: of type InvalidJson, UnknownProcessingType or ValidationError.
-        InvalidRecord, Superseded, Unavailable: the content is not to be had (`read`).
+        InvalidRecord, Superseded, Unavailable: the content is not available (`read`).
     """
     text, pinned = read(record)
     document = parse(text)

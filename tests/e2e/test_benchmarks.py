@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.cells import Figures, Load, measure
-from benchmarks.clouds import deploy_reference
+from benchmarks.cells import Figures, Load, deploy_reference, measure
 from localcloud.settings import Settings
 
 

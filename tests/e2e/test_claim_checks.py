@@ -1,4 +1,4 @@
-"""Large payloads: the rows C1 to C6 of docs/features.md."""
+"""Large payloads, end to end: the features C1 to C6."""
 
 from __future__ import annotations
 

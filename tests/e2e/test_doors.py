@@ -1,4 +1,4 @@
-"""Files and events from S3: the rows S1 to S7 of docs/features.md."""
+"""Files and events from S3: the features S1 to S7."""
 
 from __future__ import annotations
 

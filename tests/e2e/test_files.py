@@ -1,4 +1,4 @@
-"""CSV files: the rows F1 to F6 of docs/features.md. Ranges are small here, and few an execution."""
+"""CSV files: the features F1 to F6. Ranges are small here, and few an execution."""
 
 from __future__ import annotations
 

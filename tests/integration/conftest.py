@@ -5,10 +5,12 @@ All of it is held to AWS's quotas, also where moto is laxer (see `localcloud.quo
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import aws_durable_execution_sdk_python.state
 import boto3
 import pytest
 from botocore.loaders import create_loader
@@ -134,25 +136,50 @@ class Pipeline(Harness):
     _sequence = 0
 
 
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+}
+ELSEWHERE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_PROFILE")
+
+
+@pytest.fixture(scope="session")
+def session(one_loader: None) -> boto3.Session:
+    """A session that makes each client once: to make them takes as long as most tests do.
+
+    They keep nothing of a test, as AWS does (moto), which is another one each time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        _point_nowhere(patch)
+        session = boto3.Session(
+            CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+        )
+        quotas.enforce_on_clients(session.events)
+    for maker in ("client", "resource"):
+        setattr(session, maker, functools.cache(getattr(session, maker)))
+    return session
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS by moto, with fresh clients."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def aws(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS by moto, with nothing in it."""
+    _point_nowhere(monkeypatch)
     # moto counts a number by its characters, and AWS, whose rule is enforced here, by its digits.
     monkeypatch.setattr(dynamo_type.LimitedSizeDict, "__setitem__", dict.__setitem__)
     with mock_aws():
         _forget_clients()
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session := boto3.Session())
-        quotas.enforce_on_clients(session.events)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
         yield
     _forget_clients()
+
+
+def _point_nowhere(patch: pytest.MonkeyPatch) -> None:
+    """Have clients ask AWS itself, which moto is, with credentials that open nothing."""
+    for name, value in CREDENTIALS.items():
+        patch.setenv(name, value)
+    for name in ELSEWHERE:
+        patch.delenv(name, raising=False)
 
 
 def _forget_clients() -> None:
@@ -251,4 +278,16 @@ def one_loader() -> Iterator[None]:
     loader = create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.session.create_loader", lambda _=None: loader)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def prompt_ends() -> Iterator[None]:
+    """An invocation ends at once: its checkpoints' thread looks every 100 ms whether it is to stop.
+
+    Each of an execution's invocations waits for that, which is most of what an execution takes
+    here, where a checkpoint is a call in this process.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aws_durable_execution_sdk_python.state, "_STOP_SIGNAL_POLL_SECONDS", 0.005)
         yield

@@ -10,7 +10,7 @@ import pytest
 from aws_durable_execution_sdk_python.lambda_service import CheckpointOutput, OperationUpdate
 
 from durable_pipeline.calls import LARGEST_SHARE
-from faults import stages
+from faults import UnknownStage, stages
 from faults.durable import (
     Checkpoint,
     CheckpointFault,
@@ -20,7 +20,6 @@ from faults.durable import (
     crash_before_checkpoint,
     stale_checkpoint_token,
 )
-from faults.errors import UnknownStage
 from faults.stages import Crash, Hang, PartialWork, ServiceError, Throttle, WrongAnswer
 from tests.events import sqs_event, sqs_event_of, sqs_message, standard
 from tests.integration.conftest import Pipeline

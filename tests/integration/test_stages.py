@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -133,11 +133,11 @@ def with_field(text: str) -> str:
 
 
 @pytest.fixture
-def stages(pipeline: Pipeline) -> Stages:
-    pipeline_core.payloads.s3().meta.events.register_first(
-        "before-parameter-build.s3.CopyObject", _if_source_matches
-    )
-    return Stages(pipeline)
+def stages(pipeline: Pipeline) -> Iterator[Stages]:
+    events, event = pipeline_core.payloads.s3().meta.events, "before-parameter-build.s3.CopyObject"
+    events.register_first(event, _if_source_matches)
+    yield Stages(pipeline)
+    events.unregister(event, _if_source_matches)
 
 
 def _if_source_matches(params: dict[str, Any], **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The durable function: takes each record of a batch through three stages, one after another."""
+"""The published per-record pattern: each record of a batch goes through three stages, in turn."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.in_process import ENVIRONMENT, FLOOR, PIPELINE, REFERENCE, measure
+from benchmarks.cells import PIPELINE, REFERENCE
+from benchmarks.in_process import ENVIRONMENT, FLOOR, measure
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ def give_up(
     *,
     message_id: str = "m-1",
     stage: str = "validate",
-    error_type: str = "SchemaViolation",
+    error_type: str = "ValidationError",
     producers: Mapping[str, Any] | None = None,
 ) -> str:
     """Send a dead letter of the message that had these; `producers` in Lambda's form; its id."""

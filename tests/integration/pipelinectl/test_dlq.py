@@ -21,8 +21,8 @@ def test_reasons_are_listed_and_counted(deployed: Deployed) -> None:
 
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
-    assert "2 validate SchemaViolation" in words
-    assert "test-m-1 validate SchemaViolation" in words
+    assert "2 validate ValidationError" in words
+    assert "test-m-1 validate ValidationError" in words
     assert "quantity: -1 is less than 1" in words
     assert "2 dead letters" in result.stderr
 
@@ -58,11 +58,11 @@ def test_messages_are_visible_again_when_reading_stops_early(deployed: Deployed)
 
 def test_stage_and_reason_choose(deployed: Deployed) -> None:
     give_up(deployed)
-    give_up(deployed, stage="store", error_type="Throttled", message_id="s")
+    give_up(deployed, stage="store", error_type="TooManyRequestsException", message_id="s")
 
     ids = [
         [letter["execution_id"] for letter in listed(deployed, *options)]
-        for options in (("--stage", "store"), ("--reason", "throttled"))
+        for options in (("--stage", "store"), ("--reason", "toomanyrequestsexception"))
     ]
     assert ids == [["test-s"], ["test-s"]]
     assert len(listed(deployed, "--reason", "SKU is missing")) == 2
@@ -90,11 +90,14 @@ def test_an_empty_queue_is_no_error(deployed: Deployed) -> None:
 def test_groups_are_sorted_by_how_many(deployed: Deployed) -> None:
     give_up(deployed)
     for _ in range(2):
-        give_up(deployed, stage="store", error_type="Throttled")
+        give_up(deployed, stage="store", error_type="TooManyRequestsException")
 
     queue = DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url)
 
-    assert grouped(queue.peek()) == [("store", "Throttled", 2), ("validate", "SchemaViolation", 1)]
+    assert grouped(queue.peek()) == [
+        ("store", "TooManyRequestsException", 2),
+        ("validate", "ValidationError", 1),
+    ]
 
 
 def test_show_has_all_of_it(deployed: Deployed) -> None:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.cells import (
     BenchmarkError,
     Load,
+    billed,
     body,
     exceeds_quota,
     figures_of,
@@ -98,6 +99,12 @@ def test_one_batch_at_a_time_means_one_in_the_queue() -> None:
 def test_999_records_with_three_operations_each_are_the_most() -> None:
     assert not exceeds_quota(999, 3)
     assert exceeds_quota(1000, 3)
+
+
+def test_billed_is_time_times_memory_of_the_report_lines() -> None:
+    report = "REPORT RequestId: 1\tDuration: 9 ms\tBilled Duration: {} ms\tMemory Size: {} MB\t"
+    messages = [report.format(2000, 512), "START RequestId: 2", report.format("500", 256)]
+    assert billed(messages) == 2 * 0.5 + 0.5 * 0.25
 
 
 def test_messages_differ() -> None:

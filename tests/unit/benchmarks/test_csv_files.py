@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import csv_reading
-from benchmarks.csv_files import write_orders
-from benchmarks.csv_reading import BUCKET, KEY, OUTPUT, as_a_whole, by_ranges
-from benchmarks.file_store import FileStore
+from benchmarks import csv_files
+from benchmarks.csv_files import (
+    BUCKET,
+    KEY,
+    OUTPUT,
+    FileStore,
+    as_a_whole,
+    by_ranges,
+    write_orders,
+)
 
 SIZE = 20_000
 
@@ -32,7 +38,7 @@ def test_the_file_has_its_size_and_rows_of_several_lines(root: Path) -> None:
 
 
 def test_both_ways_make_the_same_records(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_reading, "RANGE_BYTES", 4096)
+    monkeypatch.setattr(csv_files, "RANGE_BYTES", 4096)
     size = (root / BUCKET / KEY).stat().st_size
     assert by_ranges(FileStore(root), size) == as_a_whole(FileStore(root), size) > 0
     whole = records([root / OUTPUT / "whole.jsonl"])

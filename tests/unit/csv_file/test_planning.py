@@ -5,6 +5,7 @@ import pytest
 from csv_file.planning import described
 from csv_file.syntax import InvalidFile
 from tests.unit.csv_file.reading import a_head
+from validate.rules import processing_types
 
 
 @pytest.mark.parametrize(
@@ -31,13 +32,16 @@ def test_the_processing_type_is_that_of_the_metadata_else_of_the_folder(
 
 
 def test_an_unknown_type_in_the_metadata_is_answered_with_the_known_ones() -> None:
+    known = ", ".join(processing_types())
+    why = f"the metadata 'processing-type' is 'nope'; it must be one of: {known}"
+
     with pytest.raises(InvalidFile) as invalid:
         described(a_head(b"a\n", processing_type="nope"))
 
     assert invalid.value.reason == {
         "type": "UnknownProcessingType",
-        "message": "the metadata 'processing-type' is 'nope'; it must be one of: order, standard",
-        "errors": ["the metadata 'processing-type' is 'nope'; it must be one of: order, standard"],
+        "message": why,
+        "errors": [why],
     }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from faults import NotWrappable
 from faults.deployed import Application, with_faults
-from faults.errors import NotWrappable
 
 TEMPLATE = """
 Resources:
@@ -28,7 +28,7 @@ Resources:
 @pytest.fixture
 def application(tmp_path: Path) -> Application:
     template = tmp_path / "original" / "template.yaml"
-    (template.parent / "src" / "shared").mkdir(parents=True)
+    (template.parent / "src" / "stage").mkdir(parents=True)
     (template.parent / "src" / "Makefile").write_text("all:\n")
     template.write_text(TEMPLATE)
     return Application(template)
@@ -41,7 +41,7 @@ def test_a_stage_gets_the_wrapper_and_keeps_all_else(
 
     resources = json.loads(copy.read_text())["Resources"]
     properties = resources["Stage"]["Properties"]
-    assert properties["Handler"] == "shared.fault_wrapper.handler"
+    assert properties["Handler"] == "stage.fault_wrapper.handler"
     assert properties["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}
     assert properties["Environment"]["Variables"] == {
         "TABLE": {"Ref": "Table"},
@@ -57,9 +57,19 @@ def test_the_code_is_copied_with_the_wrapper_and_the_original_stays(
     copy = with_faults(application, {"work": "Stage"}, tmp_path / "copy")
 
     assert (copy.parent / "src" / "Makefile").read_text() == "all:\n"
-    assert (copy.parent / "src" / "shared" / "fault_wrapper.py").is_file()
+    assert (copy.parent / "src" / "stage" / "fault_wrapper.py").is_file()
     assert application.template.read_text() == TEMPLATE
-    assert not (application.template.parent / "src" / "shared" / "fault_wrapper.py").exists()
+    assert not (application.template.parent / "src" / "stage" / "fault_wrapper.py").exists()
+
+
+def test_a_handler_without_a_package_has_the_wrapper_beside_it(
+    application: Application, tmp_path: Path
+) -> None:
+    copy = with_faults(application, {"work": "Plain"}, tmp_path / "copy")
+
+    properties = json.loads(copy.read_text())["Resources"]["Plain"]["Properties"]
+    assert properties["Handler"] == "fault_wrapper.handler"
+    assert (copy.parent / "src" / "fault_wrapper.py").is_file()
 
 
 @pytest.mark.parametrize("logical_id", ["Nothing", "Table"])

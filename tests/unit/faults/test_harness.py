@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from aws_durable_execution_sdk_python import DurableContext, InvokeError, durable_execution
 
-from faults import stages
+from faults import NotSucceeded, UnknownStage, stages
 from faults.durable import (
     crash_after_checkpoint,
     crash_before_checkpoint,
     lose_answer,
     stale_checkpoint_token,
 )
-from faults.errors import NotSucceeded, UnknownStage
 from faults.harness import Call, Harness
 from faults.stages import Crash, Hang, PartialWork, ServiceError, StageFault, Throttle, WrongAnswer
 

@@ -176,7 +176,9 @@ def test_running_execution_lasts_until_the_last_thing_known_of_it() -> None:
 
 def test_step_that_waits_for_its_next_attempt_is_retrying() -> None:
     details = {
-        "Error": {"Payload": {"ErrorType": "Throttled", "ErrorMessage": "slow down"}},
+        "Error": {
+            "Payload": {"ErrorType": "TooManyRequestsException", "ErrorMessage": "slow down"}
+        },
         "RetryDetails": {"CurrentAttempt": 1, "NextAttemptDelaySeconds": 5},
     }
     timeline = build_timeline(

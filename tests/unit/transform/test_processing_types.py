@@ -113,5 +113,5 @@ def test_a_price_finer_than_any_is_refused() -> None:
 
 
 def test_a_type_without_a_function_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidRecord, match="known are: order, standard"):
+    with pytest.raises(InvalidRecord, match=f"known are: {', '.join(PROCESSING_TYPES)}$"):
         transform({"id": "a", "body": standard(processing_type="new")})

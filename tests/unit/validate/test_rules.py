@@ -45,7 +45,7 @@ def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
 
     assert type_of_rejection(body) == "UnknownProcessingType"
     assert errors_of(body) == [
-        "processing_type 'nope' is unknown; it must be one of: order, standard"
+        f"processing_type 'nope' is unknown; it must be one of: {', '.join(processing_types())}"
     ]
 
 
