@@ -40,7 +40,7 @@ from tests.cloudformation import (
     translations,
 )
 from tests.cloudformation import resolved as of_stack
-from tests.cloudwatch import LONGEST_SEARCH, dashboard
+from tests.cloudwatch import LONGEST_SEARCH, dashboard, shown
 from tests.e2e import conftest as end_to_end
 from tests.unit.pipelinectl.doctor import sound
 from uploads.uploads import Settings as UploadsSettings
@@ -586,6 +586,16 @@ def test_the_dashboard_shows_every_alarm() -> None:
     (widget,) = [w for w in dashboard("stack")["widgets"] if w["type"] == "alarm"]
 
     assert sorted(widget["properties"]["alarms"]) == sorted(of_type("AWS::CloudWatch::Alarm"))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "Errors", "Throttles"],
+)
+def test_the_dashboard_shows_what_raises_an_alarm(metric: str) -> None:
+    resources = {value for m in shown("stack") if m.name == metric for _, value in m.dimensions}
+
+    assert resources == watched(metric)
 
 
 def test_the_guide_counts_the_alarms() -> None:
