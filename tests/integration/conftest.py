@@ -15,6 +15,7 @@ import boto3
 import pytest
 from botocore.loaders import create_loader
 from moto import mock_aws
+from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import dynamo_type
 from moto.sqs.models import sqs_backends
 
@@ -290,4 +291,24 @@ def prompt_ends() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aws_durable_execution_sdk_python.state, "_STOP_SIGNAL_POLL_SECONDS", 0.005)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def values_as_they_are() -> Iterator[None]:
+    """In moto's answers DynamoDB's values are as it keeps them, which is how they are written.
+
+    moto would look into each value for all kinds that there are, under several names: of an item
+    with a list of ten thousand elements, for seconds.
+    """
+    serialize = JSONSerializer._serialize_type_structure
+
+    def as_it_is(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue" and isinstance(value, dict):
+            serialized[key] = value
+        else:
+            serialize(self, serialized, value, shape, key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONSerializer, "_serialize_type_structure", as_it_is)
         yield
