@@ -11,12 +11,14 @@ UV := $(BIN)/uv
 UV_SYNC = $(UV) pip sync --quiet --require-hashes
 
 export SAM_CLI_TELEMETRY := 0
+# Hundreds of processes start in the tests; each would compile anew all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
 help: ## Show the targets
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready $(TOOLS)/ministack/.ready $(TOOLS)/sam/.ready ## Install everything, pinned, below this folder
@@ -53,10 +55,16 @@ up: setup ## Start the local cloud and deploy the pipeline to it
 down: setup ## Stop the local cloud
 	@$(BIN)/pipelinectl local down
 
+# More processes than two cores have: those with a local cloud wait for it half of the time.
+TEST_ARGS ?= -n 4 --dist loadgroup
+
 .PHONY: test
 test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
-	@$(BIN)/python -m pytest -n 3 tests/unit tests/integration
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest $(TEST_ARGS) -m "not guide" tests/unit tests/integration tests/e2e
+
+.PHONY: docs-test
+docs-test: setup ## Do what the guides tell their readers to do, on a local cloud
+	@$(BIN)/python -m pytest -m guide tests/e2e
 
 .PHONY: chaos
 chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.documents import README, ROOT, Document
-from tests.e2e.conftest import BIN, Stack
+from tests.e2e.conftest import BIN, PATIENCE, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.walkthrough import Shell, Walkthrough
 from tests.events import order
@@ -86,7 +86,14 @@ WALKTHROUGHS = [
         },
     ),
 ]
-EVERY = pytest.mark.parametrize("walkthrough", WALKTHROUGHS, ids=lambda w: w.document.path.stem)
+EVERY = pytest.mark.parametrize(
+    "walkthrough",
+    [
+        pytest.param(w, marks=[pytest.mark.guide] if w.document is not README else [])
+        for w in WALKTHROUGHS
+    ],
+    ids=lambda w: w.document.path.stem,
+)
 
 
 @pytest.fixture
@@ -127,7 +134,6 @@ def test_each_command_is_run_or_left_out_for_a_reason(walkthrough: Walkthrough) 
 
 
 @EVERY
-@pytest.mark.timeout(300)
 def test_the_commands_do_what_is_said(
     walkthrough: Walkthrough, stack: Stack, shell: Shell, fill_in: Callable[[str], str]
 ) -> None:
@@ -135,7 +141,7 @@ def test_the_commands_do_what_is_said(
         if command.startswith(KILL):
             killed_at_work(shell, command)
         else:
-            wait_for(lambda: stack.in_flight() == 0, seconds=120)
+            wait_for(lambda: stack.in_flight() == 0, seconds=PATIENCE)
             walkthrough.check(command, shell.run(fill_in(command)))
 
 

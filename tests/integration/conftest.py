@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -305,10 +306,25 @@ def values_as_they_are() -> Iterator[None]:
 
     def as_it_is(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
         if shape.name == "AttributeValue" and isinstance(value, dict):
-            serialized[key] = value
+            serialized[key] = _written(value)
         else:
             serialize(self, serialized, value, shape, key)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONSerializer, "_serialize_type_structure", as_it_is)
         yield
+
+
+def _written(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A value of DynamoDB's as it is in JSON, where what is binary is Base64."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "B":
+            content = b64encode(content).decode()
+        case "BS":
+            content = [b64encode(element).decode() for element in content]
+        case "L":
+            content = [_written(element) for element in content]
+        case "M":
+            content = {name: _written(element) for name, element in content.items()}
+    return {kind: content}
