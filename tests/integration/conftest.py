@@ -42,6 +42,9 @@ STAGES: dict[str, Callable[..., Any]] = {
     "store": store.handler.handler,
     "csv_file": csv_file.handler.handler,
 }
+EXECUTION_SECONDS = 900
+"""Bounds one execution, on whatever machine."""
+
 BUCKETS = ("input", "payloads", "output")
 
 
@@ -49,7 +52,9 @@ class Pipeline(Harness):
     """The durable function with its stages, queues, buckets and tables."""
 
     def __init__(self, table: Any, urls: Mapping[str, str]) -> None:
-        super().__init__(durable_pipeline.handler.handler, STAGES, region=REGION)
+        super().__init__(
+            durable_pipeline.handler.handler, STAGES, region=REGION, seconds=EXECUTION_SECONDS
+        )
         self.sqs = boto3.client("sqs")
         self.s3 = boto3.client("s3")
         self.table = table
