@@ -11,6 +11,8 @@ UV := $(BIN)/uv
 UV_SYNC = $(UV) pip sync --quiet --require-hashes
 
 export SAM_CLI_TELEMETRY := 0
+# Hundreds of processes start in the tests; each would compile anew all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # uv keeps what it downloads in the user's cache, and fails where there can be none. The functions'
@@ -69,10 +71,12 @@ up: setup ## Start the local cloud and deploy the pipeline to it
 down: setup ## Stop the local cloud
 	@$(BIN)/pipelinectl local down
 
+# More processes than two cores have: those with a local cloud wait for it half of the time.
+TEST_ARGS ?= -n 4 --dist loadgroup
+
 .PHONY: test
 test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
-	@$(BIN)/python -m pytest -n 3 tests/unit tests/integration
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest $(TEST_ARGS) tests/unit tests/integration tests/e2e
 
 .PHONY: docs-test
 docs-test: setup ## Run every command of the guides, on a local cloud of their own

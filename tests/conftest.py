@@ -1,9 +1,15 @@
 """What all tests share."""
 
-from hypothesis import settings
+import os
 
-# How long an example takes is the machine's business.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or to think of it, is the machine's business. The gate has the same
+# examples each time, so that a failure is of the change at hand. HYPOTHESIS_PROFILE=explore looks
+# for others, and prints what repeats a failure.
+any_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", any_machine, derandomize=True)
+settings.register_profile("explore", any_machine, print_blob=True, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 pytest_plugins = ["faults.pytest_plugin"]

@@ -196,7 +196,7 @@ class _Acts:
     @contextlib.contextmanager
     def _held(self, stage: str) -> Iterator[int]:
         """The stage's workers stopped, as by Ctrl-Z; those that live go on afterwards."""
-        from localcloud.workers import find_workers
+        from localcloud.processes import find_workers
 
         name, latest = function_name(self._stack_name, stage), time.time() - _STARTED_SECONDS
         workers = [w for w in find_workers(self._settings) if w.function_name == name]

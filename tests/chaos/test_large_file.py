@@ -87,7 +87,7 @@ def peak_of(objects: Objects, directory: Path, megabytes: int) -> int:
     peak = Peak(objects.stack.cloud.settings, FUNCTION)
     with peak.watching():
         upload(objects, path, key)
-        objects.wait_for_state(key, "done", seconds=120)
+        objects.wait_for_state(key, "done", seconds=SECONDS)
     assert peak.bytes
     return peak.bytes
 

@@ -37,7 +37,7 @@ def test_ten_thousand_records_and_a_broken_stage_stay_below_the_quota_and_none_i
     """On their first delivery; the last is in the properties of settling, without moto's queues."""
     body = standard()
     pipeline.inject("transform", Crash())
-    pipeline.seconds = 900
+    pipeline.seconds = 3600
 
     result = pipeline.run(sqs_event(*(sqs_message(body, f"m-{n}") for n in range(RECORDS))))
 

@@ -1,7 +1,11 @@
-"""The real template on a local cloud, driven by stock clients."""
+"""The real template on a local cloud, driven by stock clients.
+
+Tests that share a cloud are a group, whose tests run one after another; groups run side by side.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,9 +19,11 @@ import pytest
 
 from localcloud.deploy import deploy
 from localcloud.settings import Settings, free_settings
+from tests.e2e.building import building_once
 from tests.e2e.localcloud.support import Cloud, running, wait_for
 
-ROOT = Path(__file__).parents[2]
+E2E = Path(__file__).parent
+ROOT = E2E.parents[1]
 BIN = Path(sys.executable).parent
 STACK = "durable-pipeline"
 
@@ -37,6 +43,16 @@ PARAMETERS = {
     "RangesPerExecution": "4",
     "RangeConcurrency": "2",
 }
+
+GROUPS = {
+    "localcloud": ("localcloud",),
+    "life": ("localcloud/test_life.py",),
+    "deployments": ("test_redeployment.py", "test_benchmarks.py", "test_demo.py"),
+}
+"""Files and folders by group. All others are of one group, which shares one deployed pipeline."""
+
+PATIENCE = 600.0
+"""Seconds after which what has not come will not come, on whatever machine."""
 
 READ = ("DataProcessingQueueUrl", "ObjectsQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
 """The outputs that are queues which the durable function reads."""
@@ -62,7 +78,7 @@ class Stack:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return json.loads(run.stdout) if run.stdout else None
 
@@ -91,7 +107,7 @@ class Stack:
         items = self.items().values()
         return {i["message_id"]["S"]: i for i in items if i["message_id"]["S"] in set(ids)}
 
-    def wait_for_items(self, ids: Sequence[str], seconds: float = 60) -> dict[str, Any]:
+    def wait_for_items(self, ids: Sequence[str], seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait until every message of ``ids`` is an item."""
 
         def all_stored() -> dict[str, Any] | None:
@@ -126,12 +142,34 @@ class Stack:
         return sum(int(attributes["Attributes"][name]) for name in names)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put each test of this folder into its group."""
+    item.add_marker(pytest.mark.xdist_group(_group_of(item.path.relative_to(E2E))))
+
+
+def _group_of(path: Path) -> str:
+    found = [
+        (len(start), group)
+        for group, starts in GROUPS.items()
+        for start in starts
+        if path.is_relative_to(start)
+    ]
+    return max(found, default=(0, "pipeline"))[1]
+
+
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for what this run of tests builds, whichever of its processes does."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "built"
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Iterator[Settings]:
     """A running local cloud."""
     settings = free_settings(tmp_path_factory.mktemp("pipeline-cloud"))
     with running(settings):
-        yield settings
+        yield dataclasses.replace(settings, sam_command=building_once(settings.sam_command, built))
 
 
 @pytest.fixture(scope="session")

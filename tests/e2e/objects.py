@@ -13,7 +13,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from pipeline_core.objects import ObjectId
-from tests.e2e.conftest import Stack
+from tests.e2e.conftest import PATIENCE, Stack
 from tests.e2e.localcloud.support import wait_for
 
 
@@ -54,12 +54,14 @@ class Objects:
         table = self.stack.outputs["ObjectCatalogTable"]
         return self._get(table, {"object": ObjectId(bucket or self.input, key).path})
 
-    def wait_for_item(self, key: str, bucket: str = "", seconds: float = 60) -> dict[str, Any]:
+    def wait_for_item(
+        self, key: str, bucket: str = "", seconds: float = PATIENCE
+    ) -> dict[str, Any]:
         """The object's item, once it has one."""
         return wait_for(lambda: self.item(key, bucket), seconds)
 
     def wait_for_state(
-        self, key: str, state: str, bucket: str = "", seconds: float = 60
+        self, key: str, state: str, bucket: str = "", seconds: float = PATIENCE
     ) -> dict[str, Any]:
         """The object's entry in the catalog, once it is in this state."""
 
@@ -89,7 +91,7 @@ class Objects:
         )
         return [entry["Key"] for entry in found.get("Contents", [])]
 
-    def dead_letter_of(self, text: str, seconds: float = 60) -> dict[str, Any]:
+    def dead_letter_of(self, text: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """The attributes of the dead letter whose body has ``text``."""
 
         def found() -> dict[str, Any] | None:

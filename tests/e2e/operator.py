@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.conftest import BIN, ROOT, Stack
+from tests.e2e.conftest import BIN, PATIENCE, ROOT, Stack
 
 CODE = "from pipelinectl.cli import main; main()"
 
@@ -36,7 +36,7 @@ class Operator:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert done.returncode == exit_code, done.stderr
         return done

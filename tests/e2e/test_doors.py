@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import STACK, Stack
+from tests.e2e.conftest import PATIENCE, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects, csv_of
 from tests.events import standard
@@ -145,5 +145,5 @@ def test_s7_created_removed_and_created_again_ends_as_the_bucket_is(objects: Obj
             (objects.entry(key) or {}).get("state") in ("done", "deleted") for key in touched
         )
 
-    wait_for(settled, 90)
+    wait_for(settled, PATIENCE)
     assert stored() == content

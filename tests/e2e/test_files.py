@@ -62,7 +62,7 @@ def test_f3_a_worker_killed_halfway_repeats_its_ranges_and_no_other(
 
     killed = supervisor.kill(stack.cloud.settings, f"{STACK}-csv-file")
 
-    entry = objects.wait_for_state(key, "done", seconds=120)
+    entry = objects.wait_for_state(key, "done")
     assert entry["counts"] == {"rows": 20_000, "results": 19_800, "rejects": 200}
     starts = range_starts(executions_of(stack, key))
     parts = objects.manifest(key)["parts"]
@@ -89,7 +89,7 @@ def test_f5_a_file_too_long_for_one_execution_goes_on_in_the_next(
     key = "input/f5.csv"
     objects.put(key, people(10_000))
 
-    entry = objects.wait_for_state(key, "done", seconds=120)
+    entry = objects.wait_for_state(key, "done")
 
     assert entry["counts"] == {"rows": 10_000, "results": 9_900, "rejects": 100}
     assert len(objects.manifest(key)["parts"]) > 4

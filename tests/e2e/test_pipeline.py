@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from localcloud import supervisor
-from tests.e2e.conftest import STACK, Stack
+from tests.e2e.conftest import PATIENCE, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.events import order, sqs_event_of, standard
 
@@ -89,7 +89,7 @@ def test_nothing_is_lost_or_doubled_when_a_process_is_killed(stack: Stack, victi
     killed = supervisor.kill(stack.cloud.settings, victim)
 
     assert killed
-    wait_for(lambda: stack.in_flight() == 0, 90)
+    wait_for(lambda: stack.in_flight() == 0, PATIENCE)
     stored = stack.stored(ids)
     dead = [
         letter["MessageAttributes"]["original_message_id"]["StringValue"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import os
 from typing import Any
 
 import pytest
@@ -55,7 +57,10 @@ def test_a_parameter_reaches_what_the_alias_names_and_no_change_publishes_nothin
     (message_id,) = stack.send([standard()])
     stack.wait_for_items([message_id])
 
-    again = configuration(deployed(settings, OTHER), "live")
+    # The code is built again here: the same code comes to the same artifact.
+    real_sam = Settings.from_environment(os.environ).sam_command
+    anew = dataclasses.replace(settings, sam_command=real_sam)
+    again = configuration(deployed(anew, OTHER), "live")
     assert again["Version"] == after["Version"]
 
     back = configuration(deployed(settings, FIRST), "live")
@@ -72,7 +77,7 @@ def refusal(stack: Stack, **values: str) -> str:
     keys = (p["ParameterKey"] for p in _parameters(stack))
     with pytest.raises(ClientError) as caught:
         cloudformation.create_change_set(
-            StackName="durable-pipeline",
+            StackName=NAME,
             ChangeSetName=f"refused-{next(_numbers)}",
             UsePreviousTemplate=True,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -87,14 +92,15 @@ def refusal(stack: Stack, **values: str) -> str:
 
 
 def _parameters(stack: Stack) -> list[Any]:
-    (found,) = stack.client("cloudformation").describe_stacks(StackName="durable-pipeline")[
-        "Stacks"
-    ]
+    (found,) = stack.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
     parameters: list[Any] = found["Parameters"]
     return parameters
 
 
-def test_the_local_cloud_refuses_what_aws_refuses_and_says_what_to_set(stack: Stack) -> None:
+def test_the_local_cloud_refuses_what_aws_refuses_and_says_what_to_set(
+    settings: Settings,
+) -> None:
+    stack = deployed(settings, FIRST)
     assert "Set MaximumBatchingWindowInSeconds to 1" in refusal(stack, BatchSize="11")
     assert "Set VisibilityTimeout to 1260" in refusal(stack, MaximumBatchingWindowInSeconds="15")
     assert "VisibilityTimeout" in refusal(stack, VisibilityTimeout="61")

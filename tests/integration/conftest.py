@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import boto3
 import pytest
 from botocore.loaders import create_loader
 from moto import mock_aws
+from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import dynamo_type
 from moto.sqs.models import sqs_backends
 
@@ -40,6 +42,9 @@ STAGES: dict[str, Callable[..., Any]] = {
     "store": store.handler.handler,
     "csv_file": csv_file.handler.handler,
 }
+EXECUTION_SECONDS = 900
+"""Bounds one execution, on whatever machine."""
+
 BUCKETS = ("input", "payloads", "output")
 
 
@@ -47,7 +52,9 @@ class Pipeline(Harness):
     """The durable function with its stages, queues, buckets and tables."""
 
     def __init__(self, table: Any, urls: Mapping[str, str]) -> None:
-        super().__init__(durable_pipeline.handler.handler, STAGES, region=REGION)
+        super().__init__(
+            durable_pipeline.handler.handler, STAGES, region=REGION, seconds=EXECUTION_SECONDS
+        )
         self.sqs = boto3.client("sqs")
         self.s3 = boto3.client("s3")
         self.table = table
@@ -291,3 +298,38 @@ def prompt_ends() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aws_durable_execution_sdk_python.state, "_STOP_SIGNAL_POLL_SECONDS", 0.005)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def values_as_they_are() -> Iterator[None]:
+    """In moto's answers DynamoDB's values are as it keeps them, which is how they are written.
+
+    moto would look into each value for all kinds that there are, under several names: of an item
+    with a list of ten thousand elements, for seconds.
+    """
+    serialize = JSONSerializer._serialize_type_structure
+
+    def as_it_is(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue" and isinstance(value, dict):
+            serialized[key] = _written(value)
+        else:
+            serialize(self, serialized, value, shape, key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONSerializer, "_serialize_type_structure", as_it_is)
+        yield
+
+
+def _written(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A value of DynamoDB's as it is in JSON, where what is binary is Base64."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "B":
+            content = b64encode(content).decode()
+        case "BS":
+            content = [b64encode(element).decode() for element in content]
+        case "L":
+            content = [_written(element) for element in content]
+        case "M":
+            content = {name: _written(element) for name, element in content.items()}
+    return {kind: content}

@@ -107,8 +107,7 @@ def exact(value: Any) -> Any:
 @settings(
     max_examples=15,
     # Each example writes its items anew, over those of the one before.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(bodies, min_size=1, max_size=8))
 @example([("Cyrillic", 162_000)])

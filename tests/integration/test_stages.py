@@ -40,7 +40,7 @@ on_moto = settings(
     deadline=None,
     max_examples=40,
     # Each example writes its items anew, over those of the one before.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -130,11 +130,11 @@ def test_only_results_of_earlier_states_are_removed(pipeline: Pipeline) -> None:
 
 
 def test_more_results_than_one_request_takes_are_removed(pipeline: Pipeline) -> None:
-    for number in range(2001):
+    for number in range(1001):
         key = f"{OBJECT.results_prefix}{EARLIER}/results/{number:015}.jsonl"
         pipeline.s3.put_object(Bucket="output", Key=key, Body=b"")
 
-    assert Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL) == 2001
+    assert Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL) == 1001
     assert keys_below(pipeline, OBJECT.results_prefix) == []
 
 

@@ -15,7 +15,7 @@ from pipelinectl.cli import app
 from tests.documents import CHANGELOG, DOCUMENTS, ROOT, Document
 
 CLI: Any = get_command(app)
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 SEPARATORS = set("();<>|&")
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=")
 SUBSTITUTION = re.compile(r"\$\((.+)\)", re.DOTALL)

@@ -7,8 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from aws_durable_execution_sdk_python_testing.checkpoint.core import CheckpointCore
-from aws_durable_execution_sdk_python_testing.checkpoint.processor import CheckpointProcessor
 from aws_durable_execution_sdk_python_testing.child_dispatcher import InProcessChildDispatcher
 from aws_durable_execution_sdk_python_testing.executor import Executor
 from aws_durable_execution_sdk_python_testing.invoker import LambdaInvoker
@@ -51,28 +49,6 @@ def test_the_version_is_the_one_that_was_read() -> None:
 )
 def test_the_methods_that_recovery_calls(method: Callable[..., Any], parameters: list[str]) -> None:
     assert list(inspect.signature(method).parameters) == parameters
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "self._completion_events[arn] = completion_event",
-        "self._execution_timeouts[arn] = self._scheduler.call_later(",
-        "completion_event = self._scheduler.create_event()",
-    ],
-)
-def test_launching_an_execution_sets_what_recovery_sets(name: str) -> None:
-    assert name in inspect.getsource(Executor._launch_execution)
-
-
-@pytest.mark.parametrize(
-    "method", [Executor._checkpoint_execution, CheckpointProcessor.process_checkpoint]
-)
-def test_every_checkpoint_goes_through_the_dispatcher_that_counts(
-    method: Callable[..., Any],
-) -> None:
-    assert "self._dispatcher," in inspect.getsource(method)
-    assert "dispatcher.apply_updates(" in inspect.getsource(CheckpointCore.apply)
 
 
 def test_the_retry_pace_is_still_a_class_attribute() -> None:

@@ -102,8 +102,9 @@ def test_an_upload_says_where_and_how(s3: Any) -> None:
         "x-amz-meta-processing-type": "order",
         "x-amz-meta-data-source": "shop 7",
     }
-    lasts = datetime.fromisoformat(upload["expires_at"]) - before
-    assert timedelta(seconds=898) < lasts <= timedelta(seconds=901)
+    signed_at = datetime.fromisoformat(upload["expires_at"]) - timedelta(seconds=900)
+    # In whole seconds, of before it was signed or after.
+    assert before - timedelta(seconds=1) < signed_at < datetime.now(UTC) + timedelta(seconds=1)
     assert create()["id"] != upload["id"]
 
 
