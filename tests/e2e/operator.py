@@ -28,9 +28,15 @@ class Operator:
 
     def run(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command that must end with `exit_code`."""
+        done = self.attempt(*arguments)
+        assert done.returncode == exit_code, done.stderr
+        return done
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, however it ends."""
         installed = BIN / "pipelinectl"
         command = [str(installed)] if installed.exists() else [sys.executable, "-c", CODE]
-        done = subprocess.run(
+        return subprocess.run(
             [*command, *arguments],
             env=self.environment,
             capture_output=True,
@@ -38,8 +44,6 @@ class Operator:
             check=False,
             timeout=PATIENCE,
         )
-        assert done.returncode == exit_code, done.stderr
-        return done
 
     def json(self, *arguments: str) -> Any:
         """The document that a command prints with --json."""

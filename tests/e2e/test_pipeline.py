@@ -76,14 +76,20 @@ def test_wrong_records_are_dead_letters_with_every_reason(stack: Stack) -> None:
     assert len(json.loads(attributes["errors"]["StringValue"])) == 2
 
 
+MOST_MESSAGES = 4000
+"""Sent, 200 at a time, until the pipeline is caught at work."""
+
 VICTIMS = [f"{STACK}-{name}" for name in ("validate", "transform", "store", "durable-pipeline")]
 
 
 @pytest.mark.parametrize("victim", [*VICTIMS, "runner"])
 def test_nothing_is_lost_or_doubled_when_a_process_is_killed(stack: Stack, victim: str) -> None:
     stack.take_dead_letters()
-    ids = stack.send([standard(data_source=f"{victim}-{n}") for n in range(200)])
-    wait_for(lambda: stack.stored(ids))
+    ids: list[str] = []
+    while not stack.in_flight() and len(ids) < MOST_MESSAGES:
+        new = [standard(data_source=f"{victim}-{len(ids) + n}") for n in range(200)]
+        ids += stack.send(new)
+        wait_for(lambda: stack.stored(ids[-200:]))
 
     assert stack.in_flight() > 0
     killed = supervisor.kill(stack.cloud.settings, victim)

@@ -12,7 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.e2e.conftest import Stack
+from tests.e2e.conftest import PATIENCE, Stack
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class UploadsApi:
             f"{self.url}/uploads",
             body=json.dumps(document),
             headers={"Content-Type": "application/json"},
+            timeout=PATIENCE,
         )
         return response.status
 
@@ -55,5 +56,7 @@ class UploadsApi:
         headers = {"Content-Type": "application/json"}
         request = AWSRequest(method=method, url=url, data=body, headers=headers)
         SigV4Auth(self.credentials, "execute-api", self.region).add_auth(request)
-        response = urllib3.request(method, url, body=body, headers=dict(request.headers.items()))
+        response = urllib3.request(
+            method, url, body=body, headers=dict(request.headers.items()), timeout=PATIENCE
+        )
         return response.status, json.loads(response.data)
