@@ -9,7 +9,7 @@ import boto3
 import pytest
 import urllib3
 
-from tests.e2e.conftest import Stack
+from tests.e2e.conftest import PATIENCE, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects
 from tests.e2e.uploads_api import UploadsApi
@@ -32,7 +32,7 @@ def api(stack: Stack) -> UploadsApi:
 def put(upload: dict[str, Any], body: bytes) -> int:
     """Send ``body`` where the API said; S3's status."""
     response = urllib3.request(
-        upload["method"], upload["url"], headers=upload["headers"], body=body
+        upload["method"], upload["url"], headers=upload["headers"], body=body, timeout=PATIENCE
     )
     return response.status
 
@@ -74,7 +74,7 @@ def test_c3_who_polls_a_queue_gets_the_content_by_a_presigned_download(api: Uplo
     status, download = api.get(upload["id"])
 
     assert status == 200
-    assert urllib3.request("GET", download["url"]).data == body
+    assert urllib3.request("GET", download["url"], timeout=PATIENCE).data == body
 
 
 def queue_attributes(stack: Stack, output: str) -> dict[str, str]:

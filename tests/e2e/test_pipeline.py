@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -88,8 +89,9 @@ def test_nothing_is_lost_or_doubled_when_a_process_is_killed(stack: Stack, victi
     ids: list[str] = []
     while not stack.in_flight() and len(ids) < MOST_MESSAGES:
         new = [standard(data_source=f"{victim}-{len(ids) + n}") for n in range(200)]
-        ids += stack.send(new)
-        wait_for(lambda: stack.stored(ids[-200:]))
+        sent = stack.send(new)
+        wait_for(partial(stack.stored, sent))
+        ids += sent
 
     assert stack.in_flight() > 0
     killed = supervisor.kill(stack.cloud.settings, victim)
