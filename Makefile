@@ -72,7 +72,7 @@ down: setup ## Stop the local cloud
 	@$(BIN)/pipelinectl local down
 
 # More processes than two cores have: those with a local cloud wait for it half of the time.
-TEST_ARGS ?= -n 4 --dist loadgroup
+TEST_ARGS ?= -n 4
 
 .PHONY: test
 test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own

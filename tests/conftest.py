@@ -1,8 +1,14 @@
 """What all tests share."""
 
-import os
+from __future__ import annotations
 
+import os
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.groups import Groups
 
 # How long an example takes, or to think of it, is the machine's business. The gate has the same
 # examples each time, so that a failure is of the change at hand. HYPOTHESIS_PROFILE=explore looks
@@ -13,3 +19,8 @@ settings.register_profile("explore", any_machine, print_blob=True, max_examples=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 pytest_plugins = ["faults.pytest_plugin"]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Have tests that share a local cloud run in one process."""
+    return Groups(config, log)

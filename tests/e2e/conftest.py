@@ -1,6 +1,6 @@
 """The real template on a local cloud, driven by stock clients.
 
-Tests that share a cloud are a group, whose tests run one after another; groups run side by side.
+Tests that share a cloud run one after another, beside those that share another (`tests.groups`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from localcloud.settings import Settings, free_settings
 from tests.e2e.building import building_once
 from tests.e2e.localcloud.support import Cloud, running, wait_for
 
-E2E = Path(__file__).parent
-ROOT = E2E.parents[1]
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 STACK = "durable-pipeline"
 
@@ -43,13 +42,6 @@ PARAMETERS = {
     "RangesPerExecution": "4",
     "RangeConcurrency": "2",
 }
-
-GROUPS = {
-    "localcloud": ("localcloud",),
-    "life": ("localcloud/test_life.py",),
-    "deployments": ("test_redeployment.py", "test_benchmarks.py", "test_demo.py"),
-}
-"""Files and folders by group. All others are of one group, which shares one deployed pipeline."""
 
 PATIENCE = 600.0
 """Seconds after which what has not come will not come, on whatever machine."""
@@ -140,21 +132,6 @@ class Stack:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return sum(int(attributes["Attributes"][name]) for name in names)
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Put each test of this folder into its group."""
-    item.add_marker(pytest.mark.xdist_group(_group_of(item.path.relative_to(E2E))))
-
-
-def _group_of(path: Path) -> str:
-    found = [
-        (len(start), group)
-        for group, starts in GROUPS.items()
-        for start in starts
-        if path.is_relative_to(start)
-    ]
-    return max(found, default=(0, "pipeline"))[1]
 
 
 @pytest.fixture(scope="session")
