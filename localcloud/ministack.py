@@ -68,11 +68,11 @@ Response = tuple[int, dict[str, str], bytes]
 def main() -> None:
     """Put right what differs, start looking for requests to save, and become ministack."""
     # All of its own environment.
-    from hypercorn.config import Config  # type: ignore[import-not-found]
-    from ministack import app  # type: ignore[import-not-found]
-    from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
-    from ministack.services import lambda_svc, s3, sns, sqs  # type: ignore[import-not-found]
-    from ministack.services.cloudformation import (  # type: ignore[import-not-found]
+    from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.services import lambda_svc, s3, sns, sqs  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.services.cloudformation import (  # type: ignore[import-not-found]  # in ministack's environment
         provisioners,
     )
 

@@ -13,7 +13,10 @@ from tests.groups import Groups
 # How long an example takes, or to think of it, is the machine's business. The gate has the same
 # examples each time, so that a failure is of the change at hand. HYPOTHESIS_PROFILE=explore looks
 # for others, and prints what repeats a failure.
-any_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+any_machine = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # it measures the machine, as said above
+)
 settings.register_profile("gate", any_machine, derandomize=True)
 settings.register_profile("explore", any_machine, print_blob=True, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))

@@ -106,7 +106,8 @@ def exact(value: Any) -> Any:
 
 @settings(
     max_examples=15,
-    # Each example writes its items anew, over those of the one before.
+    # The fixture may stay: each example writes its items anew, over those of the one before. moto
+    # is slow with large ones, which says nothing of the code.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(bodies, min_size=1, max_size=8))
