@@ -20,14 +20,7 @@ from aws_durable_execution_sdk_python_testing.runner import (
 
 from faults import NotSucceeded, UnknownStage
 from faults.durable import DurableFault, InterceptedClient
-from faults.stages import (
-    FakeClock,
-    Handler,
-    StageFault,
-    StageInvocation,
-    error_of_type,
-    records_of,
-)
+from faults.stages import FakeClock, Handler, StageFault, StageInvocation, error_of_type, records_of
 from localcloud import durable_quotas, quotas
 
 

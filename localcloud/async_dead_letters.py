@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.executions import (
-    AWAY_SECONDS,
-    PAUSE_SECONDS,
-    SUCCEEDED,
-    Executions,
-    error_document,
-)
+from localcloud.executions import AWAY_SECONDS, PAUSE_SECONDS, SUCCEEDED, Executions, error_document
 from localcloud.functions import Permissions, denial
 
 if TYPE_CHECKING:

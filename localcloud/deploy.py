@@ -20,12 +20,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import cloudformation_yaml
-from localcloud.overlay import (
-    PLAIN_FUNCTION,
-    SAM_FUNCTION,
-    TWIN_LOGICAL_SUFFIX,
-    overlay,
-)
+from localcloud.overlay import PLAIN_FUNCTION, SAM_FUNCTION, TWIN_LOGICAL_SUFFIX, overlay
 from localcloud.quotas import MAX_UNZIPPED_BYTES
 from localcloud.settings import LocalCloudError, Settings
 from localcloud.supervisor import neutral_environment

@@ -14,10 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from aws_durable_execution_sdk_python.exceptions import CheckpointError
-from aws_durable_execution_sdk_python.lambda_service import (
-    OperationAction,
-    OperationType,
-)
+from aws_durable_execution_sdk_python.lambda_service import OperationAction, OperationType
 from aws_durable_execution_sdk_python_testing.checkpoint.transformer import (
     CheckpointRequestDispatcher,
 )

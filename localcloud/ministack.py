@@ -70,11 +70,17 @@ def main() -> None:
     # All of its own environment.
     from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
     from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.services import lambda_svc, s3, sns, sqs  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.services.cloudformation import (  # type: ignore[import-not-found]  # in ministack's environment
-        provisioners,
+    from ministack.core import (
+        iam_evaluator,
+        lambda_runtime,  # type: ignore[import-not-found]  # in ministack's environment
     )
+    from ministack.services import (
+        lambda_svc,
+        s3,
+        sns,
+        sqs,  # type: ignore[import-not-found]  # in ministack's environment
+    )
+    from ministack.services.cloudformation import provisioners
 
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))

@@ -568,7 +568,10 @@ def _kill_service(settings: Settings, name: str) -> list[int]:
 
 def _functions_meant(settings: Settings, target: str) -> set[str]:
     """Return the function named `target`, or that alone ends with `-<target>`, and its twin."""
-    from localcloud.overlay import TWIN_SUFFIX, twin_name  # as in _deployed_functions
+    from localcloud.overlay import (
+        TWIN_SUFFIX,
+        twin_name,  # as in _deployed_functions
+    )
 
     names = {worker.function_name for worker in processes.find_workers(settings)}
     names |= _deployed_functions(settings)

@@ -8,18 +8,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from pipelinectl import failures
+from pipelinectl import errors
+from pipelinectl.aws import DEFAULT_STACK_NAME
 from pipelinectl.commands import dlq, executions, local, objects
 from pipelinectl.commands.context import GlobalOptions
 from pipelinectl.commands.cost import cost
 from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
-from pipelinectl.commands.download import download
 from pipelinectl.commands.items import items
+from pipelinectl.commands.objects import download
 from pipelinectl.commands.send import send
 from pipelinectl.commands.upload import upload
 from pipelinectl.errors import ExitCode
-from pipelinectl.stack import DEFAULT_STACK_NAME
 
 _EXIT_CODES = (
     "Exit codes: 0 ok · 1 it failed or was not found · 2 wrong usage or input · "
@@ -35,7 +35,7 @@ class _ErrorBoundary(TyperGroup):
         try:
             code = super().main(*args, **options)
         except (typer.TyperException, typer.Abort) as error:
-            failures.report(failures.explain_usage(error))
+            errors.report(errors.explain_usage(error))
             code = ExitCode.USAGE
         sys.exit(code or ExitCode.OK)
 
@@ -48,11 +48,11 @@ class _ErrorBoundary(TyperGroup):
             _discard_stdout()
             raise typer.Exit(ExitCode.OK) from None
         except KeyboardInterrupt as interrupt:
-            failures.report(str(interrupt) or "interrupted")
+            errors.report(str(interrupt) or "interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except failures.expected() as error:
-            failure = failures.explain(error)
-            failures.report(failure.line)
+        except errors.expected() as error:
+            failure = errors.explain(error)
+            errors.report(failure.line)
             raise typer.Exit(failure.exit_code) from error
         return result
 

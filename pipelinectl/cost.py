@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
+from pipeline_core import exact_json
 from pipeline_core.files import FILE_SUFFIXES
 from pipeline_core.sizes import (
     MAX_CHUNK_BYTES,
@@ -24,8 +25,9 @@ from pipeline_core.sizes import (
     MAX_STATE_BYTES,
     POINTED_BYTES,
 )
-from pipelinectl import claim_checks, envelopes, exact_json, identity
+from pipelinectl import sending
 from pipelinectl.errors import NotFoundError
+from pipelinectl.exact_json import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -284,8 +286,8 @@ def taken_in(payload: str) -> Usage | None:
     Files are none, and neither are messages that tell of several objects.
     """
     try:
-        event = exact_json.parse(payload)
-    except exact_json.NotJsonError:
+        event = exact_json.loads(payload)
+    except exact_json.JsonError:
         return None
     match event:
         case {"Records": [{"eventSource": "aws:s3"}, *_] as entries}:
@@ -317,11 +319,11 @@ def _is_message(entry: object) -> bool:
 
 def _document(body: str) -> tuple[bool, int]:
     """Whether a message is a document, and what it counts for in a chunk."""
-    if claim_checks.pointer_in(body) is not None:
+    if sending.pointer_in(body) is not None:
         return True, POINTED_BYTES
-    if not identity.is_s3_event(body):
+    if not sending.is_s3_event(body):
         return True, _bytes(body)
-    entries = exact_json.parse(envelopes.unwrapped(body))["Records"]
+    entries = exact_json.loads(sending.unwrapped(body))["Records"]
     return len(entries) == 1 and not _is_file(entries[0]), POINTED_BYTES
 
 
@@ -340,7 +342,7 @@ def _object_id(entry: object) -> str:
     match entry:
         case {"s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **rest}}}:
             return f"{rest.get('sequencer', '')} {bucket}/{key}"
-    return exact_json.dumps(entry, indent=None)
+    return dumps(entry, indent=None)
 
 
 def gb_seconds(used: Usage, sizes: Mapping[str, Size]) -> dict[str, float]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pipelinectl import claim_checks, exact_json, identity, message_attributes
-from pipelinectl.identity import Door
+from pipeline_core import exact_json
+from pipelinectl import sending
+from pipelinectl.errors import NotFoundError, UsageError
+from pipelinectl.sending import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from pipelinectl.message_attributes import Attributes
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
     from pipelinectl.objects import ObjectPath
+    from pipelinectl.sending import Attributes
+
 
 UNKNOWN = "unknown"
 EXECUTION = "execution"
@@ -57,7 +65,7 @@ class DeadLetter:
     @cached_property
     def attributes(self) -> Mapping[str, str]:
         """Its message attributes as text, without binary ones."""
-        return message_attributes.texts(self.message_attributes)
+        return sending.texts(self.message_attributes)
 
     @property
     def is_believed(self) -> bool:
@@ -69,7 +77,7 @@ class DeadLetter:
         """What it carries of its record, if it comes from one of the pipeline's own queues."""
         if self.source is None or not self.is_believed:
             return None
-        return _object_in(self.attributes.get(identity.RECORD, ""))
+        return _object_in(self.attributes.get(sending.RECORD, ""))
 
     @cached_property
     def original(self) -> Mapping[str, Any] | None:
@@ -97,12 +105,12 @@ class DeadLetter:
             return door if door in ("messages", "objects") else None
         if not self.is_believed:
             return "objects" if (self.source or "").endswith(_OBJECTS) else "messages"
-        return "objects" if self.request_id and identity.is_s3_event(self.body) else None
+        return "objects" if self.request_id and sending.is_s3_event(self.body) else None
 
     @property
     def payload(self) -> ObjectPath | None:
         """Where the record's content lies, if the body is only a pointer to it."""
-        return claim_checks.pointer_in(self.body)
+        return sending.pointer_in(self.body)
 
     @property
     def producers_attributes(self) -> Attributes:
@@ -112,16 +120,16 @@ class DeadLetter:
         if self.kept is None:
             return self.message_attributes
         producers = self.kept.get("message_attributes")
-        return message_attributes.from_event(producers if isinstance(producers, dict) else {})
+        return sending.from_event(producers if isinstance(producers, dict) else {})
 
     @property
     def first_sent(self) -> int:
         """When the record was sent for the first time, in ms."""
         if self.kept is None:
             brought = self.attributes if self.is_believed else {}
-            return identity.first_sent(brought, self.sent_timestamp)
+            return sending.first_sent(brought, self.sent_timestamp)
         sent = self.kept.get("sent_timestamp")
-        return int(sent) if isinstance(sent, Decimal) else self.sent_timestamp
+        return sent if isinstance(sent, int) else self.sent_timestamp
 
     @property
     def stage(self) -> str:
@@ -149,8 +157,8 @@ class DeadLetter:
     def errors(self) -> tuple[str, ...]:
         """Every single reason, where there are several."""
         try:
-            errors = exact_json.parse(self._said("errors", "[]"))
-        except exact_json.NotJsonError:
+            errors = exact_json.loads(self._said("errors", "[]"))
+        except exact_json.JsonError:
             return ()
         return tuple(map(str, errors)) if isinstance(errors, list) else ()
 
@@ -158,14 +166,14 @@ class DeadLetter:
     def given_execution_id(self) -> str | None:
         """Identity of the record as the pipeline has noted it; None where it has not."""
         if self.record is not None:
-            given = self.record.get(identity.EXECUTION_ID)
+            given = self.record.get(sending.EXECUTION_ID)
             return given if isinstance(given, str) else None
-        return self.attributes.get(identity.EXECUTION_ID) if self.is_believed else None
+        return self.attributes.get(sending.EXECUTION_ID) if self.is_believed else None
 
     @property
     def execution_id(self) -> str | None:
         """Identity of the record, the same in each of its deliveries; None: by its message id."""
-        return self.given_execution_id or identity.record_id(self.body)
+        return self.given_execution_id or sending.record_id(self.body)
 
     @property
     def original_message_id(self) -> str:
@@ -203,8 +211,8 @@ class DeadLetter:
 
 def _object_in(text: str) -> Mapping[str, Any] | None:
     try:
-        found = exact_json.parse(text)
-    except exact_json.NotJsonError:
+        found = exact_json.loads(text)
+    except exact_json.JsonError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -237,3 +245,199 @@ def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
     """Stage, error type and how many, the most frequent first."""
     counts = Counter((letter.stage, letter.error_type) for letter in letters)
     return [(stage, error, count) for (stage, error), count in counts.most_common()]
+
+
+# Long enough to look at a few thousand messages, short enough that a reader that was killed
+# hides them from nobody for long.
+PEEK_SECONDS = 20
+# A receive that waits asks all of SQS's servers, one that does not asks a sample of them.
+LONG_POLL_SECONDS = 1
+MAX_ENTRIES = 10  # of one receive or batch request
+
+
+@dataclass(frozen=True)
+class DeadLetterQueue:
+    """The dead-letter queue; `long_poll` is in seconds, `source_url` the queue it belongs to."""
+
+    sqs: SQSClient
+    url: str
+    long_poll: int | None = None
+    source_url: str | None = None
+
+    def about(self) -> int:
+        """Roughly how many messages the queue holds, as SQS counts them."""
+        wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
+        response = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[wanted])
+        return int(response["Attributes"][wanted])
+
+    def peek(
+        self,
+        *,
+        only: Filter | None = None,
+        limit: int | None = None,
+        hidden_seconds: int = PEEK_SECONDS,
+    ) -> Generator[DeadLetter, None, None]:
+        """Dead letters, each once, until the queue is empty or `limit` is reached.
+
+        While they are read they are hidden from other readers; when the iterator ends or is
+        closed they are all visible again. Reading raises their receive count, as SQS counts.
+        """
+        wanted = only or Filter()
+        held = self.hold(hidden_seconds)
+        try:
+            yield from itertools.islice(filter(wanted.takes, held.new_letters()), limit)
+        finally:
+            held.release()
+
+    def hold(self, hidden_seconds: int) -> Held:
+        """Begin to receive messages that stay hidden for so long, or until they are released."""
+        long_poll = LONG_POLL_SECONDS if self.long_poll is None else self.long_poll
+        return Held(self.sqs, self.url, long_poll, hidden_seconds, self.max_receives)
+
+    def purge(self) -> None:
+        """Delete every message for good, hidden ones included."""
+        self.sqs.purge_queue(QueueUrl=self.url)
+
+    @cached_property
+    def max_receives(self) -> int | None:
+        """Receives after which SQS itself moves a message here; None where that is not known."""
+        if self.source_url is None:
+            return None
+        wanted: QueueAttributeNameType = "RedrivePolicy"
+        response = self.sqs.get_queue_attributes(QueueUrl=self.source_url, AttributeNames=[wanted])
+        policy = response.get("Attributes", {}).get(wanted)
+        return int(json.loads(policy)["maxReceiveCount"]) if policy else None
+
+
+@dataclass
+class Held:
+    """Messages that were received and not yet given back, by message id."""
+
+    sqs: SQSClient
+    url: str
+    wait_seconds: int
+    hidden_seconds: int
+    max_receives: int | None
+    _handles: dict[str, str] = field(default_factory=dict)
+
+    def new_letters(self) -> Iterator[DeadLetter]:
+        """Dead letters, each once, until nothing new comes."""
+        seen: set[str] = set()
+        for letters in self.receives():
+            yield from (letter for letter in letters if letter.message_id not in seen)
+            seen.update(letter.message_id for letter in letters)
+
+    def receives(self, count: int = MAX_ENTRIES) -> Iterator[list[DeadLetter]]:
+        """What each receive of at most `count` messages brings, until nothing new comes.
+
+        A message whose time is up before the end is reached comes again. So the end is reached
+        when nothing comes, or when as many receives brought nothing new as might be needed to
+        have all the old ones out of the way.
+        """
+        stale = 0
+        while stale <= len(self._handles) and (letters := self._receive(count)):
+            known = len(self._handles)
+            self._handles |= {letter.message_id: letter.receipt_handle for letter in letters}
+            stale = 0 if len(self._handles) > known else stale + 1
+            yield letters
+
+    def hide(self, letter: DeadLetter, seconds: int) -> None:
+        """Keep a message hidden for so many seconds from now."""
+        self.sqs.change_message_visibility(
+            QueueUrl=self.url, ReceiptHandle=letter.receipt_handle, VisibilityTimeout=seconds
+        )
+
+    def delete(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Delete messages; answers with those that SQS did not delete, which are held on to."""
+        by_id = {str(index): letter for index, letter in enumerate(letters)}
+        if not by_id:
+            return []
+        response = self.sqs.delete_message_batch(
+            QueueUrl=self.url,
+            Entries=[{"Id": i, "ReceiptHandle": m.receipt_handle} for i, m in by_id.items()],
+        )
+        for deleted in response.get("Successful", []):
+            self._handles.pop(by_id.pop(deleted["Id"]).message_id, None)
+        return list(by_id.values())
+
+    def release(self) -> None:
+        """Make all messages visible; those that already are so are none of our business."""
+        handles = iter(self._handles.values())
+        while batch := list(itertools.islice(handles, MAX_ENTRIES)):
+            self.sqs.change_message_visibility_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                    for index, handle in enumerate(batch)
+                ],
+            )
+
+    def _receive(self, count: int) -> list[DeadLetter]:
+        response = self.sqs.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=count,
+            VisibilityTimeout=self.hidden_seconds,
+            WaitTimeSeconds=self.wait_seconds,
+            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
+            MessageAttributeNames=["All"],
+        )
+        return [self._dead_letter(message) for message in response.get("Messages", [])]
+
+    def _dead_letter(self, message: MessageTypeDef) -> DeadLetter:
+        system = message.get("Attributes", {})
+        source = system.get("DeadLetterQueueSourceArn")
+        return DeadLetter(
+            message_id=message["MessageId"],
+            receipt_handle=message["ReceiptHandle"],
+            body=message["Body"],
+            message_attributes=_sendable(message),
+            sent_timestamp=int(system.get("SentTimestamp", 0)),
+            max_receives=self.max_receives,
+            source=source and source.rpartition(":")[2],
+        )
+
+
+def _sendable(message: MessageTypeDef) -> Attributes:
+    """The attributes with nothing in them but what may be sent again."""
+    return {
+        name: {"DataType": value["DataType"], "BinaryValue": value["BinaryValue"]}
+        if "BinaryValue" in value
+        else {"DataType": value["DataType"], "StringValue": value.get("StringValue", "")}
+        for name, value in message.get("MessageAttributes", {}).items()
+    }
+
+
+def meant(letters: Iterable[DeadLetter], references: Sequence[str]) -> list[DeadLetter]:
+    """The dead letters that `references` mean, each once, in the order of `letters`.
+
+    A reference is a message id (here or, before, in the queue), an execution_id, or the beginning
+    of a message id. Of one record there may be several dead letters: its execution_id means all.
+
+    Raises:
+        NotFoundError: a reference means none.
+        UsageError: a reference is the beginning of several message ids.
+    """
+    candidates = [letter for letter in letters if any(_fits(letter, r) for r in references)]
+    chosen = {letter.message_id for r in references for letter in _meant_by(r, candidates)}
+    return [letter for letter in candidates if letter.message_id in chosen]
+
+
+def _meant_by(reference: str, candidates: list[DeadLetter]) -> list[DeadLetter]:
+    if exact := [letter for letter in candidates if _is(letter, reference)]:
+        return exact
+    found = [letter for letter in candidates if _fits(letter, reference)]
+    if not found:
+        msg = f"no dead letter '{reference}': see 'pipelinectl dlq list'"
+        raise NotFoundError(msg)
+    if len(found) > 1:
+        msg = f"{len(found)} message ids begin with '{reference}': give more of the one you mean"
+        raise UsageError(msg)
+    return found
+
+
+def _is(letter: DeadLetter, reference: str) -> bool:
+    return reference in (letter.message_id, letter.original_message_id, letter.execution_id)
+
+
+def _fits(letter: DeadLetter, reference: str) -> bool:
+    return _is(letter, reference) or letter.message_id.startswith(reference)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pipelinectl import bodies, catalog, exact_json, objects, uploading, waiting
+from pipeline_core import exact_json
+from pipelinectl import objects, sending, uploading
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
-from pipelinectl.rejects import read as read_reject
-from pipelinectl.results import Kind, Results
+from pipelinectl.exact_json import dumps
+from pipelinectl.objects import Kind, Results
+from pipelinectl.objects import read as read_reject
 from pipelinectl.timeline import Operation, Timeline, build_timeline
 
 if TYPE_CHECKING:
@@ -21,13 +23,11 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs.client import SQSClient
 
-    from pipelinectl.bodies import Body
-    from pipelinectl.catalog import Catalog, Entry
-    from pipelinectl.dead_letter_queue import DeadLetterQueue
-    from pipelinectl.dead_letters import DeadLetter
+    from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
     from pipelinectl.executions import Executions
     from pipelinectl.items import Items
-    from pipelinectl.rejects import Reject
+    from pipelinectl.objects import Catalog, Entry, Reject
+    from pipelinectl.sending import Body
     from pipelinectl.uploading import BucketDoor, Source, Uploaded
 
 FILE = "orders.csv"
@@ -69,12 +69,12 @@ def read_events(folder: Path) -> Events:
         NotFoundError: a file is missing.
     """
     good = [*_lines(folder / "standard.jsonl"), *_lines(folder / "orders.jsonl")]
-    not_json = bodies.from_whole(_content(folder / "not-json.txt"), "not-json.txt")
+    not_json = sending.from_whole(_content(folder / "not-json.txt"), "not-json.txt")
     return Events(tuple(good), (*_lines(folder / "invalid.jsonl"), not_json))
 
 
 def _lines(path: Path) -> Iterator[Body]:
-    return bodies.from_lines(_content(path), path.name)
+    return sending.from_lines(_content(path), path.name)
 
 
 def _content(path: Path) -> bytes:
@@ -106,13 +106,13 @@ def more_messages(events: Events, run: str, count: int) -> Iterator[DemoMessage]
 
 def _enlarged(body: Body) -> Body:
     readings = list(range(100_000, 100_000 + _LARGE_BYTES // len("100000,")))
-    document = exact_json.parse(body.text) | {"readings": readings}
-    return replace(body, text=exact_json.dumps(document, indent=None))
+    document = exact_json.loads(body.text) | {"readings": readings}
+    return replace(body, text=dumps(document, indent=None))
 
 
 def _identified(body: Body, record_id: str, *, bad: bool) -> DemoMessage:
     try:
-        return DemoMessage(bodies.with_record_id(body, record_id), record_id, bad)
+        return DemoMessage(sending.with_record_id(body, record_id), record_id, bad)
     except UsageError:
         # No JSON object: mark the text itself, and tell it from others by its message id.
         return DemoMessage(replace(body, text=f"{body.text} ({record_id})"), None, bad)
@@ -409,7 +409,7 @@ class FileAccount:
     @property
     def balanced(self) -> bool:
         """Whether it is done and each row is a result or a reject."""
-        if self.entry is None or self.entry.state != catalog.DONE:
+        if self.entry is None or self.entry.state != objects.DONE:
             return False
         return self.counts["rows"] == self.counts["results"] + len(self.rejects)
 
@@ -439,8 +439,8 @@ def file_account(
 
     Its key is of this run: nobody replaces it.
     """
-    for _, entry in waiting.settled(known, (uploaded,), deadline_seconds, lambda _: True):
-        if entry is None or entry.state != catalog.DONE:
+    for _, entry in objects.settled(known, (uploaded,), deadline_seconds, lambda _: True):
+        if entry is None or entry.state != objects.DONE:
             return FileAccount(uploaded, entry)
         rejects = map(read_reject, results.lines(results.parts(entry, Kind.REJECTS)))
         return FileAccount(uploaded, entry, tuple(rejects))

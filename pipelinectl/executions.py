@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipelinectl import redrive
 from pipelinectl.errors import NotFoundError, OperationFailedError
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_lambda.type_defs import EventTypeDef, ExecutionTypeDef
+
+    from pipelinectl.redrive import Read, Redelivery
+
 
 LAST = "last"
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
@@ -175,3 +179,39 @@ def _execution(summary: ExecutionTypeDef) -> Execution:
         started_at=summary["StartTimestamp"],
         ended_at=summary.get("EndTimestamp"),
     )
+
+
+_FAILED = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
+_SUCCEEDED = "SUCCEEDED"
+
+
+def messages(
+    execution: ExecutionInput,
+    environment: str | None,
+    *,
+    force: bool = False,
+    read: Read = redrive.no_payloads,
+) -> list[Redelivery]:
+    """The messages of an execution's input, to send again; `force` allows one that succeeded.
+
+    Raises:
+        OperationFailedError: it has not ended or did not fail, or its input is no event.
+        StackMissingError: an id is one that the pipeline gives, and `environment` is not known.
+    """
+    _check(execution, force=force)
+    if execution.payload is None:
+        msg = "the execution's input is not kept any more: there is no message to send again"
+        raise OperationFailedError(msg)
+    return redrive.of_event(execution.payload, environment, read=read)
+
+
+def _check(execution: ExecutionInput, *, force: bool) -> None:
+    if execution.status in _FAILED or (force and execution.status == _SUCCEEDED):
+        return
+    remedy = (
+        "use --force to send its records again all the same"
+        if execution.status == _SUCCEEDED
+        else "wait for its end, or stop it with 'pipelinectl executions stop'"
+    )
+    msg = f"execution '{execution.arn}' is {execution.status}, not failed: {remedy}"
+    raise OperationFailedError(msg)

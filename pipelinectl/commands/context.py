@@ -7,18 +7,15 @@ from typing import Annotated
 import typer
 
 from pipelinectl import local
-from pipelinectl.catalog import Catalog
-from pipelinectl.claim_checks import PayloadReader, PayloadStore
-from pipelinectl.dead_letter_queue import DeadLetterQueue
+from pipelinectl.aws import Connection, Stack, connect, find_stack
+from pipelinectl.commands.output import note
+from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
-from pipelinectl.redelivery import Read
-from pipelinectl.rendering.console import note
-from pipelinectl.results import Results
-from pipelinectl.sending import Sender
-from pipelinectl.session import Connection, connect
-from pipelinectl.stack import Stack, find_stack
-from pipelinectl.uploads_api import UploadsApi, local_url
+from pipelinectl.objects import Catalog, Results
+from pipelinectl.redrive import Read
+from pipelinectl.sending import PayloadReader, PayloadStore, Sender
+from pipelinectl.uploading import UploadsApi, local_url
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.output import counted, duration, out, print_json, progress, size
 from pipelinectl.cost import MILLION, Deployment, measure, report
 from pipelinectl.errors import NotFoundError, UsageError
-from pipelinectl.rendering.console import out, print_json
-from pipelinectl.rendering.formatting import counted, duration, size
-from pipelinectl.rendering.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

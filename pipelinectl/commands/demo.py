@@ -15,19 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelinectl import demo as play
-from pipelinectl import local, results
-from pipelinectl.bodies import MAX_BYTES
-from pipelinectl.claim_checks import DEFAULT_THRESHOLD
+from pipelinectl import local, objects
+from pipelinectl.aws import Connection, find_stack, function_name
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
-from pipelinectl.commands.offloading import offloaded
+from pipelinectl.commands.output import bar, counted, duration, err, out, print_json, size, step
+from pipelinectl.commands.send import offloaded
 from pipelinectl.dead_letters import grouped
 from pipelinectl.errors import OperationFailedError
 from pipelinectl.objects import INPUT
-from pipelinectl.rendering.console import err, out, print_json
-from pipelinectl.rendering.formatting import bar, counted, duration, size
-from pipelinectl.rendering.steps import step
-from pipelinectl.session import Connection
-from pipelinectl.stack import find_stack, function_name
+from pipelinectl.sending import DEFAULT_THRESHOLD, MAX_BYTES
 from pipelinectl.uploading import BucketDoor
 
 if TYPE_CHECKING:
@@ -256,8 +252,8 @@ class _Acts:
             self._console.print(_counts(last))
 
     def _results(self, pipeline: Pipeline, chaos: play.Chaos, arn: str, account: Account) -> None:
-        from pipelinectl.rendering.tables import items_table, reasons_table, render_dead_letters
-        from pipelinectl.rendering.timeline import render_timeline
+        from pipelinectl.commands.executions import render_timeline
+        from pipelinectl.commands.output import items_table, reasons_table, render_dead_letters
 
         self._act("5  The execution whose worker was killed")
         self._print(render_timeline(chaos.timeline(arn), arn, self._console.width))
@@ -273,13 +269,13 @@ class _Acts:
             self._console.print("the dead-letter queue holds nothing of this run")
 
     def _file(self, pipeline: Pipeline, file: FileAccount) -> None:
-        from pipelinectl.rendering.objects import render_object
+        from pipelinectl.commands.objects import render_object
 
         self._act("8  The file, and its rows that were rejected")
         if file.entry is None:
             self._console.print("the pipeline is not through with it yet")
         else:
-            place = results.location(file.entry, pipeline.stack.output_bucket)
+            place = objects.location(file.entry, pipeline.stack.output_bucket)
             self._print(render_object(file.entry, place, file.rejects, datetime.now(UTC)))
 
     def _print(self, parts: Iterable[RenderableType]) -> None:

@@ -1,21 +1,411 @@
-"""`pipelinectl dlq`."""
+"""Dead letters as they are printed: in lines, or as JSON."""
 
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-from pipelinectl import redelivery
-from pipelinectl.commands.context import JsonFlag, open_pipeline
-from pipelinectl.commands.letters import document, print_dead_letters
-from pipelinectl.commands.redrive import redrive
-from pipelinectl.dead_letters import Filter
+from pipeline_core import exact_json
+from pipelinectl import sending
+from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.output import (
+    age,
+    clock,
+    counted,
+    note,
+    out,
+    print_json,
+    progress,
+    visible,
+)
+from pipelinectl.commands.send import STDIN, content, refusal, refusals_document
+from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.errors import OperationFailedError, UsageError
-from pipelinectl.rendering.console import note, out, print_json
-from pipelinectl.rendering.formatting import counted
-from pipelinectl.selection import meant
+from pipelinectl.exact_json import dumps
+from pipelinectl.redrive import HOLD_SECONDS, Account, Mend, Redrive, of_letter
+from pipelinectl.sending import Body, Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from rich.console import RenderableType
+
+    from pipelinectl.redrive import Redelivery
+    from pipelinectl.sending import Attributes
+
+
+def print_dead_letters(letters: list[DeadLetter]) -> None:
+    """Print the reasons with their counts, then one line a dead letter."""
+    from pipelinectl.commands.output import reasons_table, render_dead_letters
+
+    if letters:
+        console = out()
+        console.print(reasons_table(grouped(letters)))
+        console.print()
+        for part in render_dead_letters(letters, datetime.now(UTC)):
+            console.print(part)
+
+
+def document(letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON."""
+    return {
+        "message_id": letter.message_id,
+        "execution_id": letter.execution_id,
+        "stage": letter.stage,
+        "error_type": letter.error_type,
+        "error_message": letter.error_message,
+        "errors": letter.errors,
+        "attempts": letter.attempts,
+        "failed_at": letter.failed_at,
+        "attributes": letter.attributes,
+        "payload": str(letter.payload) if letter.payload else None,
+        "body": letter.body,
+    }
+
+
+_INDENT = (0, 0, 0, 2)
+_SHORT = 8  # of a message id, as the list shows it
+
+
+def render_dead_letter(
+    letter: DeadLetter, again: Redelivery, now: datetime
+) -> Iterator[RenderableType]:
+    """Where and when, every reason, body, the producer's attributes, and how to send it `again`."""
+    yield Text(f"dead letter {letter.message_id}", style="bold")
+    yield _facts(letter, again, now)
+    yield from _part("reasons", _reasons(letter))
+    yield from _part("body", Text(_readable(letter.body)))
+    if producers := letter.producers_attributes:
+        yield from _part("the producer's attributes", _attributes(producers))
+    yield from _part("send it again", _remedies(letter))
+
+
+def _part(title: str, content: RenderableType) -> Iterator[RenderableType]:
+    yield Text(f"\n{title}", style="bold")
+    yield Padding(content, _INDENT)
+
+
+def _facts(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
+    facts = {
+        "execution_id": again.execution_id or "",
+        "stage": letter.stage,
+        "error type": letter.error_type,
+        "tries": "" if letter.attempts is None else str(letter.attempts),
+        "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
+        "message id": letter.original_message_id,
+        "execution": letter.durable_execution_arn or "",
+        "request": letter.request_id or "",
+        "payload": f"s3://{visible(str(letter.payload))}" if letter.payload else "",
+    }
+    return _grid({name: value for name, value in facts.items() if value})
+
+
+def _reasons(letter: DeadLetter) -> Text:
+    return Text("\n".join(letter.errors or (letter.error_message,)), style="yellow")
+
+
+def _readable(body: str) -> str:
+    """JSON over several lines with every digit; anything else as it is."""
+    try:
+        return dumps(exact_json.loads(body))
+    except exact_json.JsonError:
+        return body
+
+
+def _attributes(attributes: Attributes) -> Table:
+    return _grid(
+        {
+            name: value.get("StringValue") or f"{len(value['BinaryValue'])} bytes"
+            for name, value in attributes.items()
+        }
+    )
+
+
+def _remedies(letter: DeadLetter) -> Table:
+    command = f"pipelinectl dlq redrive --id {letter.message_id[:_SHORT]}"
+    return _grid({"as it is": command, "mended": f"{command} --edit"})
+
+
+def _grid(rows: dict[str, str]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+_FALLBACK = "vi"
+
+
+def edit(text: str, environ: Mapping[str, str]) -> str | None:
+    """What became of `text` in $VISUAL or $EDITOR; None when it is unchanged or emptied.
+
+    Raises:
+        UsageError: the editor cannot be started, or what it saved is not UTF-8.
+        OperationFailedError: the editor ended with an error, which is how editors say "cancel".
+    """
+    command = environ.get("VISUAL") or environ.get("EDITOR") or _FALLBACK
+    with tempfile.TemporaryDirectory(prefix="pipelinectl-") as folder:
+        # The suffix lets an editor know what it has before it.
+        path = Path(folder, "body.json")
+        path.write_bytes(text.encode())
+        _open(command, path)
+        edited = _decoded(path.read_bytes(), command)
+    # An editor ends the last line of a file, whether the text had it so or not.
+    if not text.endswith("\n"):
+        edited = edited.removesuffix("\n")
+    return edited if edited.strip() and edited != text else None
+
+
+def _open(command: str, path: Path) -> None:
+    try:
+        subprocess.run([*shlex.split(command), path], check=True)  # noqa: S603 - the operator's own
+    except (OSError, ValueError) as error:
+        msg = f"editor '{command}' cannot be started ({error}): set VISUAL or EDITOR"
+        raise UsageError(msg) from error
+    except subprocess.CalledProcessError as error:
+        msg = f"editor '{command}' ended with {error.returncode}: nothing more was sent"
+        raise OperationFailedError(msg) from error
+
+
+def _decoded(content: bytes, command: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        msg = f"editor '{command}' saved what is not UTF-8: set its encoding to UTF-8"
+        raise UsageError(msg) from error
+
+
+def replacement(body: str | None, body_file: str | None, *, edit: bool) -> Body | None:
+    """The body that the options give, if they do.
+
+    Raises:
+        UsageError: they contradict each other, or SQS would not take the body.
+    """
+    if sum((body is not None, body_file is not None, edit)) > 1:
+        msg = "--edit, --body and --body-file each say how to mend: give one of them"
+        raise UsageError(msg)
+    found = _read(body, body_file)
+    sending.check([found] if found else [])
+    return found
+
+
+def _read(body: str | None, body_file: str | None) -> Body | None:
+    source = STDIN if body == STDIN else body_file
+    if source is not None:
+        return sending.from_whole(content(source), "stdin" if source == STDIN else source)
+    return None if body is None else Body(body, "--body")
+
+
+def by(body: Body) -> Mend:
+    """Send `body` instead."""
+    return lambda _: body.text
+
+
+def by_editor(letter: DeadLetter) -> str | None:
+    """Let the operator edit the body, and say so where it stays as it is."""
+    name = f"dead letter {letter.message_id}"
+    note(f"{name}: {letter.error_message}")
+    edited = edit(letter.body, os.environ)
+    if edited is None:
+        note(f"{name} was left unchanged or emptied: it stays a dead letter")
+        return None
+    try:
+        sending.check([Body(edited, name)])
+    except UsageError as error:
+        note(f"{error}; it stays a dead letter")
+        return None
+    return edited
+
+
+_SHOWN = 3
+_SLOWEST = 0.1
+
+
+def redrive(
+    ctx: typer.Context,
+    *,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id", help="This one: message id, its beginning, or execution_id. May be repeated."
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", help="Only this error type, or this text in the error message."),
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Only those given up at this stage.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be sent.")
+    ] = False,
+    edit: Annotated[
+        bool,
+        typer.Option(
+            "--edit",
+            help="Open each body in $VISUAL or $EDITOR first; one that is left unchanged or "
+            "emptied stays a dead letter.",
+        ),
+    ] = False,
+    body: Annotated[
+        str | None,
+        typer.Option(
+            "--body", help="Send this body instead, of exactly one dead letter; - reads stdin."
+        ),
+    ] = None,
+    body_file: Annotated[
+        str | None, typer.Option("--body-file", help="Like --body, from a file; - reads stdin.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", min=_SLOWEST, help="Send at most so many messages a second."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send dead letters to the pipeline's internal queue, as the same records.
+
+    A message is deleted from the dead-letter queue only after the internal queue accepted it,
+    and keeps its producer's attributes, its execution_id, and the time it was first sent: however
+    often it is sent, it becomes one item. With --json: one object with the message ids of what
+    was sent, refused, left and not deleted; with --dry-run an array of dead letters.
+
+    Examples:
+    - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
+    - `pipelinectl dlq redrive --all --rate 50`
+    - `pipelinectl dlq redrive --id 3f2a --edit`
+    - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
+    """
+    only = Filter(stage, reason)
+    _check(ids or [], only, every=every)
+    replaced = replacement(body, body_file, edit=edit)
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    chosen = _chosen(pipeline, ids or [], only)
+    if replaced:
+        _check_single(chosen)
+    if dry_run:
+        _show(chosen, as_json=as_json)
+        return
+    mend = by_editor if edit else by(replaced) if replaced else None
+    plan = Redrive(
+        pipeline.dead_letters,
+        pipeline.resender,
+        pipeline.stack.environment,
+        Pace(rate),
+        mend,
+        pipeline.payload_reader,
+    )
+    account = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
+    _report(account, len(chosen), as_json=as_json)
+
+
+def _check(ids: list[str], only: Filter, *, every: bool) -> None:
+    narrowed = bool(ids) or only != Filter()
+    if every == narrowed:
+        msg = "say which dead letters: --all alone, or any of --id, --reason and --stage"
+        raise UsageError(msg)
+
+
+def _chosen(pipeline: Pipeline, ids: list[str], only: Filter) -> list[DeadLetter]:
+    """Look through the whole queue: what is not there now is not waited for later."""
+    letters = pipeline.dead_letters.peek(only=only, hidden_seconds=HOLD_SECONDS)
+    with closing(letters):
+        return meant(letters, ids) if ids else list(letters)
+
+
+def _check_single(chosen: list[DeadLetter]) -> None:
+    if len(chosen) != 1:
+        msg = (
+            f"a body mends one dead letter, and {len(chosen):,} match: "
+            "name one with --id, or mend each with --edit"
+        )
+        raise UsageError(msg)
+
+
+def _show(chosen: list[DeadLetter], *, as_json: bool) -> None:
+    if as_json:
+        print_json([document(letter) for letter in chosen])
+        return
+    print_dead_letters(chosen)
+    note(f"would send {counted(len(chosen), 'message')}; nothing was changed")
+
+
+def _run(plan: Redrive, message_ids: list[str], *, quiet: bool) -> Account:
+    account = Account()
+    complete = False
+    try:
+        with (
+            progress("redriving", len(message_ids), quiet=quiet) as advance,
+            closing(plan.run(message_ids, account)) as steps,
+        ):
+            for count in steps:
+                advance(count)
+        complete = True
+    except KeyboardInterrupt:
+        complete = True
+        msg = f"interrupted: {_summary(account, len(message_ids))}; the others stay dead letters"
+        raise KeyboardInterrupt(msg) from None
+    finally:
+        _warn(account)
+        if not complete:
+            note(_summary(account, len(message_ids)))
+    return account
+
+
+def _summary(account: Account, total: int) -> str:
+    return f"sent {len(account.sent):,} of {counted(total, 'message')}"
+
+
+def _warn(account: Account) -> None:
+    if account.not_deleted:
+        shown = ", ".join(account.not_deleted[:_SHOWN])
+        count = counted(len(account.not_deleted), "message")
+        note(f"sent, but not deleted: {count}, which does no harm, it is the same record: {shown}")
+
+
+def _report(account: Account, total: int, *, as_json: bool) -> None:
+    missing = total - len(account.sent) - len(account.refused) - len(account.left)
+    if as_json:
+        print_json(_document(account) | {"missing": missing})
+    else:
+        typer.echo(_summary(account, total))
+        if missing:
+            note(f"{counted(missing, 'message')} were gone, or held by another reader")
+    if account.refused:
+        raise refusal(account.refused, "which stay dead letters")
+
+
+def _document(account: Account) -> dict[str, Any]:
+    return {
+        "sent": [
+            {
+                "message_id": sent.message.origin,
+                "new_message_id": sent.message_id,
+                "execution_id": sent.message.execution_id,
+            }
+            for sent in account.sent
+        ],
+        "refused": refusals_document(account.refused),
+        "left": account.left,
+        "not_deleted": account.not_deleted,
+    }
+
 
 app = typer.Typer(
     name="dlq",
@@ -83,12 +473,9 @@ def show(
     if as_json:
         print_json([document(letter) for letter in found])
         return
-    from pipelinectl.rendering.dead_letter import render_dead_letter
 
     for letter in found:
-        again = redelivery.of_letter(
-            letter, pipeline.stack.environment, read=pipeline.payload_reader
-        )
+        again = of_letter(letter, pipeline.stack.environment, read=pipeline.payload_reader)
         for part in render_dead_letter(letter, again, datetime.now(UTC)):
             out().print(part)
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipelinectl import failures, local
+from pipelinectl import errors, local
 from pipelinectl.commands.context import JsonFlag, open_connection, options_of
+from pipelinectl.commands.output import counted, err, note, out, print_json, visible
 from pipelinectl.doctor import diagnose
 from pipelinectl.doctor.stack import Deployed, Level, examine
 from pipelinectl.errors import ExitCode, NotFoundError
-from pipelinectl.rendering.console import err, note, out, print_json
-from pipelinectl.rendering.formatting import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,8 +66,8 @@ def _deployed(name: str, *, quiet: bool) -> Deployed:
     machine = _machine()
     try:
         return examine(open_connection(quiet=quiet), name, machine)
-    except failures.expected() as error:
-        return Deployed(None, name, failures.explain(error).line, machine)
+    except errors.expected() as error:
+        return Deployed(None, name, errors.explain(error).line, machine)
 
 
 def _machine() -> Settings | None:

@@ -1,22 +1,225 @@
-"""`pipelinectl executions`."""
+"""The timeline of an execution as a tree with bars, and as JSON."""
+
+from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from pipelinectl.commands.context import JsonFlag, open_pipeline
-from pipelinectl.commands.delivery import (
-    delivery_document,
-    refusal,
-    send_all,
+from pipelinectl.commands.output import (
+    bar,
+    counted,
+    duration,
+    note,
+    out,
+    print_json,
+    shorten,
+    size,
+    status_style,
 )
+from pipelinectl.commands.send import delivery_document, refusal, send_all
 from pipelinectl.errors import NotFoundError
-from pipelinectl.executions import Execution
-from pipelinectl.rendering.console import note, out, print_json
-from pipelinectl.rendering.formatting import counted
-from pipelinectl.retry import messages
-from pipelinectl.timeline import NoHistoryError, build_timeline
+from pipelinectl.executions import Execution, messages
+from pipelinectl.timeline import FAILED, NoHistoryError, build_timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from pipelinectl.timeline import Failure, Operation, Payload, Timeline
+
+
+_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("operation", "left"),
+    ("type", "left"),
+    ("start", "right"),
+    ("took", "right"),
+    ("try", "right"),
+    ("", "left"),
+    ("status", "left"),
+    ("in → out", "left"),
+)
+_BAR_COLUMN = 5
+_BAR_WIDTHS = (8, 48)
+_NAME_WIDTH = 32
+
+
+def render_timeline(timeline: Timeline, arn: str, width: int) -> Iterator[RenderableType]:
+    """Heading, operations with bars in `width` columns, and the errors in full."""
+    yield _heading(timeline, arn)
+    yield _table(timeline, width)
+    yield from _failures(timeline)
+
+
+def timeline_document(timeline: Timeline, arn: str) -> dict[str, Any]:
+    """The timeline as JSON: times in ISO 8601, offsets and durations in seconds, sizes in bytes."""
+    return {
+        "durable_execution_arn": arn,
+        "name": timeline.name,
+        "status": timeline.status,
+        "started_at": timeline.started_at,
+        "ended_at": timeline.ended_at,
+        "duration_seconds": timeline.seconds,
+        "invocations": timeline.invocations,
+        "failed_invocations": timeline.failed_invocations,
+        "error": _failure_document(timeline.failure),
+        "failed_in": timeline.failed_in,
+        "input_bytes": _bytes(timeline.payload_in),
+        "result_bytes": _bytes(timeline.payload_out),
+        "operations": [_operation_document(timeline, op) for op in timeline.operations],
+    }
+
+
+def _heading(timeline: Timeline, arn: str) -> Text:
+    operations = sum(1 for _ in timeline.walk())
+    text = Text.assemble(
+        (timeline.status, f"bold {status_style(timeline.status)}"),
+        f" in {duration(timeline.seconds)}"
+        if timeline.ended_at
+        else f" for {duration(timeline.seconds)} so far",
+        f", {counted(operations, 'operation')}, {counted(timeline.invocations, 'invocation')}",
+        (_failed_invocations(timeline), "red"),
+        f", {_sizes(timeline.payload_in, timeline.payload_out)}",
+        ("\n" + arn, "dim"),
+    )
+    text.no_wrap, text.overflow = True, "fold"
+    return text
+
+
+def _failed_invocations(timeline: Timeline) -> str:
+    return f" ({timeline.failed_invocations} failed)" if timeline.failed_invocations else ""
+
+
+def _table(timeline: Timeline, width: int) -> Table:
+    rows = [
+        _cells(timeline, prefix, operation)
+        for prefix, operation in _with_branches(timeline.operations, "")
+    ]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    for name, justify in _COLUMNS:
+        table.add_column(name, justify=justify, no_wrap=True)
+    bar_width = _bar_width(rows, width)
+    bars = (_bar(timeline, operation, bar_width) for _, operation in timeline.walk())
+    for cells, drawn in zip(rows, bars, strict=True):
+        table.add_row(*cells[:_BAR_COLUMN], drawn, *cells[_BAR_COLUMN:])
+    return table
+
+
+def _bar_width(rows: list[tuple[Text, ...]], width: int) -> int:
+    """What is left of `width` when the columns beside the bars have what they need."""
+    names = [name for name, _ in _COLUMNS]
+    del names[_BAR_COLUMN]
+    needed = sum(
+        max(len(name), *(len(row[column]) for row in rows), 0) + 1
+        for column, name in enumerate(names)
+    )
+    return min(max(width - needed, _BAR_WIDTHS[0]), _BAR_WIDTHS[1])
+
+
+def _cells(timeline: Timeline, prefix: str, operation: Operation) -> tuple[Text, ...]:
+    start, end = _span(timeline, operation)
+    return (
+        Text.assemble((prefix, "dim"), shorten(operation.name, _NAME_WIDTH)),
+        Text(operation.kind, style="dim"),
+        Text(duration(start)),
+        Text(duration(end - start)),
+        Text(str(operation.attempts), style="yellow" if operation.attempts > 1 else "dim"),
+        Text(operation.status, style=status_style(operation.status)),
+        Text(_sizes(operation.payload_in, operation.payload_out), style="dim"),
+    )
+
+
+def _bar(timeline: Timeline, operation: Operation, width: int) -> Text:
+    start, end = _span(timeline, operation)
+    drawn = bar(start, end, timeline.seconds, width)
+    return Text(drawn, style=status_style(operation.status))
+
+
+def _span(timeline: Timeline, operation: Operation) -> tuple[float, float]:
+    end = operation.ended_at or timeline.ended_at or timeline.last_event_at
+    return timeline.offset(operation.started_at), timeline.offset(end)
+
+
+def _with_branches(
+    operations: tuple[Operation, ...], indent: str, *, top: bool = True
+) -> Iterator[tuple[str, Operation]]:
+    for operation in operations:
+        last = operation is operations[-1]
+        branch = "" if top else ("└ " if last else "├ ")
+        yield indent + branch, operation
+        deeper = indent if top else indent + ("  " if last else "│ ")
+        yield from _with_branches(operation.children, deeper, top=False)
+
+
+def _failures(timeline: Timeline) -> Iterator[Text]:
+    for _, operation in timeline.walk():
+        if operation.failure:
+            at = duration(_span(timeline, operation)[1])
+            yield _failure_line(f"{operation.name} at {at}", operation.failure)
+    if timeline.failure:
+        yield _failure_line(f"execution {_where(timeline)}", timeline.failure)
+
+
+def _where(timeline: Timeline) -> str:
+    """Where the execution ended: a running operation at most hints at why."""
+    name = timeline.failed_in
+    if timeline.status == FAILED:
+        return f"in {name}" if name else "in the handler"
+    return f"while {name} ran" if name else "between operations"
+
+
+def _failure_line(what: str, failure: Failure) -> Text:
+    said = f"{failure.error_type}: {failure.message}"
+    line = Text.assemble(("✗ ", "red"), f"{what}: ", (" ".join(said.split()), "red"))
+    line.overflow = "fold"
+    return line
+
+
+def _sizes(payload_in: Payload | None, payload_out: Payload | None) -> str:
+    if payload_in is None and payload_out is None:
+        return ""
+    return f"{_size(payload_in)} → {_size(payload_out)}"
+
+
+def _size(payload: Payload | None) -> str:
+    if payload is None:
+        return "·"
+    return ("≥ " if payload.truncated else "") + size(payload.size)
+
+
+def _operation_document(timeline: Timeline, operation: Operation) -> dict[str, Any]:
+    start, end = _span(timeline, operation)
+    return {
+        "id": operation.operation_id,
+        "name": operation.name,
+        "type": operation.kind,
+        "status": operation.status,
+        "start_seconds": start,
+        "duration_seconds": end - start,
+        "ended": operation.ended_at is not None,
+        "attempts": operation.attempts,
+        "function_name": operation.function_name,
+        "error": _failure_document(operation.failure),
+        "input_bytes": _bytes(operation.payload_in),
+        "result_bytes": _bytes(operation.payload_out),
+        "operations": [_operation_document(timeline, child) for child in operation.children],
+    }
+
+
+def _failure_document(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    return {"type": failure.error_type, "message": failure.message}
+
+
+def _bytes(payload: Payload | None) -> int | None:
+    return None if payload is None else payload.size
+
 
 app = typer.Typer(
     name="executions", no_args_is_help=True, help="See, stop and retry durable executions."
@@ -70,7 +273,7 @@ def list_(
     if as_json:
         print_json([_document(execution) for execution in found])
         return
-    from pipelinectl.rendering.tables import executions_table
+    from pipelinectl.commands.output import executions_table
 
     if found:
         out().print(executions_table(found))
@@ -96,7 +299,6 @@ def show(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False)
     except NoHistoryError as error:
         msg = f"execution '{arn}': {error}: its retention period may be over"
         raise NotFoundError(msg) from error
-    from pipelinectl.rendering.timeline import render_timeline, timeline_document
 
     if as_json:
         print_json(timeline_document(timeline, arn))

@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from pipelinectl.commands.context import JsonFlag, open_pipeline
+from pipelinectl.commands.output import counted, note, out, print_json
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.items import Item, Items
-from pipelinectl.rendering.console import note, out, print_json
-from pipelinectl.rendering.formatting import counted
 
 _DEFAULT_LIMIT = 50
 
@@ -75,7 +74,7 @@ def _show_some(found: list[Item], limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json([item.attributes for item in found])
         return
-    from pipelinectl.rendering.tables import items_table
+    from pipelinectl.commands.output import items_table
 
     if found:
         out().print(items_table(found))

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelinectl import local
+from pipelinectl.aws import FUNCTION_ROLES, Connection
 from pipelinectl.commands.context import JsonFlag, options_of
+from pipelinectl.commands.output import clock, err, out, print_json, print_json_line, step
 from pipelinectl.errors import NotFoundError
-from pipelinectl.logs import FileLog, FunctionLog, LogLine
-from pipelinectl.rendering.console import err, out, print_json, print_json_line
-from pipelinectl.rendering.formatting import clock
-from pipelinectl.rendering.steps import step
-from pipelinectl.session import Connection
-from pipelinectl.stack import FUNCTION_ROLES
+from pipelinectl.local import FileLog, FunctionLog, LogLine
 
 if TYPE_CHECKING:
     from localcloud.settings import Settings
@@ -105,7 +102,7 @@ def status(*, as_json: JsonFlag = False) -> None:
     if as_json:
         print_json([vars(process) for process in statuses])
     else:
-        from pipelinectl.rendering.tables import processes_table
+        from pipelinectl.commands.output import processes_table
 
         out().print(processes_table(statuses, time.time()))
     if not local.is_up(statuses):

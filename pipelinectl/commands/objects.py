@@ -1,22 +1,159 @@
-"""`pipelinectl objects`."""
+"""Objects of the catalog: a list of them, and all of one."""
+
+from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-from pipelinectl import catalog, results
-from pipelinectl.catalog import Entry
+from pipelinectl import objects
+from pipelinectl.aws import CHUNK_BYTES
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
-from pipelinectl.errors import NotFoundError
-from pipelinectl.objects import resolve
-from pipelinectl.rejects import Reject
-from pipelinectl.rejects import read as read_reject
-from pipelinectl.rendering.console import note, out, print_json
-from pipelinectl.rendering.formatting import counted
-from pipelinectl.results import Kind
+from pipelinectl.commands.output import (
+    age,
+    clock,
+    counted,
+    note,
+    out,
+    print_json,
+    shorten,
+    size,
+    transfer,
+    visible,
+)
+from pipelinectl.errors import NotFoundError, UsageError
+from pipelinectl.objects import DONE, FAILED, Entry, Kind, Reject, reference_to, resolve
+from pipelinectl.objects import read as read_reject
+from pipelinectl.uploading import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from pipelinectl.aws import Stack
+    from pipelinectl.objects import Entry, ObjectPath, Reject
+
+
+_STYLES = {DONE: "green", FAILED: "red", "processing": "cyan", "deleted": "dim"}
+_INDENT = (0, 0, 0, 2)
+_CONTENT_WIDTH = 300
+_GAP = "  "
+_COUNTS = ("rows", "results", "rejects")
+_HEADER = ("state", "size", *_COUNTS, "age")
+
+
+def render_objects(
+    entries: Sequence[Entry], stack: Stack, now: datetime
+) -> Iterator[RenderableType]:
+    """One line an object, its name last as it may be long, and below it why it failed."""
+    rows = [_cells(entry, now) for entry in entries]
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+    yield _line(_HEADER, widths, "object", "dim")
+    for entry, cells in zip(entries, rows, strict=True):
+        name = visible(reference_to(entry.path, stack))
+        yield _line(cells, widths, name, _STYLES.get(entry.state, ""))
+        if entry.reason:
+            yield Padding(Text(visible(entry.reason), style="yellow"), _INDENT)
+
+
+def _cells(entry: Entry, now: datetime) -> tuple[str, ...]:
+    counts = (entry.counts.get(name) for name in _COUNTS)
+    return (
+        visible(entry.state),
+        "" if entry.size is None else size(entry.size),
+        *("" if count is None else f"{count:,}" for count in counts),
+        _age(entry, now),
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], name: str, style: str) -> Text:
+    """State on the left in its style, numbers on the right, then the object's name."""
+    state, *numbers = cells
+    padded = [n.rjust(width) for n, width in zip(numbers, widths[1:], strict=True)]
+    line = Text.assemble((state.ljust(widths[0]), style), _GAP, _GAP.join([*padded, name]))
+    line.overflow = "fold"
+    return line
+
+
+def render_object(
+    entry: Entry, results: ObjectPath, rejects: Sequence[Reject] | None, now: datetime
+) -> Iterator[RenderableType]:
+    """State, counts, where its results are, every reason, and rejected rows where wanted."""
+    yield Text(visible(str(entry.path)), style="bold")
+    yield _facts(entry, results, now)
+    if reasons := entry.errors or (entry.reason,) * bool(entry.reason):
+        yield from _part("reasons", Text("\n".join(map(visible, reasons)), style="yellow"))
+    if rejects is not None:
+        yield from _part("rejected rows", _rejects(rejects))
+
+
+def _facts(entry: Entry, results: ObjectPath, now: datetime) -> Table:
+    changed = _moment(entry)
+    facts: dict[str, str | Text] = {
+        "state": _state(entry),
+        "changed": f"{clock(changed)} ({age(changed, now)} ago)" if changed else "",
+        "size": "" if entry.size is None else size(entry.size),
+        **{name: f"{count:,}" for name, count in entry.counts.items()},
+        "results in": f"s3://{visible(str(results))}" if entry.counts else "",
+        "manifest": f"s3://{visible(str(entry.manifest))}" if entry.manifest else "",
+        "execution_id": visible(entry.text("execution_id")),
+        "version": visible(entry.text("version_id")),
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, value if isinstance(value, Text) else Text(value))
+    return table
+
+
+def _rejects(rejects: Sequence[Reject]) -> Text:
+    if not rejects:
+        return Text("none", style="dim")
+    text = Text()
+    for reject in rejects:
+        text.append(f"{visible(reject.place)}\n", style="bold")
+        for reason in reject.reasons:
+            text.append(f"  {visible(reason)}\n", style="yellow")
+        text.append(f"  {visible(shorten(reject.raw, _CONTENT_WIDTH))}\n", style="dim")
+    text.rstrip()
+    return text
+
+
+def _part(title: str, content: RenderableType) -> Iterator[RenderableType]:
+    yield Text(f"\n{title}", style="bold")
+    yield Padding(content, _INDENT)
+
+
+def _state(entry: Entry) -> Text:
+    return Text(visible(entry.state), style=_STYLES.get(entry.state, ""))
+
+
+def _age(entry: Entry, now: datetime) -> str:
+    moment = _moment(entry)
+    return age(moment, now) if moment else ""
+
+
+def _moment(entry: Entry) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(entry.text("updated_at"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
 
 app = typer.Typer(
     name="objects", no_args_is_help=True, help="See what became of files and other S3 objects."
@@ -30,8 +167,8 @@ class State(StrEnum):
 
     RECEIVED = "received"
     PROCESSING = "processing"
-    DONE = catalog.DONE
-    FAILED = catalog.FAILED
+    DONE = objects.DONE
+    FAILED = objects.FAILED
     DELETED = "deleted"
 
 
@@ -57,9 +194,8 @@ def list_(
     pipeline = open_pipeline(ctx, quiet=as_json)
     found = pipeline.catalog.newest(limit, state=state.value if state else None)
     if as_json:
-        print_json([catalog.document(entry) for entry in found])
+        print_json([objects.document(entry) for entry in found])
         return
-    from pipelinectl.rendering.objects import render_objects
 
     if found:
         for part in render_objects(found, pipeline.stack, datetime.now(UTC)):
@@ -98,11 +234,10 @@ def show(
     pipeline = open_pipeline(ctx, quiet=as_json)
     entry = pipeline.catalog.find(resolve(reference, pipeline.stack))
     rejected = _rejected(pipeline, entry, limit) if rejects else None
-    place = results.location(entry, pipeline.stack.output_bucket)
+    place = objects.location(entry, pipeline.stack.output_bucket)
     if as_json:
         print_json(_document(entry, f"s3://{place}", rejected))
         return
-    from pipelinectl.rendering.objects import render_object
 
     for part in render_object(entry, place, rejected, datetime.now(UTC)):
         out().print(part)
@@ -118,7 +253,129 @@ def _rejected(pipeline: Pipeline, entry: Entry, limit: int) -> list[Reject]:
 
 
 def _document(entry: Entry, place: str, rejected: list[Reject] | None) -> dict[str, Any]:
-    document = catalog.document(entry) | {"results": place}
+    document = objects.document(entry) | {"results": place}
     if rejected is not None:
         document["rejects"] = [reject.document for reject in rejected]
     return document
+
+
+_OK = 200
+
+
+@dataclass(frozen=True)
+class Content:
+    """Something to download: its size in bytes, and its bytes as they come."""
+
+    name: str
+    size: int
+    chunks: Iterator[bytes]
+
+
+def download(
+    ctx: typer.Context,
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID_OR_KEY",
+            help="Id of an upload, or an object as input/KEY, direct/KEY or bucket/key.",
+        ),
+    ] = None,
+    *,
+    results: Annotated[
+        str | None, typer.Option("--results", help="All results of this object, in its order.")
+    ] = None,
+    rejects: Annotated[
+        str | None, typer.Option("--rejects", help="All rejected rows of this object.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file; to stdout if not given."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Download an upload, an object, or what was made of the rows of one, as it is.
+
+    A file appears under its name only when all of it has come. With --json, which needs --output:
+    {"file": ..., "bytes": N}.
+
+    Examples:
+    - `pipelinectl download --results input/orders.csv --output results.jsonl`
+    - `pipelinectl download --rejects input/orders.csv | jq .reason`
+    - `pipelinectl download 9b2e7c41d0a84f6c8e5d3a1b7f90c2e4.csv -o orders.csv`
+    """
+    if sum(given is not None for given in (reference, results, rejects)) != 1:
+        msg = "say what to download: an id or a key, or one of --results KEY and --rejects KEY"
+        raise UsageError(msg)
+    if as_json and output is None:
+        msg = "--json prints one document on stdout, and so would the content: give --output FILE"
+        raise UsageError(msg)
+    pipeline = open_pipeline(ctx, quiet=as_json or output is None)
+    if reference is not None:
+        content = _original(pipeline, reference)
+    else:
+        kind = Kind.RESULTS if results is not None else Kind.REJECTS
+        content = _made(pipeline, results or rejects or "", kind)
+    count = _write(content, output, quiet=as_json)
+    if as_json:
+        print_json({"file": str(output), "bytes": count})
+    elif output is not None:
+        typer.echo(f"downloaded {content.name} ({size(count)}) to {output}")
+
+
+def _original(pipeline: Pipeline, reference: str) -> Content:
+    """An upload through the API, which needs no rights in a bucket, or an object."""
+    if objects.is_upload_id(reference):
+        return _upload(pipeline, reference)
+    path = objects.resolve(reference, pipeline.stack)
+    response = pipeline.connection.s3.get_object(Bucket=path.bucket, Key=path.key)
+    chunks = response["Body"].iter_chunks(CHUNK_BYTES)
+    return Content(path.key, response["ContentLength"], chunks)
+
+
+def _upload(pipeline: Pipeline, upload_id: str) -> Content:
+    found = pipeline.uploads_api.find(upload_id)
+    answer = pipeline.connection.http("s3").plain("GET", found.url, {})
+    if answer.status != _OK:
+        raise refusal(upload_id, answer)
+    return Content(upload_id, found.size, answer.chunks(found.size))
+
+
+def _made(pipeline: Pipeline, reference: str, kind: Kind) -> Content:
+    """All parts of the results or rejects of an object."""
+    entry = pipeline.catalog.find(objects.resolve(reference, pipeline.stack))
+    parts = pipeline.results.parts(entry, kind)
+    if entry.state != DONE:
+        note(f"{entry.path} is {entry.state}: these are its {kind.value} so far")
+    name = f"{kind.value} of {entry.path.key}"
+    return Content(name, sum(part.size for part in parts), pipeline.results.chunks(parts))
+
+
+def _write(content: Content, output: Path | None, *, quiet: bool) -> int:
+    count = 0
+    with (
+        _target(output) as target,
+        transfer(f"downloading {content.name}", content.size, quiet=quiet) as advance,
+    ):
+        for chunk in content.chunks:
+            target.write(chunk)
+            count += len(chunk)
+            advance(len(chunk))
+    return count
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[BinaryIO]:
+    """What to write to: stdout, or a file beside `output` that becomes it in the end."""
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    partial = output.with_name(f"{output.name}.part")
+    try:
+        with partial.open("wb") as target:
+            yield target
+        partial.replace(output)
+    except OSError as error:
+        msg = f"{output}: {error.strerror or error}: name a file that can be written"
+        raise UsageError(msg) from error
+    finally:
+        partial.unlink(missing_ok=True)

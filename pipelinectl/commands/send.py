@@ -1,21 +1,137 @@
-"""`pipelinectl send`."""
+"""What a command reads: a file, or stdin where `-` is given."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelinectl import bodies, claim_checks
-from pipelinectl.bodies import Body
-from pipelinectl.claim_checks import ClaimCheck
-from pipelinectl.commands.context import JsonFlag, open_pipeline
-from pipelinectl.commands.delivery import delivery_document, refusal, send_all
-from pipelinectl.commands.input import STDIN, content
-from pipelinectl.commands.offloading import offloaded, refused_of, telling_of_payloads_left
-from pipelinectl.errors import UsageError
-from pipelinectl.rendering.console import print_json
-from pipelinectl.rendering.formatting import counted
-from pipelinectl.sending import BatchOutcome, Message
+from pipelinectl import sending
+from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.output import counted, note, print_json, progress
+from pipelinectl.errors import OperationFailedError, UsageError
+from pipelinectl.sending import (
+    BatchOutcome,
+    Body,
+    ClaimCheck,
+    M,
+    Message,
+    PayloadStore,
+    Refused,
+    Sender,
+    Sent,
+)
+
+STDIN = "-"
+
+
+def content(file: str) -> bytes:
+    """All of a file, or of stdin.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if file == STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        msg = f"{file}: {error.strerror or error}: name a file that can be read"
+        raise UsageError(msg) from error
+
+
+_SHOWN_REFUSALS = 3
+
+
+def send_all(sender: Sender, messages: Sequence[M], *, quiet: bool) -> BatchOutcome[M]:
+    """Send all messages, with a progress bar unless `quiet`."""
+    sent: list[Sent[M]] = []
+    refused: list[Refused[M]] = []
+    complete = False
+    try:
+        with progress("sending", len(messages), quiet=quiet) as advance:
+            for outcome in sender.send(messages):
+                sent += outcome.sent
+                refused += outcome.refused
+                advance(len(outcome.sent) + len(outcome.refused))
+        complete = True
+    finally:
+        if not complete:
+            # Whoever interrupts, or loses the network, must know what is on its way already.
+            note(f"at least {counted(len(sent), 'message')} of {len(messages):,} had been sent")
+    return BatchOutcome(tuple(sent), tuple(refused))
+
+
+def delivery_document(outcome: BatchOutcome[M]) -> dict[str, object]:
+    """What was sent as JSON."""
+    return {
+        "sent": len(outcome.sent),
+        "message_ids": [sent.message_id for sent in outcome.sent],
+        "refused": refusals_document(outcome.refused),
+    }
+
+
+def refusals_document(refused: Sequence[Refused[M]]) -> list[dict[str, str]]:
+    """What was refused as JSON."""
+    return [
+        {"origin": one.message.origin, "code": one.code, "message": one.reason} for one in refused
+    ]
+
+
+def refusal(refused: Sequence[Refused[M]], remedy: str) -> OperationFailedError:
+    """The error that SQS did not accept some of the messages."""
+    shown = "; ".join(
+        f"{one.message.origin}: {one.code} {one.reason}".rstrip()
+        for one in refused[:_SHOWN_REFUSALS]
+    )
+    msg = f"SQS refused {counted(len(refused), 'message')}, {remedy}: {shown}"
+    return OperationFailedError(msg)
+
+
+def offloaded(
+    pipeline: Pipeline, messages: Sequence[Body], threshold: int, *, quiet: bool
+) -> list[Message]:
+    """The messages, with a claim check for each that has more than `threshold` bytes.
+
+    All payloads are in S3 when this is done, and no message is sent before.
+    """
+    large = [one for one in messages if one.size > threshold]
+    checks = iter(_put(pipeline.payloads, large, quiet=quiet) if large else [])
+    return [next(checks) if one.size > threshold else one for one in messages]
+
+
+@contextmanager
+def telling_of_payloads_left(bucket: str) -> Iterator[list[Message]]:
+    """Say that payloads are left, unless the messages it is given are all sent by the end.
+
+    Yields the list of messages that are not sent.
+    """
+    unsent: list[Message] = []
+    try:
+        yield unsent
+    finally:
+        if any(isinstance(message, ClaimCheck) for message in unsent):
+            note(f"payloads of messages that were not sent stay in {bucket} until they expire")
+
+
+def refused_of(outcome: BatchOutcome[Message]) -> list[Message]:
+    """The messages that SQS did not take."""
+    return [refused.message for refused in outcome.refused]
+
+
+def _put(store: PayloadStore, bodies: Sequence[Body], *, quiet: bool) -> list[ClaimCheck]:
+    checks: list[ClaimCheck] = []
+    try:
+        with progress("uploading payloads", len(bodies), quiet=quiet) as advance:
+            for check in store.put_all(bodies):
+                checks.append(check)
+                advance(1)
+    finally:
+        if len(checks) < len(bodies):
+            note(f"nothing was sent; payloads put so far stay in {store.bucket} until they expire")
+    return checks
 
 
 def send(
@@ -42,11 +158,11 @@ def send(
         typer.Option(
             "--claim-check-above",
             min=0,
-            max=bodies.MAX_BYTES,
+            max=sending.MAX_BYTES,
             metavar="BYTES",
             help="Put a larger body into the payload bucket and send a pointer to it.",
         ),
-    ] = claim_checks.DEFAULT_THRESHOLD,
+    ] = sending.DEFAULT_THRESHOLD,
     as_json: JsonFlag = False,
 ) -> None:
     """Send messages to the pipeline's queue, as they are, in full batches.
@@ -63,7 +179,7 @@ def send(
     - `jq -c .records[] export.json | pipelinectl send --file - --record-id-prefix import-7`
     """
     prepared = _prepared(_read(body, file), count, record_id_prefix)
-    bodies.check(prepared, offloaded_above=claim_check_above)
+    sending.check(prepared, offloaded_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json)
     messages = offloaded(pipeline, prepared, claim_check_above, quiet=as_json)
     with telling_of_payloads_left(pipeline.stack.payload_bucket) as unsent:
@@ -84,9 +200,9 @@ def _read(body: str | None, file: str | None) -> tuple[Body, ...]:
 def _bodies(body: str | None, file: str | None) -> Iterator[Body]:
     match body, file:
         case None, str():
-            return bodies.from_lines(content(file), "stdin" if file == STDIN else file)
+            return sending.from_lines(content(file), "stdin" if file == STDIN else file)
         case "-", None:
-            return iter((bodies.from_whole(content(STDIN), "stdin"),))
+            return iter((sending.from_whole(content(STDIN), "stdin"),))
         case str(), None:
             return iter((Body(body, "the body"),))
     msg = "give a body, - for stdin, or --file FILE: exactly one of them"
@@ -94,8 +210,8 @@ def _bodies(body: str | None, file: str | None) -> Iterator[Body]:
 
 
 def _prepared(found: tuple[Body, ...], count: int, prefix: str | None) -> tuple[Body, ...]:
-    every = bodies.repeated(found, count)
-    return tuple(every if prefix is None else bodies.with_record_ids(every, prefix))
+    every = sending.repeated(found, count)
+    return tuple(every if prefix is None else sending.with_record_ids(every, prefix))
 
 
 def _report(outcome: BatchOutcome[Message], *, as_json: bool) -> None:

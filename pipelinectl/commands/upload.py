@@ -9,13 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelinectl import catalog, objects, uploading, waiting
-from pipelinectl.catalog import Entry
+from pipelinectl import objects, uploading
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.output import counted, note, print_json, progress, size, transfer, visible
 from pipelinectl.errors import OperationFailedError, UsageError
-from pipelinectl.rendering.console import note, print_json
-from pipelinectl.rendering.formatting import counted, size, visible
-from pipelinectl.rendering.progress import progress, transfer
+from pipelinectl.objects import Entry
 from pipelinectl.uploading import ApiDoor, BucketDoor, Door, Source, Uploaded
 
 _WAIT_SECONDS = 600
@@ -226,7 +224,7 @@ def _wait(
     entries: dict[objects.ObjectPath, Entry | None] = {}
     is_newest = partial(uploading.is_newest, pipeline.connection.s3)
     with progress("waiting for the pipeline", len(uploads), quiet=quiet) as advance:
-        for one, entry in waiting.settled(pipeline.catalog, uploads, seconds, is_newest):
+        for one, entry in objects.settled(pipeline.catalog, uploads, seconds, is_newest):
             entries[one.path] = entry
             advance(1)
             if not quiet:
@@ -237,13 +235,13 @@ def _wait(
 def _outcome(entry: Entry | None) -> str:
     if entry is None:
         return "replaced or removed meanwhile"
-    return f"{entry.state} {visible(catalog.summary(entry))}".rstrip()
+    return f"{entry.state} {visible(_summary(entry))}".rstrip()
 
 
 def _judge(
     uploads: Sequence[Uploaded], entries: dict[objects.ObjectPath, Entry | None], seconds: int
 ) -> None:
-    failed = [path.key for path, one in entries.items() if one and one.state == catalog.FAILED]
+    failed = [path.key for path, one in entries.items() if one and one.state == objects.FAILED]
     replaced = [path.key for path, one in entries.items() if one is None]
     pending = [one.path.key for one in uploads if one.path not in entries]
     if failed:
@@ -275,5 +273,12 @@ def _document(one: Uploaded, entries: dict[objects.ObjectPath, Entry | None]) ->
     }
     if one.path in entries:
         entry = entries[one.path]
-        document["entry"] = None if entry is None else catalog.document(entry)
+        document["entry"] = None if entry is None else objects.document(entry)
     return document
+
+
+def _summary(entry: Entry) -> str:
+    """What became of an object, in a few words: its counts, or the reason."""
+    if entry.state == objects.FAILED:
+        return entry.reason or "no reason was recorded"
+    return ", ".join(counted(n, name.removesuffix("s")) for name, n in entry.counts.items())

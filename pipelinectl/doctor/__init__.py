@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelinectl import failures
+from pipelinectl import errors
 from pipelinectl.doctor import functions, machine, queues, stack
 from pipelinectl.doctor.stack import Deployed, Finding, Findings, Level, short
 
@@ -37,19 +37,19 @@ class Check:
         """What is found; none where there is nothing to judge. What cannot be read is not ok."""
         try:
             subjects = list(self.of(deployed))
-        except failures.expected() as error:
+        except errors.expected() as error:
             return [_unchecked("", error)]
         return [found for name in subjects for found in self._judged(deployed, name)]
 
     def _judged(self, deployed: Deployed, name: str) -> Findings:
         try:
             yield from self.judge(deployed, name)
-        except failures.expected() as error:
+        except errors.expected() as error:
             yield _unchecked("" if name == deployed.name else short(name), error)
 
 
 def _unchecked(subject: str, error: Exception) -> Finding:
-    found = f"could not be checked: {failures.explain(error).line}"
+    found = f"could not be checked: {errors.explain(error).line}"
     return Finding(Level.UNCHECKED, subject, found, "see to that, and ask again")
 
 
@@ -82,7 +82,7 @@ def diagnose(deployed: Deployed) -> list[Result]:
     """Every check that has something to judge."""
     try:
         deployed.read_ahead()
-    except failures.expected():
+    except errors.expected():
         pass  # each check says so
     results = (Result(check, check.findings(deployed)) for check in CHECKS)
     return [result for result in results if result.findings]
@@ -121,7 +121,7 @@ CHECKS = (
         Check(
             stack.stack_found,
             "the stack exists where the AWS environment leads to",
-            "pipelinectl/stack.py",
+            "pipelinectl/aws.py",
         ),
     ),
     *_of(
@@ -134,7 +134,7 @@ CHECKS = (
         Check(
             stack.stack_outputs,
             "the stack has every output that pipelinectl looks for",
-            "pipelinectl/stack.py",
+            "pipelinectl/aws.py",
         ),
         Check(
             stack.resources,

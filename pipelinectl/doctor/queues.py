@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pipelinectl.aws import parameters_of
 from pipelinectl.doctor.stack import (
     MAPPING,
     QUEUE,
@@ -18,7 +19,6 @@ from pipelinectl.doctor.stack import (
     verdict,
     warning,
 )
-from pipelinectl.stack import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,15 +9,15 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipelinectl import failures
+from pipelinectl import errors
+from pipelinectl.aws import OUTPUTS, describe, outputs_of
 from pipelinectl.errors import NotFoundError
-from pipelinectl.stack import OUTPUTS, describe, outputs_of
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
     from localcloud.settings import Settings
-    from pipelinectl.session import Connection
+    from pipelinectl.aws import Connection
 
 QUEUE, TOPIC, BUCKET = "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"
 FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
@@ -205,7 +205,7 @@ class Deployed:
                 return self.ask(
                     "lambda_", "get_function_configuration", **asked, Qualifier=self.alias
                 )
-            except failures.expected() as error:
+            except errors.expected() as error:
                 if not is_gone(error):
                     raise
         return self.ask("lambda_", "get_function_configuration", **asked)
@@ -225,7 +225,7 @@ class Deployed:
         """Why a resource cannot be read, if it cannot."""
         try:
             self.read(kind, name)
-        except failures.expected() as error:
+        except errors.expected() as error:
             return error
         return None
 

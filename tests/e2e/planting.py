@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from pipelinectl.session import Connection
+from pipelinectl.aws import Connection
 from tests.e2e.conftest import STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 

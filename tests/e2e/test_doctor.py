@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from pipelinectl.aws import Connection
 from pipelinectl.doctor import Result, diagnose
 from pipelinectl.doctor.stack import Deployed, Level, examine
 from pipelinectl.errors import StackMissingError
-from pipelinectl.session import Connection
 from tests.e2e.conftest import BIN, ROOT, STACK, Stack
 from tests.e2e.planting import PLANTS, Target, reserve
 

@@ -27,16 +27,7 @@ from durable_pipeline.records import OutcomeName
 from durable_pipeline.report import COUNTERS, exporters
 from faults.durable import lose_answer
 from faults.stages import Crash
-from tests.cloudwatch import (
-    OURS,
-    Metric,
-    alarmed,
-    fields_of,
-    messages_of,
-    of_type,
-    queries,
-    shown,
-)
+from tests.cloudwatch import OURS, Metric, alarmed, fields_of, messages_of, of_type, queries, shown
 from tests.events import s3_event, sqs_event, sqs_event_of, sqs_message, standard
 from tests.integration.conftest import Pipeline
 

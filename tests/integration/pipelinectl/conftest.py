@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from pipelinectl import dead_letter_queue
+from pipelinectl import dead_letters
 from pipelinectl.cli import app
 
 STACK_NAME = "test-stack"
@@ -150,7 +150,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(dead_letter_queue, "LONG_POLL_SECONDS", 0)
+    monkeypatch.setattr(dead_letters, "LONG_POLL_SECONDS", 0)
     with mock_aws():
         yield
 

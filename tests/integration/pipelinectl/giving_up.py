@@ -9,7 +9,7 @@ from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome
 from pipeline_core import messages
-from pipelinectl.message_attributes import Attributes
+from pipelinectl.sending import Attributes
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS

@@ -9,9 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline_core.messages import Pointed, document_in
-from pipelinectl.claim_checks import PayloadStore
-from pipelinectl.sending import Sender
-from pipelinectl.session import Connection
+from pipelinectl.aws import Connection
+from pipelinectl.sending import PayloadStore, Sender
 from tests.extended_client import session_class
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import known_of, move

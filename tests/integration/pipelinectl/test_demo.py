@@ -3,7 +3,7 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from pipelinectl.dead_letter_queue import DeadLetterQueue
+from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.demo import SentMessage, Settlement
 from pipelinectl.items import Items
 from tests.integration.pipelinectl.conftest import Deployed

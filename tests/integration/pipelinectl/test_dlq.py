@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from pipelinectl.dead_letter_queue import DeadLetterQueue
-from pipelinectl.dead_letters import grouped
+from pipelinectl.dead_letters import DeadLetterQueue, grouped
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import ARN, ERRORS, FIRST_SENT, give_up, move
 

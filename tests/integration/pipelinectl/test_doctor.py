@@ -10,9 +10,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from pipelinectl.aws import Connection
 from pipelinectl.doctor import CHECKS, diagnose
 from pipelinectl.doctor.stack import Finding, Level, examine
-from pipelinectl.session import Connection
 from tests.integration.pipelinectl.conftest import STACK_NAME, TEMPLATE, Deployed, Result
 
 PLANTED_HERE = {"operators"}

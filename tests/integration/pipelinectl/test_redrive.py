@@ -8,11 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline_core import messages
-from pipelinectl.dead_letter_queue import DeadLetterQueue
-from pipelinectl.pace import Pace
+from pipelinectl.aws import Connection
+from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.redrive import Account, Redrive
-from pipelinectl.sending import Sender
-from pipelinectl.session import Connection
+from pipelinectl.sending import Pace, Sender
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, known_of, move
 

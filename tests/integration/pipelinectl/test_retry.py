@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelinectl.session import Connection
+from pipelinectl.aws import Connection
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import known_of

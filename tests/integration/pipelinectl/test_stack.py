@@ -3,8 +3,8 @@ import json
 import boto3
 import pytest
 
+from pipelinectl.aws import find_stack
 from pipelinectl.errors import StackMissingError
-from pipelinectl.stack import find_stack
 from tests.integration.pipelinectl.conftest import STACK_NAME, TEMPLATE, Deployed
 
 

@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import csv_files
-from benchmarks.csv_files import (
-    BUCKET,
-    KEY,
-    OUTPUT,
-    FileStore,
-    as_a_whole,
-    by_ranges,
-    write_orders,
-)
+from benchmarks.csv_files import BUCKET, KEY, OUTPUT, FileStore, as_a_whole, by_ranges, write_orders
 
 SIZE = 20_000
 

@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelinectl.batching import batches
+from pipelinectl.sending import batches
 
 SIZES = st.lists(st.integers(min_value=1, max_value=100))
 

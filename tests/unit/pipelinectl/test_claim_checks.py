@@ -3,9 +3,9 @@ import json
 import pytest
 
 from pipeline_core.messages import EXTENDED_CLIENT_CLASSES, Pointed, document_in
-from pipelinectl import claim_checks
-from pipelinectl.claim_checks import ClaimCheck, pointer_in
+from pipelinectl import sending
 from pipelinectl.objects import ObjectPath
+from pipelinectl.sending import ClaimCheck, pointer_in
 
 PAYLOAD = ObjectPath("payloads", "3f2a")
 CHECK = ClaimCheck("line 1", PAYLOAD, 300_000)
@@ -26,10 +26,10 @@ def test_the_size_of_the_payload_is_in_the_reserved_attribute() -> None:
 
 
 def test_the_pipeline_and_we_know_the_same_pointers() -> None:
-    assert set(claim_checks.POINTER_CLASSES) == EXTENDED_CLIENT_CLASSES
+    assert set(sending.POINTER_CLASSES) == EXTENDED_CLIENT_CLASSES
 
 
-@pytest.mark.parametrize("name", claim_checks.POINTER_CLASSES)
+@pytest.mark.parametrize("name", sending.POINTER_CLASSES)
 def test_a_pointer_is_found_also_in_an_envelope_of_sns(name: str) -> None:
     body = json.dumps([name, {"s3BucketName": "payloads", "s3Key": "3f2a"}])
     wrapped = {"Type": "Notification", "TopicArn": "t", "MessageId": "m", "Message": body}

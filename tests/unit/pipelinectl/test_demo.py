@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from pipelinectl.bodies import MAX_BYTES, Body
-from pipelinectl.catalog import Entry
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.demo import (
     Chaos,
@@ -32,8 +30,8 @@ from pipelinectl.demo import (
 )
 from pipelinectl.errors import NotFoundError, OperationFailedError
 from pipelinectl.executions import Execution
-from pipelinectl.objects import ObjectPath
-from pipelinectl.rejects import Reject
+from pipelinectl.objects import Entry, ObjectPath, Reject
+from pipelinectl.sending import MAX_BYTES, Body
 from pipelinectl.uploading import Uploaded
 
 EVENTS = Path(__file__).parents[3] / "events"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelinectl.editor import edit
+from pipelinectl.commands.dlq import edit
 from pipelinectl.errors import OperationFailedError, UsageError
 
 

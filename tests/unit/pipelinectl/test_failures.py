@@ -7,7 +7,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from pipelinectl import failures
+from pipelinectl import errors
 from pipelinectl.errors import (
     ExitCode,
     NotFoundError,
@@ -41,7 +41,7 @@ def client_error(code: str) -> ClientError:
     ],
 )
 def test_each_expected_error_has_its_exit_code_and_one_line(error: Exception, code: int) -> None:
-    failure = failures.explain(error)
+    failure = errors.explain(error)
 
     assert failure.exit_code == code
     assert failure.line
@@ -49,7 +49,7 @@ def test_each_expected_error_has_its_exit_code_and_one_line(error: Exception, co
 
 
 def test_an_answer_of_aws_names_operation_code_and_remedy() -> None:
-    line = failures.explain(client_error("AccessDeniedException")).line
+    line = errors.explain(client_error("AccessDeniedException")).line
 
     assert line == (
         "Scan: AccessDeniedException: two lines: "
@@ -61,8 +61,8 @@ def test_a_defect_is_not_explained_away() -> None:
     defect = ZeroDivisionError("a bug")
 
     with pytest.raises(ZeroDivisionError):
-        failures.explain(defect)
-    assert not isinstance(defect, failures.expected())
+        errors.explain(defect)
+    assert not isinstance(defect, errors.expected())
 
 
 def test_exit_codes_are_those_that_are_documented() -> None:

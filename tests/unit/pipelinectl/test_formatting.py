@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelinectl.rendering import formatting
+from pipelinectl.commands import output
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
     ],
 )
 def test_duration_has_the_digits_that_matter(seconds: float | None, expected: str) -> None:
-    assert formatting.duration(seconds) == expected
+    assert output.duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
@@ -29,26 +29,26 @@ def test_duration_has_the_digits_that_matter(seconds: float | None, expected: st
     [(-3, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (86400 * 8, "8 d")],
 )
 def test_age_is_in_its_largest_unit(seconds: int, expected: str) -> None:
-    assert formatting.age(NOW - timedelta(seconds=seconds), NOW) == expected
+    assert output.age(NOW - timedelta(seconds=seconds), NOW) == expected
 
 
 @pytest.mark.parametrize(
     ("count", "expected"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 20, "3.0 MiB")]
 )
 def test_size_has_binary_units(count: int, expected: str) -> None:
-    assert formatting.size(count) == expected
+    assert output.size(count) == expected
 
 
 def test_text_is_cut_on_one_line() -> None:
-    assert formatting.shorten("a\n b  c", 10) == "a b c"
-    assert formatting.shorten("abcdef", 4) == "abc…"
+    assert output.shorten("a\n b  c", 10) == "a b c"
+    assert output.shorten("abcdef", 4) == "abc…"
 
 
 @pytest.mark.parametrize(
     ("count", "expected"), [(1, "1 item"), (0, "0 items"), (2000, "2,000 items")]
 )
 def test_counts_agree_with_their_noun(count: int, expected: str) -> None:
-    assert formatting.counted(count, "item") == expected
+    assert output.counted(count, "item") == expected
 
 
 FRACTIONS = st.floats(min_value=0, max_value=1)
@@ -59,13 +59,13 @@ def test_a_bar_fills_its_width_and_is_never_empty(
     one: float, other: float, total: float, width: int
 ) -> None:
     start, end = sorted((one * total, other * total))
-    drawn = formatting.bar(start, end, total, width)
+    drawn = output.bar(start, end, total, width)
 
     assert len(drawn) == width
     assert drawn.strip()
 
 
 def test_bars_of_parts_that_follow_each_other_meet() -> None:
-    assert formatting.bar(0, 5, 10, 8) == "████    "
-    assert formatting.bar(5, 10, 10, 8) == "    ████"
-    assert formatting.bar(10, 10, 10, 8) == "       █"
+    assert output.bar(0, 5, 10, 8) == "████    "
+    assert output.bar(5, 10, 10, 8) == "    ████"
+    assert output.bar(10, 10, 10, 8) == "       █"

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipelinectl.interruption import held_back
+from pipelinectl.redrive import held_back
 
 
 def interrupted(times: int) -> list[str]:

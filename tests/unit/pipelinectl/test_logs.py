@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipelinectl.errors import NotFoundError
-from pipelinectl.logs import FileLog, FunctionLog, LogLine
+from pipelinectl.local import FileLog, FunctionLog, LogLine
 
 
 class FakeLogs:

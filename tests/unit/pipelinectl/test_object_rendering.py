@@ -5,11 +5,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from pipelinectl.catalog import Entry
-from pipelinectl.objects import ObjectPath
-from pipelinectl.rejects import read
-from pipelinectl.rendering.formatting import visible
-from pipelinectl.rendering.objects import render_object, render_objects
+from pipelinectl.commands.objects import render_object, render_objects
+from pipelinectl.commands.output import visible
+from pipelinectl.objects import Entry, ObjectPath, read
 from tests.unit.pipelinectl.test_objects import STACK
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from pipeline_core.files import FILE_SUFFIXES
 from pipeline_core.objects import ObjectId
 from pipelinectl import objects
+from pipelinectl.aws import Stack
 from pipelinectl.errors import UsageError
 from pipelinectl.objects import ObjectPath, content_type, reference_to, resolve
-from pipelinectl.stack import Stack
 from uploads.uploads import SUFFIXES
 
 STACK = Stack(

@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from pipeline_core import messages
-from pipelinectl import identity, redelivery
-from pipelinectl.bodies import MAX_BYTES
-from pipelinectl.claim_checks import ClaimCheck
+from pipelinectl import redrive, sending
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.errors import OperationFailedError, StackMissingError
-from pipelinectl.identity import RECORD
-from pipelinectl.message_attributes import Attributes
 from pipelinectl.objects import ObjectPath
-from pipelinectl.redelivery import Redelivery
+from pipelinectl.redrive import Redelivery
+from pipelinectl.sending import MAX_BYTES, RECORD, Attributes, ClaimCheck
 from tests.events import s3_event, sns_envelope, sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
 
@@ -144,14 +141,12 @@ def test_the_attribute_is_the_one_that_the_pipeline_reads() -> None:
     }
     (name,) = expected = messages.attributes(known)
 
-    message = redelivery.of_letter(
-        letter('{"record_id": "r-1"}', texts(source="Zürich")), ENVIRONMENT
-    )
+    message = redrive.of_letter(letter('{"record_id": "r-1"}', texts(source="Zürich")), ENVIRONMENT)
 
     assert message.attributes.keys() == expected.keys()
     assert message.attributes[name]["DataType"] == expected[name]["DataType"]
     assert known_of(message) == known | {"sent_timestamp": 1_772_354_400_000}
-    assert get_args(identity.Door) == get_args(messages.Door)
+    assert get_args(sending.Door) == get_args(messages.Door)
 
 
 @pytest.mark.parametrize("dead", [given_up, moved])
@@ -162,7 +157,7 @@ def test_the_pipeline_reads_a_redelivery_as_the_same_record(
     body, producers, queue = came_in
     record = first_read(body, producers, queue)
 
-    message = redelivery.of_letter(dead(record, queue), ENVIRONMENT)
+    message = redrive.of_letter(dead(record, queue), ENVIRONMENT)
 
     again = read_again(message)
     assert again.body == body
@@ -177,9 +172,9 @@ def test_of_an_event_the_same_is_made(came_in: tuple[str, dict[str, Any], str]) 
     body, producers, queue = came_in
     message = from_queue(sqs_message(body, "m-1", attributes=producers), SOURCES[queue])
 
-    (of_event,) = redelivery.of_event(json.dumps(sqs_event(message)), ENVIRONMENT)
+    (of_event,) = redrive.of_event(json.dumps(sqs_event(message)), ENVIRONMENT)
 
-    of_letter = redelivery.of_letter(letter(body, producers, SOURCES[queue]), ENVIRONMENT)
+    of_letter = redrive.of_letter(letter(body, producers, SOURCES[queue]), ENVIRONMENT)
     assert of_event == of_letter
 
 
@@ -199,7 +194,7 @@ def test_nothing_is_believed_of_what_a_producer_says(body: str) -> None:
     """SQS moves a message with the attributes that it has, whoever gave it those."""
     dead = letter(body, FORGED)
 
-    message = redelivery.of_letter(dead, ENVIRONMENT)
+    message = redrive.of_letter(dead, ENVIRONMENT)
 
     assert known_of(message) == {
         "execution_id": "test-m-1",
@@ -216,9 +211,9 @@ def test_what_the_pipeline_sent_itself_is_sent_again_as_it_is(source: str) -> No
     record = {RECORD: {"stringValue": known, "dataType": "String"}}
     event = sqs_event(from_queue(sqs_message("a body", "m-1", attributes=record), source))
 
-    of_letter = redelivery.of_letter(letter("a body", record, source), ENVIRONMENT)
-    (of_event,) = redelivery.of_event(json.dumps(event), ENVIRONMENT)
-    mended = redelivery.of_letter(letter("a body", record, source), ENVIRONMENT, "mended")
+    of_letter = redrive.of_letter(letter("a body", record, source), ENVIRONMENT)
+    (of_event,) = redrive.of_event(json.dumps(event), ENVIRONMENT)
+    mended = redrive.of_letter(letter("a body", record, source), ENVIRONMENT, "mended")
 
     assert of_letter == of_event == Redelivery("m-1", "a body", known)
     assert mended == Redelivery("m-1", "mended", known)
@@ -230,8 +225,8 @@ def test_a_dead_letter_that_was_sent_to_the_internal_queue_by_hand_is_the_same_r
     dead = given_up(first_read("broken", texts(source="till-7")))
     by_hand = replace(dead, source="stack-internal", message_id="m-2")
 
-    assert redelivery.of_letter(by_hand, ENVIRONMENT).record == (
-        redelivery.of_letter(dead, ENVIRONMENT).record
+    assert redrive.of_letter(by_hand, ENVIRONMENT).record == (
+        redrive.of_letter(dead, ENVIRONMENT).record
     )
 
 
@@ -242,9 +237,9 @@ def test_what_was_noted_of_a_record_is_passed_on() -> None:
         "{}", texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
     )
 
-    assert known_of(redelivery.of_letter(dead, ENVIRONMENT)) == original | {"execution_id": "own"}
+    assert known_of(redrive.of_letter(dead, ENVIRONMENT)) == original | {"execution_id": "own"}
     # A body that was mended is no pointer that the pipeline has put in the place of a large one.
-    assert "offloaded" not in known_of(redelivery.of_letter(dead, ENVIRONMENT, "mended"))
+    assert "offloaded" not in known_of(redrive.of_letter(dead, ENVIRONMENT, "mended"))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +255,7 @@ def test_a_dead_letter_from_before_has_no_door_and_keeps_its_identity_and_its_ag
         body, texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
     )
 
-    known = known_of(redelivery.of_letter(dead, ENVIRONMENT, "mended"))
+    known = known_of(redrive.of_letter(dead, ENVIRONMENT, "mended"))
 
     assert known.get("door") == door
     assert (known["execution_id"], known["sent_timestamp"]) == ("own", 7)
@@ -277,7 +272,7 @@ def test_however_often_a_record_is_given_up_it_stays_the_same() -> None:
     sizes = []
 
     for _ in range(14):
-        message = redelivery.of_letter(given_up(record), ENVIRONMENT)
+        message = redrive.of_letter(given_up(record), ENVIRONMENT)
         assert message.size <= MAX_BYTES
         sizes.append(message.size)
         record = read_again(message)
@@ -291,14 +286,14 @@ def test_a_mended_body_does_not_make_another_record() -> None:
     for body, own in (("broken", "test-m-1"), ('{"record_id": "old"}', "old")):
         dead = letter(body, {})
 
-        message = redelivery.of_letter(dead, ENVIRONMENT, '{"record_id": "new"}')
+        message = redrive.of_letter(dead, ENVIRONMENT, '{"record_id": "new"}')
 
         assert message.execution_id == known_of(message)["execution_id"] == own
 
 
 def test_an_id_that_the_pipeline_gave_needs_the_environment() -> None:
     with pytest.raises(StackMissingError, match="Environment"):
-        redelivery.of_letter(letter("{}", {}), None)
+        redrive.of_letter(letter("{}", {}), None)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +309,7 @@ def test_an_id_that_the_pipeline_gave_needs_the_environment() -> None:
 )
 def test_what_is_no_sqs_event_is_one(payload: str, said: str) -> None:
     with pytest.raises(OperationFailedError, match=said):
-        redelivery.of_event(payload, ENVIRONMENT)
+        redrive.of_event(payload, ENVIRONMENT)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +318,7 @@ def test_what_is_no_sqs_event_is_one(payload: str, said: str) -> None:
 def test_a_dead_letter_that_somebody_else_made_does_no_harm(original: str) -> None:
     dead = letter("{}", texts(error_type="Odd", original=original), None)
 
-    assert known_of(redelivery.of_letter(dead, ENVIRONMENT))["execution_id"] == "test-m-1"
+    assert known_of(redrive.of_letter(dead, ENVIRONMENT))["execution_id"] == "test-m-1"
 
 
 def with_the_payload(payload: str | None) -> Any:
@@ -344,14 +339,14 @@ def with_the_payload(payload: str | None) -> Any:
 def test_a_record_that_is_a_pointer_is_known_by_its_payload(
     payload: str | None, execution_id: str
 ) -> None:
-    message = redelivery.of_letter(letter(POINTER, {}), ENVIRONMENT, read=with_the_payload(payload))
+    message = redrive.of_letter(letter(POINTER, {}), ENVIRONMENT, read=with_the_payload(payload))
 
     assert message.text == POINTER
     assert known_of(message)["execution_id"] == execution_id
 
 
 def test_a_payload_is_not_read_where_the_identity_is_known() -> None:
-    message = redelivery.of_letter(
+    message = redrive.of_letter(
         given_up(first_read(POINTER, {})),
         ENVIRONMENT,
         read=lambda _: pytest.fail("the payload was read"),
@@ -364,7 +359,7 @@ def test_a_payload_is_not_read_where_the_identity_is_known() -> None:
 def test_an_event_that_lambda_gave_up_is_sent_again_as_s3_sent_it(more: Any) -> None:
     dead = DeadLetter("dead-1", "handle", json.dumps(EVENT), in_the_form_of_sqs(LAMBDAS | more), 7)
 
-    message = redelivery.of_letter(dead, ENVIRONMENT)
+    message = redrive.of_letter(dead, ENVIRONMENT)
 
     assert dead.request_id == "req-1"
     assert known_of(message) == {"sent_timestamp": 7, "door": "objects"}
@@ -374,7 +369,7 @@ def test_an_event_that_lambda_gave_up_is_sent_again_as_s3_sent_it(more: Any) -> 
 
 
 def test_an_event_that_s3_sent_to_the_function_is_one_message() -> None:
-    (message,) = redelivery.of_event(json.dumps(EVENT), None)
+    (message,) = redrive.of_event(json.dumps(EVENT), None)
 
     assert json.loads(message.text) == EVENT
     assert known_of(message) == {"door": "objects"}

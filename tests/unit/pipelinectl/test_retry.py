@@ -3,8 +3,7 @@ import json
 import pytest
 
 from pipelinectl.errors import OperationFailedError
-from pipelinectl.executions import ExecutionInput
-from pipelinectl.retry import messages
+from pipelinectl.executions import ExecutionInput, messages
 from tests.events import sqs_event_of
 
 EVENT = json.dumps(sqs_event_of(["a", "b"]))

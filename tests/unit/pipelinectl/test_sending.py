@@ -4,8 +4,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from pipelinectl.bodies import MAX_BYTES, Body
-from pipelinectl.sending import ATTEMPTS, BatchOutcome, Sender
+from pipelinectl.sending import ATTEMPTS, MAX_BYTES, BatchOutcome, Body, Sender
 
 QUEUE = "https://sqs.test/q"
 

@@ -2,8 +2,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from pipelinectl.aws import Connection, connect, names_an_aws
 from pipelinectl.errors import UnreachableError
-from pipelinectl.session import Connection, connect, names_an_aws
 
 LOCAL = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",

@@ -7,7 +7,7 @@ import boto3
 from botocore.stub import Stubber
 
 from localcloud.cloudformation_yaml import load
-from pipelinectl.stack import FUNCTION_ROLES, find_stack
+from pipelinectl.aws import FUNCTION_ROLES, find_stack
 
 TEMPLATE: dict[str, Any] = load(Path(__file__).parents[3] / "template.yaml")
 

@@ -3,8 +3,8 @@ import json
 
 from rich.console import Console
 
-from pipelinectl import exact_json
-from pipelinectl.rendering.timeline import render_timeline, timeline_document
+from pipelinectl.commands.executions import render_timeline, timeline_document
+from pipelinectl.exact_json import dumps
 from tests.unit.pipelinectl.histories import recorded
 
 
@@ -55,9 +55,7 @@ def test_nothing_is_wider_than_the_terminal_and_no_control_codes_are_piped() -> 
 
 
 def test_document_has_offsets_in_seconds_and_sizes_in_bytes() -> None:
-    document = json.loads(
-        exact_json.dumps(timeline_document(recorded("repeated.json"), "uuid/uuid"))
-    )
+    document = json.loads(dumps(timeline_document(recorded("repeated.json"), "uuid/uuid")))
 
     first = document["operations"][0]
     assert document["durable_execution_arn"] == "uuid/uuid"

@@ -1,10 +1,8 @@
 from pathlib import Path
 from typing import Any
 
-from pipelinectl.catalog import Entry
-from pipelinectl.objects import ObjectPath
+from pipelinectl.objects import Entry, ObjectPath, settled
 from pipelinectl.uploading import Source, Uploaded
-from pipelinectl.waiting import settled
 
 SOURCE = Source(Path("a.csv"), 8, "text/csv", {})
 

@@ -12,9 +12,9 @@ import pytest
 from botocore.stub import Stubber
 from rich.console import Console
 
-from pipelinectl import exact_json
 from pipelinectl.commands.cost import render_cost
 from pipelinectl.cost import Deployment, Usage, report
+from pipelinectl.exact_json import dumps
 from tests.unit.pipelinectl.cost_samples import DURABLE, PLACE, STAGES, used
 
 
@@ -117,7 +117,7 @@ def test_a_forecast_is_of_a_month() -> None:
 def test_the_document_says_the_same_in_bytes_seconds_and_dollars() -> None:
     found = reported(used(10), month=1_000_000)
 
-    document = json.loads(exact_json.dumps(found))
+    document = json.loads(dumps(found))
 
     assert document["operations"] == {
         "total": 4,

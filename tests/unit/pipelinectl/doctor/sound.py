@@ -8,9 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from pipelinectl.aws import OUTPUTS, Connection
 from pipelinectl.doctor.stack import BUCKET, FUNCTION, MAPPING, QUEUE, TOPIC, Deployed
-from pipelinectl.session import Connection
-from pipelinectl.stack import OUTPUTS
 
 Question = tuple[str, ...]
 

@@ -1,1 +1,0 @@
-"""How things look in a terminal, and when they are piped."""
