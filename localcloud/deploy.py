@@ -52,12 +52,17 @@ def deploy(
 ) -> dict[str, str]:
     """Build the template, overlay it and deploy it; return the stack's outputs.
 
+    A parameter that is not named has its default, also where an earlier deployment named it or the
+    default was another one: `sam deploy` by itself would keep the value that the stack has.
+
     `echo` receives each line that `sam` prints. Raises LocalCloudError when the parameters
     contradict each other or the local cloud does not answer, and, with the last lines of what `sam`
     printed, when building or deploying fails.
     """
     template = template.resolve()
-    if wrong := contradictions(cloudformation_yaml.load(template), parameters):
+    source = cloudformation_yaml.load(template)
+    parameters = {**defaults(source), **parameters}
+    if wrong := contradictions(source, parameters):
         raise LocalCloudError("\n".join(wrong))
     build = build_directory(settings, stack_name)
     build.mkdir(parents=True, exist_ok=True)
@@ -153,14 +158,19 @@ def _save_state(settings: Settings) -> None:
         time.sleep(0.05)
 
 
+def defaults(template: Mapping[str, Any]) -> dict[str, str]:
+    """The defaults of the template's parameters, as text."""
+    declared = template.get("Parameters", {})
+    return {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
+
+
 def contradictions(template: Mapping[str, Any], parameters: Mapping[str, str]) -> list[str]:
     """Say which of the template's own Comparisons of its parameters do not hold, and the remedy.
 
     They are in its Metadata, `Twice` one parameter `AtMost` another one, because CloudFormation's
     Rules, which the local cloud has as well, cannot compare numbers.
     """
-    defaults = {name: p.get("Default") for name, p in template.get("Parameters", {}).items()}
-    values = {**defaults, **parameters}
+    values = {**defaults(template), **parameters}
     return [
         f"{small} {values[small]} is more than half of {large} {values[large]}. {why} "
         f"Set {small} to {int(values[large]) // 2} or less, or a longer {large}."

@@ -17,7 +17,17 @@ REGION = "eu-central-2"
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder above this package."""
+
+BASE_PORT = 4566
+"""What LOCALCLOUD_PORT is without being set; the offsets of the three ports follow."""
+_OFFSETS = {
+    "LOCALCLOUD_AWS_PORT": 0,
+    "LOCALCLOUD_LAMBDA_PORT": 4,
+    "LOCALCLOUD_RUNNER_PORT": 5,
+}
 _HIGHEST_PORT = 65535
+_PORTS_FILE = "ports.json"
+_FOLDER = ".local"
 
 
 class LocalCloudError(Exception):
@@ -41,13 +51,22 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the LOCALCLOUD_* variables; raise LocalCloudError for a value that is no port."""
+        """The local cloud of this folder, as the LOCALCLOUD_* variables have it.
+
+        It is the one recorded in the nearest `.local` of this folder or above, or else that of the
+        nearest template.yaml. Its ports are those it was made with; variables say otherwise.
+
+        Raises:
+            LocalCloudError: a value is no port.
+        """
         tools = _tools()
+        directory = _directory(environ)
+        made_with = _recorded(directory)
         return cls(
-            directory=Path(environ.get("LOCALCLOUD_DIR") or ".local").absolute(),
-            aws_port=_port(environ, "LOCALCLOUD_AWS_PORT", 4566),
-            lambda_port=_port(environ, "LOCALCLOUD_LAMBDA_PORT", 4570),
-            runner_port=_port(environ, "LOCALCLOUD_RUNNER_PORT", 4571),
+            directory=directory,
+            aws_port=_port(environ, "LOCALCLOUD_AWS_PORT", made_with),
+            lambda_port=_port(environ, "LOCALCLOUD_LAMBDA_PORT", made_with),
+            runner_port=_port(environ, "LOCALCLOUD_RUNNER_PORT", made_with),
             ministack_command=_command(
                 environ, "LOCALCLOUD_MINISTACK", tools / "ministack" / "bin" / "ministack"
             ),
@@ -96,7 +115,6 @@ class Settings:
         return {
             "LOCALCLOUD_DIR": str(self.directory),
             **self._ports(),
-            "LOCALCLOUD_RUNNER_PORT": str(self.runner_port),
             "LOCALCLOUD_MINISTACK": str(self.ministack_command),
             "LOCALCLOUD_SAM": str(self.sam_command),
         }
@@ -125,11 +143,9 @@ class Settings:
         Queues are known by URLs and functions by the gateway's address, also after `down`. With
         other ports they would still be there, and nothing would reach them.
         """
-        try:
-            made_with = json.loads(self._ports_file.read_text())
-        except (FileNotFoundError, ValueError):
-            return
-        for variable, port in self._ports().items():
+        made_with = _recorded(self.directory)
+        for variable in ("LOCALCLOUD_AWS_PORT", "LOCALCLOUD_LAMBDA_PORT"):
+            port = self._ports()[variable]
             if port != (known := str(made_with.get(variable, port))):
                 raise LocalCloudError(
                     f"The local cloud in {self.directory} was made with {variable}={known}, not "
@@ -139,16 +155,13 @@ class Settings:
 
     def remember_ports(self) -> None:
         """Write down which ports the local cloud in the directory is made with."""
-        self._ports_file.write_text(json.dumps(self._ports()))
-
-    @property
-    def _ports_file(self) -> Path:
-        return self.directory / "ports.json"
+        (self.directory / _PORTS_FILE).write_text(json.dumps(self._ports()))
 
     def _ports(self) -> dict[str, str]:
         return {
             "LOCALCLOUD_AWS_PORT": str(self.aws_port),
             "LOCALCLOUD_LAMBDA_PORT": str(self.lambda_port),
+            "LOCALCLOUD_RUNNER_PORT": str(self.runner_port),
         }
 
 
@@ -178,13 +191,45 @@ def _tools() -> Path:
     return next(found, here / ".tools")
 
 
-def _port(environ: Mapping[str, str], variable: str, default: int) -> int:
-    text = environ.get(variable) or str(default)
-    if not text.isdecimal() or not 0 < int(text) <= _HIGHEST_PORT:
+def _directory(environ: Mapping[str, str]) -> Path:
+    if named := environ.get("LOCALCLOUD_DIR"):
+        return Path(named).absolute()
+    here = Path.cwd()
+    for mark in (f"{_FOLDER}/{_PORTS_FILE}", "template.yaml"):
+        for folder in (here, *here.parents):
+            if (folder / mark).is_file():
+                return folder / _FOLDER
+    return here / _FOLDER
+
+
+def _recorded(directory: Path) -> dict[str, str]:
+    """The ports that the local cloud in the directory was made with, by variable."""
+    try:
+        recorded = json.loads((directory / _PORTS_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {k: str(v) for k, v in recorded.items()} if isinstance(recorded, dict) else {}
+
+
+def _port(environ: Mapping[str, str], variable: str, made_with: Mapping[str, str]) -> int:
+    """By the variable itself, by LOCALCLOUD_PORT, as it was made, or the default."""
+    if environ.get(variable):
+        return _number(environ, variable)
+    if environ.get("LOCALCLOUD_PORT"):
+        return _number(environ, "LOCALCLOUD_PORT", _OFFSETS[variable])
+    return _number(made_with, variable, default=BASE_PORT + _OFFSETS[variable])
+
+
+def _number(
+    values: Mapping[str, str], name: str, offset: int = 0, *, default: int | None = None
+) -> int:
+    text = values.get(name) or str(default)
+    highest = _HIGHEST_PORT - (max(_OFFSETS.values()) if name == "LOCALCLOUD_PORT" else 0)
+    if not text.isdecimal() or not 0 < int(text) <= highest:
         raise LocalCloudError(
-            f"{variable}={text!r} is not a TCP port: set it to a number from 1 to {_HIGHEST_PORT}."
+            f"{name}={text!r} is not a TCP port: set it to a number from 1 to {highest}."
         )
-    return int(text)
+    return int(text) + offset
 
 
 def _command(environ: Mapping[str, str], variable: str, default: Path) -> Path:

@@ -46,10 +46,13 @@ class Connection:
     """Clients of one AWS, made when they are first used.
 
     `settings` holds AWS_* variables that count for this connection only; where it is empty,
-    boto3 reads the process's environment and configuration files.
+    boto3 reads the process's environment and configuration files. `profile` and `region` are
+    those that the command line names.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
+    profile: str | None = None
+    region: str | None = None
 
     @property
     def is_local(self) -> bool:
@@ -97,6 +100,12 @@ class Connection:
         return self._session.client("sqs", **self._options("sqs"))
 
     @property
+    def at(self) -> str | None:
+        """Host and port of a cloud on this machine; None of AWS."""
+        place = urlsplit(self.cloudformation.meta.endpoint_url)
+        return place.netloc if place.hostname in ("127.0.0.1", "localhost", "::1") else None
+
+    @property
     def endpoint_url(self) -> str | None:
         """Where AWS is, if it is not at AWS."""
         return self.settings.get(_CHOOSES_AN_ENDPOINT) or os.environ.get(_CHOOSES_AN_ENDPOINT)
@@ -114,7 +123,8 @@ class Connection:
             aws_access_key_id=self.settings.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=self.settings.get("AWS_SECRET_ACCESS_KEY"),
             aws_session_token=self.settings.get("AWS_SESSION_TOKEN"),
-            region_name=self.settings.get("AWS_DEFAULT_REGION") or self.settings.get("AWS_REGION"),
+            region_name=self.region or _region(self.settings) or _region(os.environ),
+            profile_name=self.profile,
         )
         if session.get_credentials() is None:
             raise UnreachableError(NOWHERE_TO_GO)
@@ -134,6 +144,11 @@ class Connection:
         }
 
 
+def _region(variables: Mapping[str, str]) -> str | None:
+    """boto3 itself reads the second alone; AWS's other tools read both."""
+    return variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None
+
+
 def names_an_aws(environ: Mapping[str, str]) -> bool:
     """Whether the environment says which AWS to talk to: endpoint, profile or credentials."""
     return any(
@@ -142,20 +157,33 @@ def names_an_aws(environ: Mapping[str, str]) -> bool:
     )
 
 
-def connect(
-    environ: Mapping[str, str], local_environment: Callable[[], Mapping[str, str] | None]
-) -> Connection:
-    """Connect to the AWS that `environ` names, else to the local cloud, else to boto3's default.
-
-    `local_environment` answers with the local cloud's client environment, or None when it is not
-    up; it is only asked when `environ` names nothing.
-    """
-    if names_an_aws(environ):
-        return Connection()
-    return Connection(local_environment() or {})
-
-
 DEFAULT_STACK_NAME = "durable-pipeline"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's global options; `aws` says that AWS is meant, local cloud or not."""
+
+    stack_name: str = DEFAULT_STACK_NAME
+    profile: str | None = None
+    region: str | None = None
+    aws: bool = False
+
+
+def connect(
+    options: Options,
+    environ: Mapping[str, str],
+    local_environment: Callable[[], Mapping[str, str] | None],
+) -> Connection:
+    """Connect to the AWS that is named, else to the local cloud, else to boto3's default.
+
+    The options name one, or `environ`. `local_environment` answers with the local cloud's client
+    environment, or None when it is not up; it is only asked when nothing is named.
+    """
+    if options.aws or options.profile or names_an_aws(environ):
+        return Connection({}, options.profile, options.region)
+    return Connection(local_environment() or {}, region=options.region)
+
 
 FUNCTION_ROLES = (
     "durable-pipeline",
@@ -194,10 +222,11 @@ class Stack:
     """The resources of a deployed pipeline that the command line works on.
 
     `environment` is its parameter of that name, the prefix of the ids that it gives; None where
-    the stack has no such parameter. `parameters` are all of them, as text.
+    the stack has no such parameter. `parameters` are all of them, as text. `arn` is the stack's.
     """
 
     name: str
+    arn: str
     queue_url: str
     dead_letter_queue_url: str
     table_name: str
@@ -238,6 +267,7 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
     try:
         return Stack(
             name=name,
+            arn=stack["StackId"],
             environment=parameters_of(stack).get("Environment"),
             parameters=parameters_of(stack),
             **{field: outputs[output] for field, output in OUTPUTS.items()},

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
@@ -9,9 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from pipelinectl import errors
-from pipelinectl.aws import DEFAULT_STACK_NAME
+from pipelinectl.aws import DEFAULT_STACK_NAME, Options
 from pipelinectl.commands import dlq, executions, local, objects
-from pipelinectl.commands.context import GlobalOptions
 from pipelinectl.commands.cost import cost
 from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
@@ -26,14 +26,18 @@ _EXIT_CODES = (
     "3 AWS or the local cloud cannot be reached, or the stack is missing · 130 interrupted"
 )
 
+_AWS = "--aws"
+_WITH_VALUES = ("--stack-name", "--profile", "--region")
+
 
 class _ErrorBoundary(TyperGroup):
     """The one place where errors become a line on stderr and an exit code."""
 
-    def main(self, *args: Any, **options: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> NoReturn:
         options["standalone_mode"] = False  # it would print errors over several lines
+        arguments = global_options_first(sys.argv[1:] if args is None else args)
         try:
-            code = super().main(*args, **options)
+            code = super().main(arguments, *more, **options)
         except (typer.TyperException, typer.Abort) as error:
             errors.report(errors.explain_usage(error))
             code = ExitCode.USAGE
@@ -55,6 +59,24 @@ class _ErrorBoundary(TyperGroup):
             errors.report(failure.line)
             raise typer.Exit(failure.exit_code) from error
         return result
+
+
+def global_options_first(arguments: Sequence[str]) -> list[str]:
+    """The global options before the command, wherever they stand; what follows `--` is text."""
+    first: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, has_value, _ = argument.partition("=")
+        if argument == "--":
+            rest += [argument, *left]
+        elif argument == _AWS or (has_value and name in _WITH_VALUES):
+            first.append(argument)
+        elif argument in _WITH_VALUES and (value := next(left, None)) is not None:
+            first += [argument, value]
+        else:
+            rest.append(argument)
+    return first + rest
 
 
 app = typer.Typer(
@@ -102,16 +124,24 @@ def root(
             help="The CloudFormation stack whose outputs say where everything is.",
         ),
     ] = DEFAULT_STACK_NAME,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="A profile of the AWS configuration files.")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="The AWS region.")] = None,
+    aws: Annotated[
+        bool, typer.Option(_AWS, help="AWS is meant, even if a local cloud is up for this folder.")
+    ] = False,
 ) -> None:
     """Operate a durable-pipeline, on AWS or on this machine.
 
-    It talks to the AWS that the environment names (AWS_PROFILE, AWS_ENDPOINT_URL, keys). Where
-    nothing is named and the local cloud is up, it uses that.
+    It talks to the AWS that the options or the environment name (AWS_PROFILE, AWS_ENDPOINT_URL,
+    keys). Where nothing is named and a local cloud is up for this folder, it uses that. Each
+    command says on stderr where it went. These options may stand before or after the command.
 
     Example:
     - `pipelinectl send '{"data_source": "test.csv", "processing_type": "standard"}'`
     """
-    ctx.obj = GlobalOptions(stack_name)
+    ctx.obj = Options(stack_name, profile, region, aws)
 
 
 def main() -> NoReturn:

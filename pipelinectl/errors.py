@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NOWHERE_TO_GO = (
     "no AWS credentials and no local cloud: start one with 'pipelinectl local up', "
-    "or set AWS_PROFILE (or AWS_ENDPOINT_URL and keys)"
+    "or name a profile with --profile (or set AWS_ENDPOINT_URL and keys)"
 )
 
 
@@ -169,7 +169,9 @@ def _explain_silence(error: BotoCoreError) -> Failure:
         case NoCredentialsError() | PartialCredentialsError():
             return Failure(NOWHERE_TO_GO, ExitCode.UNREACHABLE)
         case NoRegionError():
-            return Failure("no AWS region: set AWS_REGION", ExitCode.UNREACHABLE)
+            return Failure(
+                "no AWS region: name one with --region, or set AWS_REGION", ExitCode.UNREACHABLE
+            )
         case NoConnectionError() | HTTPClientError():
             remedy = "check the network, or start the local cloud with 'pipelinectl local up'"
             return Failure(f"{said}: {remedy}", ExitCode.UNREACHABLE)

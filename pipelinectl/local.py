@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelinectl.aws import FUNCTION_ROLES, function_name
-from pipelinectl.errors import NotFoundError, OperationFailedError
+from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TEMPLATE = "template.yaml"
 
 # What differs on a laptop: executions and deliveries that are given up while someone watches.
-LOCAL_PARAMETERS: Mapping[str, str] = {
+LOCAL_PARAMETERS = {
     "Environment": "local",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "75",
@@ -98,8 +98,32 @@ def stop(settings: Settings) -> list[str]:
         return supervisor.down(settings)
 
 
+def parameters(template: Path, given: Sequence[str]) -> dict[str, str]:
+    """What `template` is deployed with here beside its defaults: a laptop's, and `NAME=VALUE`.
+
+    Raises:
+        UsageError: one is not of that form, or the template has no such parameter.
+    """
+    from localcloud import cloudformation_yaml
+
+    if not given:
+        return dict(LOCAL_PARAMETERS)
+    declared = cloudformation_yaml.load(template).get("Parameters", {})
+    named = [one.partition("=") for one in given]
+    for text, (name, equals, _) in zip(given, named, strict=True):
+        if not equals or name not in declared:
+            known = ", ".join(sorted(declared))
+            msg = f"--parameter {text}: give NAME=VALUE, NAME one of {template.name}'s: {known}"
+            raise UsageError(msg)
+    return LOCAL_PARAMETERS | {name: value for name, _, value in named}
+
+
 def deploy(
-    settings: Settings, template: Path, stack_name: str, echo: Callable[[str], None] | None = None
+    settings: Settings,
+    template: Path,
+    stack_name: str,
+    parameters: Mapping[str, str],
+    echo: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """Build `template` and deploy it to the local cloud; answers with the stack's outputs."""
     from localcloud.deploy import deploy as deploy_locally
@@ -109,7 +133,7 @@ def deploy(
             settings,
             template=template,
             stack_name=stack_name,
-            parameters=dict(LOCAL_PARAMETERS),
+            parameters=parameters,
             echo=echo,
         )
 

@@ -1,15 +1,17 @@
 """What every command needs: the global options, --json, and the pipeline they lead to."""
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from pipelinectl import local
-from pipelinectl.aws import Connection, Stack, connect, find_stack
-from pipelinectl.commands.output import note
+from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
+from pipelinectl.commands.output import err, note
 from pipelinectl.dead_letters import DeadLetterQueue
+from pipelinectl.errors import UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
 from pipelinectl.objects import Catalog, Results
@@ -24,18 +26,16 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this 
 
 
 @dataclass(frozen=True)
-class GlobalOptions:
-    """Options that stand before the command."""
-
-    stack_name: str
-
-
-@dataclass(frozen=True)
 class Pipeline:
     """A deployed pipeline and the clients to work on it."""
 
     connection: Connection
     stack: Stack
+
+    @property
+    def target(self) -> str:
+        """Where it is, for people: on this machine, or in which account and region."""
+        return target(self.connection, self.stack.name, self.stack.arn)
 
     @property
     def sender(self) -> Sender:
@@ -98,20 +98,63 @@ class Pipeline:
         return UploadsApi(self.connection.http("execute-api"), url)
 
 
-def options_of(ctx: typer.Context) -> GlobalOptions:
+def tell(used: str) -> None:
+    """Say on stderr, if that is a terminal, where the command goes."""
+    if err().is_terminal:
+        note(f"using {used}")
+
+
+def target(connection: Connection, stack_name: str, stack_arn: str) -> str:
+    """Where a stack is, for people: on this machine, or in which account and region."""
+    if at := connection.at:
+        return f"the local cloud at {at}, stack {stack_name}"
+    _, _, _, region, account, _ = stack_arn.split(":", 5)
+    return f"AWS account {account}, {region}, stack {stack_name}"
+
+
+def options_of(ctx: typer.Context) -> Options:
     """The global options of this call."""
-    return ctx.find_root().ensure_object(GlobalOptions)
+    return ctx.find_root().ensure_object(Options)
 
 
-def open_connection(*, quiet: bool) -> Connection:
-    """Connect to what the environment names or else to the local cloud, and say so."""
-    connection = connect(os.environ, lambda: local.client_environment_if_up(os.environ))
-    if connection.is_local and not quiet:
-        note(f"using the local cloud at {connection.settings['AWS_ENDPOINT_URL']}")
-    return connection
+def open_connection(ctx: typer.Context) -> Connection:
+    """Connect to what the options or the environment name, or else to the local cloud."""
+    return connect(options_of(ctx), os.environ, _local_environment)
 
 
-def open_pipeline(ctx: typer.Context, *, quiet: bool) -> Pipeline:
-    """Connect and find the stack; `quiet` says nothing about where it leads."""
-    connection = open_connection(quiet=quiet)
-    return Pipeline(connection, find_stack(connection.cloudformation, options_of(ctx).stack_name))
+def open_pipeline(ctx: typer.Context, *, quiet: bool, changes: bool = False) -> Pipeline:
+    """Connect, find the stack and say where that is, unless `quiet`.
+
+    A command that `changes` something asks first where AWS is meant by the environment, but the
+    project's local cloud is up, which may be what the user has in mind.
+
+    Raises:
+        UsageError: it is so, and nobody is there to be asked, or the answer is no.
+    """
+    options = options_of(ctx)
+    connection = open_connection(ctx)
+    pipeline = Pipeline(connection, find_stack(connection.cloudformation, options.stack_name))
+    if changes and not (options.aws or options.profile or connection.at):
+        _require_that_aws_is_meant(pipeline)
+    if not quiet:
+        tell(pipeline.target)
+    return pipeline
+
+
+def _require_that_aws_is_meant(pipeline: Pipeline) -> None:
+    if _local_environment() is None:
+        return
+    there = f"this goes to {pipeline.target}, and a local cloud is up for this folder"
+    if in_a_terminal() and typer.confirm(f"{there}: is AWS meant?", err=True):
+        return
+    msg = f"{there}: say --aws if AWS is meant, or unset the AWS_* variables if not"
+    raise UsageError(msg)
+
+
+def _local_environment() -> dict[str, str] | None:
+    return local.client_environment_if_up(os.environ)
+
+
+def in_a_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()

@@ -147,7 +147,7 @@ class _Acts:
         with self._step(f"local cloud is up: {names}"):
             local.start(self._settings)
         with self._step(f"{template.name} is built and deployed as {self._stack_name}") as detail:
-            local.deploy(self._settings, template, self._stack_name, detail)
+            local.deploy(self._settings, template, self._stack_name, local.LOCAL_PARAMETERS, detail)
         connection = Connection(self._settings.client_environment())
         return Pipeline(connection, find_stack(connection.cloudformation, self._stack_name))
 

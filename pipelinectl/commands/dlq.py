@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
-from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Pipeline, in_a_terminal, open_pipeline
 from pipelinectl.commands.output import (
     age,
     clock,
@@ -295,7 +294,7 @@ def redrive(
     only = Filter(stage, reason)
     _check(ids or [], only, every=every)
     replaced = replacement(body, body_file, edit=edit)
-    pipeline = open_pipeline(ctx, quiet=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
     chosen = _chosen(pipeline, ids or [], only)
     if replaced:
         _check_single(chosen)
@@ -501,10 +500,12 @@ def purge(
     if not yes and not in_a_terminal():
         msg = "nobody can be asked without a terminal: give --yes to delete all dead letters"
         raise UsageError(msg)
-    queue = open_pipeline(ctx, quiet=as_json).dead_letters
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    queue = pipeline.dead_letters
     count = queue.about()
     what = f"about {counted(count, 'dead letter')}"
-    if not yes and not typer.confirm(f"Delete {what} for good?", err=True):
+    question = f"Delete {what} of {pipeline.target} for good?"
+    if not yes and not typer.confirm(question, err=True):
         msg = f"not confirmed: {what} stay"
         raise OperationFailedError(msg)
     queue.purge()
@@ -512,8 +513,3 @@ def purge(
         print_json({"purged": count})
     else:
         typer.echo(f"deleted {what}")
-
-
-def in_a_terminal() -> bool:
-    """Whether somebody can be asked."""
-    return sys.stdin.isatty()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pipelinectl import errors, local
-from pipelinectl.commands.context import JsonFlag, open_connection, options_of
+from pipelinectl.commands.context import JsonFlag, open_connection, options_of, target, tell
 from pipelinectl.commands.output import counted, err, note, out, print_json, visible
 from pipelinectl.doctor import diagnose
 from pipelinectl.doctor.stack import Deployed, Level, examine
@@ -48,7 +48,7 @@ def doctor(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
     """
     name = options_of(ctx).stack_name
     with err().status("looking at everything"):
-        results = diagnose(_deployed(name, quiet=as_json))
+        results = diagnose(_deployed(ctx, quiet=as_json))
     if as_json:
         print_json([result.document for result in results])
     else:
@@ -61,13 +61,18 @@ def doctor(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _deployed(name: str, *, quiet: bool) -> Deployed:
+def _deployed(ctx: typer.Context, *, quiet: bool) -> Deployed:
     """The stack; without one where there is none, or nobody to ask for it."""
     machine = _machine()
+    name = options_of(ctx).stack_name
     try:
-        return examine(open_connection(quiet=quiet), name, machine)
+        connection = open_connection(ctx)
+        deployed = examine(connection, name, machine)
     except errors.expected() as error:
         return Deployed(None, name, errors.explain(error).line, machine)
+    if not quiet:
+        tell(target(connection, name, deployed.description["StackId"]))
+    return deployed
 
 
 def _machine() -> Settings | None:

@@ -318,7 +318,7 @@ def stop(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False)
     Example:
     - `pipelinectl executions stop "$ARN"`
     """
-    executions = open_pipeline(ctx, quiet=as_json).executions
+    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
     arn = executions.resolve(execution)
     stopped_at = executions.stop(arn)
     if as_json:
@@ -347,7 +347,7 @@ def retry(
     - `pipelinectl executions retry last`
     - `pipelinectl executions retry "$ARN" --json`
     """
-    pipeline = open_pipeline(ctx, quiet=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     arn = pipeline.executions.resolve(execution)
     found = pipeline.executions.input_of(arn)
     again = messages(found, pipeline.stack.environment, force=force, read=pipeline.payload_reader)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,15 @@ def up(
     deploy: Annotated[
         bool, typer.Option("--deploy/--no-deploy", help="Build and deploy template.yaml as well.")
     ] = True,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            metavar="NAME=VALUE",
+            help="A value for a parameter of template.yaml; may be repeated. Others have their "
+            "defaults, some of them shorter ones for a laptop.",
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -56,14 +65,16 @@ def up(
     Examples:
     - `pipelinectl local up`
     - `pipelinectl local up --watch`
+    - `pipelinectl local up --parameter BatchSize=100`
     """
     settings = local.settings_from(os.environ)
     stack_name = options_of(ctx).stack_name
     template = local.find_template(Path.cwd()) if deploy or watch else None
+    parameters = local.parameters(template, parameter or []) if template and deploy else {}
     start(settings)
     # From before the deployment: what is saved during it is not lost.
     watched = local.watch(settings, template, stack_name) if template and watch else None
-    outputs = _deploy(settings, template, stack_name) if template and deploy else {}
+    outputs = _deploy(settings, template, stack_name, parameters) if template and deploy else {}
     if as_json:
         print_json(outputs)
     else:
@@ -194,9 +205,11 @@ def start(settings: "Settings") -> None:
         local.start(settings)
 
 
-def _deploy(settings: "Settings", template: Path, stack_name: str) -> dict[str, str]:
+def _deploy(
+    settings: "Settings", template: Path, stack_name: str, parameters: Mapping[str, str]
+) -> dict[str, str]:
     with step(err(), f"{template.name} is deployed as {stack_name}") as detail:
-        return local.deploy(settings, template, stack_name, detail)
+        return local.deploy(settings, template, stack_name, parameters, detail)
 
 
 def _watch(watched: "Watch") -> None:

@@ -180,7 +180,7 @@ def send(
     """
     prepared = _prepared(_read(body, file), count, record_id_prefix)
     sending.check(prepared, offloaded_above=claim_check_above)
-    pipeline = open_pipeline(ctx, quiet=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     messages = offloaded(pipeline, prepared, claim_check_above, quiet=as_json)
     with telling_of_payloads_left(pipeline.stack.payload_bucket) as unsent:
         unsent += messages

@@ -120,7 +120,7 @@ def upload(
     }
     given = {name: value for name, value in metadata.items() if value is not None}
     sources = [_source(path, key, given) for path in files]
-    pipeline = open_pipeline(ctx, quiet=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     uploads = _put_all(_door(pipeline, to, key), sources, quiet=as_json)
     entries = _wait(pipeline, uploads, timeout, quiet=as_json) if wait else {}
     if as_json:

@@ -151,6 +151,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(dead_letters, "LONG_POLL_SECONDS", 0)
+    monkeypatch.setattr("pipelinectl.local.client_environment_if_up", lambda _: None)
     with mock_aws():
         yield
 

@@ -179,7 +179,8 @@ def test_purge_asks_with_the_count(
     result = deployed.run("dlq", "purge", stdin=answer)
 
     assert result.exit_code == exit_code
-    assert "about 1 dead letter for good?" in result.stderr
+    place = "AWS account 123456789012, us-east-1, stack test-stack"
+    assert f"about 1 dead letter of {place} for good?" in result.stderr
     assert len(listed(deployed)) == rest
 
 

@@ -5,7 +5,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from pipelinectl.cli import app
+from pipelinectl.cli import app, global_options_first
 
 ROOT: Any = get_command(app)
 
@@ -62,7 +62,7 @@ def test_help_does_not_wait_for_boto3() -> None:
 
     code = (
         "import sys\n"
-        "from pipelinectl.cli import app\n"
+        "from pipelinectl.cli import app, global_options_first\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
         "sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)\n"
@@ -70,3 +70,21 @@ def test_help_does_not_wait_for_boto3() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
 
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "arranged"),
+    [
+        (["items", "--stack-name", "s"], ["--stack-name", "s", "items"]),
+        (["items", "--region=r", "--json"], ["--region=r", "items", "--json"]),
+        (["dlq", "purge", "--aws", "--yes"], ["--aws", "dlq", "purge", "--yes"]),
+        (["send", "--", "--profile"], ["send", "--", "--profile"]),
+        (["send", "--count", "2", "--aws-like"], ["send", "--count", "2", "--aws-like"]),
+        (["items", "--profile"], ["items", "--profile"]),
+        ([], []),
+    ],
+)
+def test_global_options_may_stand_before_or_after_the_command(
+    given: list[str], arranged: list[str]
+) -> None:
+    assert global_options_first(given) == arranged

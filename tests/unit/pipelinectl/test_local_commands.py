@@ -1,6 +1,7 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -125,7 +126,7 @@ def test_up_starts_deploys_with_the_local_parameters_and_prints_the_outputs(
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
 
-    result = RUN.invoke(app, ["--stack-name", "mine", "local", "up"])
+    result = RUN.invoke(app, ["local", "up", "--stack-name", "mine"])
 
     assert result.exit_code == 0
     assert result.stdout == "DataProcessingQueueUrl=http://q\n"
@@ -134,6 +135,34 @@ def test_up_starts_deploys_with_the_local_parameters_and_prints_the_outputs(
     assert deployed["parameters"] == dict(local.LOCAL_PARAMETERS)
     assert "gateway" in result.stderr
     assert "\x1b" not in result.stderr
+
+
+def test_a_parameter_is_deployed_beside_the_local_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployed: dict[str, Any] = {}
+    monkeypatch.setattr("localcloud.supervisor.up", lambda _: None)
+    monkeypatch.setattr("localcloud.deploy.deploy", lambda _, **given: deployed.update(given) or {})
+    processes(monkeypatch, RUNNING)
+
+    result = RUN.invoke(app, ["local", "up", "--parameter", "BatchSize=7=8"])
+
+    assert result.exit_code == 0
+    assert deployed["parameters"] == {**local.LOCAL_PARAMETERS, "BatchSize": "7=8"}
+
+
+@pytest.mark.parametrize("wrong", ["BatchSize", "batchsize=1", "=1", ""])
+def test_a_parameter_that_the_template_does_not_have_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setattr("localcloud.supervisor.up", lambda _: pytest.fail("it was started"))
+
+    result = RUN.invoke(app, ["local", "up", "--parameter", wrong])
+
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "NAME=VALUE" in result.stderr
+    assert "BatchSize" in result.stderr
 
 
 def test_up_watches_from_before_the_deployment_until_it_is_interrupted(

@@ -11,6 +11,7 @@ from pipelinectl.objects import ObjectPath, content_type, reference_to, resolve
 from uploads.uploads import SUFFIXES
 
 STACK = Stack(
+    arn="arn:aws:cloudformation:eu-west-1:111122223333:stack/p/x",
     name="s",
     queue_url="q",
     dead_letter_queue_url="d",

@@ -28,6 +28,7 @@ def test_the_template_has_every_output_that_is_read() -> None:
     outputs = [{"OutputKey": name, "OutputValue": name} for name in TEMPLATE["Outputs"]]
     described = {
         "StackName": "s",
+        "StackId": "arn:aws:cloudformation:us-east-1:111122223333:stack/s/1",
         "CreationTime": "2026-03-01T12:00:00Z",
         "StackStatus": "CREATE_COMPLETE",
         "Outputs": outputs,
