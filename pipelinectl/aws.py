@@ -47,12 +47,13 @@ class Connection:
 
     `settings` holds AWS_* variables that count for this connection only; where it is empty,
     boto3 reads the process's environment and configuration files. `profile` and `region` are
-    those that the command line names.
+    those that the command line names. `attempts` are made of a request before it has failed.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     profile: str | None = None
     region: str | None = None
+    attempts: int = 5
 
     @property
     def is_local(self) -> bool:
@@ -137,7 +138,7 @@ class Connection:
             "endpoint_url": self.settings.get(f"{_CHOOSES_AN_ENDPOINT}_{service.upper()}")
             or self.settings.get(_CHOOSES_AN_ENDPOINT),
             "config": Config(
-                retries={"mode": "standard", "max_attempts": 5},
+                retries={"mode": "standard", "max_attempts": self.attempts},
                 connect_timeout=5,
                 max_pool_connections=16,
             ),

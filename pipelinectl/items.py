@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import BatchGetItemOutputTypeDef
@@ -55,9 +57,18 @@ class Items:
 
     def count(self, *, source: str | None = None) -> int:
         """Number of items: all, or those with this `data_source`; reads the whole table."""
-        paginator = self.dynamodb.get_paginator("scan")
-        pages = paginator.paginate(**self._filter(source), Select="COUNT")
-        return sum(page["Count"] for page in pages)
+        return self._count(self._filter(source))
+
+    def count_stored_since(self, since: datetime) -> int:
+        """Number of items that were stored at `since` or later; reads the whole table."""
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return self._count(
+            {
+                "TableName": self.table_name,
+                "FilterExpression": "stored_at >= :since",
+                "ExpressionAttributeValues": {":since": {"S": moment}},
+            }
+        )
 
     def existing(self, execution_ids: Iterable[str]) -> set[str]:
         """Those of `execution_ids` that are in the table, strongly consistent."""
@@ -81,6 +92,10 @@ class Items:
                 yield attributes[KEY]["S"]
             # DynamoDB answers at most 16 MB at once and leaves the rest for another request.
             wanted = response.get("UnprocessedKeys")
+
+    def _count(self, wanted: dict[str, Any]) -> int:
+        pages = self.dynamodb.get_paginator("scan").paginate(**wanted, Select="COUNT")
+        return sum(page["Count"] for page in pages)
 
     def _filter(self, source: str | None) -> dict[str, Any]:
         if source is None:
