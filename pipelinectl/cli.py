@@ -12,12 +12,14 @@ from typer.core import TyperGroup
 from pipelinectl import errors
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options
 from pipelinectl.commands import dlq, executions, local, objects
+from pipelinectl.commands.console import console
 from pipelinectl.commands.cost import cost
 from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
 from pipelinectl.commands.items import items
 from pipelinectl.commands.objects import download
 from pipelinectl.commands.send import send
+from pipelinectl.commands.status import status
 from pipelinectl.commands.upload import upload
 from pipelinectl.errors import ExitCode
 
@@ -92,10 +94,12 @@ app.command()(send)
 app.command()(upload)
 app.command()(download)
 app.command()(items)
+app.command()(status)
 app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)
 app.command()(cost)
+app.command()(console)
 app.command()(demo)
 app.command()(doctor)
 

@@ -147,7 +147,9 @@ def oldest_ages(
 ) -> dict[str, float]:
     """The age of each queue's oldest message in seconds, as CloudWatch heard it last."""
     queries = [
-        _query(index, "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", _MINUTE, QueueName=name)
+        _query(
+            index, "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", _MINUTE, QueueName=name
+        )
         for index, name in enumerate(names)
     ]
     return {
@@ -164,7 +166,9 @@ def last_hour(connection: Connection, stack: Stack, now: datetime) -> LastHour:
     """
     since, seconds = now - HOUR, int(HOUR.total_seconds())
     if connection.at:
-        return LastHour(Items(connection.dynamodb, stack.table_name).count_stored_since(since), None)
+        return LastHour(
+            Items(connection.dynamodb, stack.table_name).count_stored_since(since), None
+        )
     ours = {"service": _SERVICE, "stack": stack.name}
     dead = {"QueueName": name_of(stack.dead_letter_queue_url)}
     queries = [

@@ -271,7 +271,7 @@ def list_(
     statuses = (status.value,) if status else ()
     found = list(executions.newest(statuses=statuses, limit=limit))
     if as_json:
-        print_json([_document(execution) for execution in found])
+        print_json([execution_document(execution) for execution in found])
         return
     from pipelinectl.commands.output import executions_table
 
@@ -361,7 +361,8 @@ def retry(
         raise refusal(outcome.refused, "retry the execution again")
 
 
-def _document(execution: Execution) -> dict[str, Any]:
+def execution_document(execution: Execution) -> dict[str, Any]:
+    """An execution as JSON."""
     return {
         "durable_execution_arn": execution.arn,
         "name": execution.name,

@@ -135,9 +135,7 @@ class Letters:
         return Letters(kept, self.complete)
 
 
-def letters_of(
-    queue: Callable[[], DeadLetterQueue], held: threading.Lock
-) -> Snapshot[Letters]:
+def letters_of(queue: Callable[[], DeadLetterQueue], held: threading.Lock) -> Snapshot[Letters]:
     """A snapshot of a dead-letter queue; whoever has `held` may receive from it."""
 
     def ask(stopping: Callable[[], bool]) -> Letters:

@@ -1,0 +1,129 @@
+"""`pipelinectl console`: the web page, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import webbrowser
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelinectl import local
+from pipelinectl.commands.context import open_pipeline, options_of
+from pipelinectl.commands.output import note
+from pipelinectl.errors import OperationFailedError, UsageError
+
+if TYPE_CHECKING:
+    from pipelinectl.console.app import Console
+
+DEFAULT_PORT = 8765
+_HOST = "127.0.0.1"
+_MOST_PORT = 65_535
+
+
+def console(
+    ctx: typer.Context,
+    *,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes",
+            help="Let the pages send, redrive, stop and kill; else they only show.",
+        ),
+    ] = False,
+    show_content: Annotated[
+        bool,
+        typer.Option("--show-content", help="Show what is in records; else it is hidden."),
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=1,
+            max=_MOST_PORT,
+            help=f"Listen on this port; else on {DEFAULT_PORT}, or on any if that is taken.",
+        ),
+    ] = None,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the address in the default browser.")
+    ] = False,
+) -> None:
+    """Show the pipeline on a web page, on this machine and to whoever opens the printed address.
+
+    The address works once, for one browser. What the page may do on AWS is what your credentials
+    may. Ctrl-C ends it.
+
+    Examples:
+    - `pipelinectl console`
+    - `pipelinectl console --allow-changes --show-content`
+    - `pipelinectl --profile prod console --open`
+    """
+    try:
+        from pipelinectl.console.app import Console, Guard
+        from pipelinectl.console.session import Session
+    except ModuleNotFoundError as error:
+        msg = (
+            f"the console needs {error.name}, which is not installed: "
+            "install the extra, for instance with pip install 'durable-pipeline[console]'"
+        )
+        raise UsageError(msg) from error
+
+    pipeline = open_pipeline(ctx, quiet=False, changes=allow_changes)
+    listening = _listen(port)
+    session = Session(
+        pipeline.connection,
+        options_of(ctx),
+        allow_changes=allow_changes,
+        show_content=show_content,
+        machine=local.settings_from(os.environ) if pipeline.connection.is_local else None,
+    )
+    guard = Guard(listening.getsockname()[1])
+    asyncio.run(_serve(Console(session, guard), listening, open_browser=open_browser))
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A socket of this machine alone.
+
+    Raises:
+        OperationFailedError: the port is taken.
+    """
+    for wanted in (DEFAULT_PORT, 0) if port is None else (port,):
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((_HOST, wanted))
+        except OSError as error:
+            listening.close()
+            said = error.strerror or str(error)
+        else:
+            return listening
+    msg = f"port {port}: {said}: name another with --port, or none to have one chosen"
+    raise OperationFailedError(msg)
+
+
+async def _serve(console: Console, listening: socket.socket, *, open_browser: bool) -> None:
+    from aiohttp import web
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    runner = web.AppRunner(console.application(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening).start()
+        console.session.warm_up()
+        typer.echo(f"open {console.guard.address}")
+        note("it opens one browser, once; Ctrl-C ends the console")
+        if open_browser:
+            await asyncio.to_thread(webbrowser.open, console.guard.address)
+        await stopped.wait()
+        note("ending")
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.to_thread(console.session.stop)
+        await runner.cleanup()
