@@ -1,4 +1,4 @@
-"""What lies where in the pipeline now: in its queues, under way, and what became of the last hour."""
+"""What lies where in the pipeline now, and what became of records lately."""
 
 from __future__ import annotations
 
@@ -73,8 +73,10 @@ class LastHour:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it at one time. Executions are the newest `MOST` of their kind, failed ones the last
-    hour's."""
+    """All of it at one time.
+
+    Executions are the newest `MOST` of their kind, those that failed of the last hour.
+    """
 
     at: datetime
     queues: tuple[QueueState, ...]

@@ -1,4 +1,4 @@
-"""What the console changes, as the commands do; none of it can be reached without --allow-changes."""
+"""What the console changes, as the commands do; without --allow-changes none can be reached."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _redrive(session: Session, letters: Sequence[DeadLetter], body: str | None, 
         pipeline.stack.environment,
         Pace(),
         None if body is None else lambda _: body,
-        pipeline.payload_reader,
+        pipeline.read_payload,
     )
     redriven = redrive.Redriven()
     try:
@@ -180,7 +180,7 @@ def retry_execution(session: Session, form: Form) -> Answer:
         again = executions.messages(
             pipeline.executions.input_of(arn),
             pipeline.stack.environment,
-            read=pipeline.payload_reader,
+            read=pipeline.read_payload,
         )
         job.total = len(again)
         for outcome in pipeline.resender.send(again):

@@ -57,7 +57,7 @@ HEADERS: Mapping[str, str] = {
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - reads as what it is
     """The console does not answer this request; the message says why and what to do."""
 
     def __init__(self, status: HTTPStatus, said: str) -> None:
@@ -221,7 +221,7 @@ class Console:
         )
         return response
 
-    async def _home(self, request: web.Request) -> web.StreamResponse:
+    async def _home(self, _request: web.Request) -> web.StreamResponse:
         raise web.HTTPSeeOther(HOME)
 
     def _shows(self, page: Callable[..., Page]) -> Handler:
@@ -282,11 +282,10 @@ class Console:
         live, digest = self._live(page, self._context(request, page, query))
         if digest == seen and page.every:
             return web.Response(status=HTTPStatus.NO_CONTENT)
-        return self._wrapped(request, live, _poll(request, query, digest), page.every)
+        return self._wrapped(live, _poll(request, query, digest), page.every)
 
     def _wrapped(
         self,
-        request: web.Request,
         live: Markup,
         poll: str,
         every: int,
@@ -335,7 +334,7 @@ class Console:
         if request.headers.get("HX-Request"):
             text = self._templates.get_template("failed.html").render(context)
             query = {name: value for name, value in request.query.items() if name != "seen"}
-            return self._wrapped(request, Markup(text), _poll(request, query, ""), 5, status)  # noqa: S704 - rendered
+            return self._wrapped(Markup(text), _poll(request, query, ""), 5, status)  # noqa: S704 - rendered
         text = self._templates.get_template("error.html").render(context)
         return web.Response(text=text, content_type="text/html", status=status)
 
@@ -358,7 +357,7 @@ def _status(error: Exception, code: ExitCode) -> HTTPStatus:
     return HTTPStatus.BAD_GATEWAY
 
 
-async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
 

@@ -58,15 +58,15 @@ def flow(picture: Flow) -> tuple[Markup, Markup]:
     return _wide(picture), _tall(picture)
 
 
-_WIDE = (1000, 330)
-_TALL = (360, 560)
+_WIDE = (1000, 386)
+_TALL = (360, 586)
 
 
 def _wide(picture: Flow) -> Markup:
     svg = _svg(*_WIDE, "flow wide", "The flow from the queues to items and dead letters")
-    inputs = list(_column(picture.inputs, 1, 250, 72, 14))
-    work = _Box(375, 76, 250, 180)
-    outputs = list(_column(picture.outputs, 749, 250, 100, 60, top=36))
+    inputs = list(_column(picture.inputs, 1, 250, 84, 16))
+    work = _Box(360, 102, 280, 180)
+    outputs = list(_column(picture.outputs, 749, 250, 106, 60, top=57))
     for box in inputs:
         _arrow(svg, (box.x + box.width, box.centre), (work.x, _clamped(box.centre, work)))
     for box in outputs:
@@ -78,13 +78,13 @@ def _wide(picture: Flow) -> Markup:
 def _tall(picture: Flow) -> Markup:
     svg = _svg(*_TALL, "flow tall", "The flow from the queues to items and dead letters")
     inputs = [
-        _Box(1 + 181 * (index % 2), 1 + 90 * (index // 2), 176, 76)
+        _Box(1 + 182 * (index % 2), 1 + 96 * (index // 2), 176, 86)
         for index in range(len(picture.inputs))
     ]
-    work = _Box(30, 220, 300, 168)
-    outputs = [_Box(1 + 181 * index, 450, 176, 100) for index in range(len(picture.outputs))]
+    work = _Box(30, 232, 300, 172)
+    outputs = [_Box(1 + 182 * index, 470, 176, 112) for index in range(len(picture.outputs))]
     for box in inputs[-2:]:
-        _arrow(svg, (box.middle, 1 + 90 + 76), (box.middle, work.y), down=True)
+        _arrow(svg, (box.middle, 1 + 96 + 86), (box.middle, work.y), down=True)
     for box in outputs:
         _arrow(svg, (box.middle, work.y + work.height), (box.middle, box.y), down=True)
     _nodes(svg, picture, inputs, work, outputs)
@@ -266,7 +266,7 @@ def _segment(
 
 
 def ranges(found: Sequence[FileRange], size: int) -> Markup:
-    """Which parts of a file are done, by their place in it."""
+    """Which parts of a file are done, by their place in it, and the share of rows rejected."""
     done = sum(one.end - one.start for one in found)
     svg = _svg(_SCALE, _BAR_HEIGHT, "bar ranges", f"{done:,} of {size:,} bytes are done")
     svg.set("preserveAspectRatio", "none")
@@ -274,12 +274,15 @@ def ranges(found: Sequence[FileRange], size: int) -> Markup:
     for one in found:
         x = one.start / size * _SCALE
         width = max((one.end - one.start) / size * _SCALE - 1, 1)
-        _rect(svg, _Box(x, 0, width, _BAR_HEIGHT), "rejected" if one.rejects else "done", radius=0)
+        _rect(svg, _Box(x, 0, width, _BAR_HEIGHT), "done", radius=0)
+        if one.rejects:
+            height = max(one.rejects / max(one.rows, 1) * _BAR_HEIGHT, 2)
+            _rect(svg, _Box(x, _BAR_HEIGHT - height, width, height), "rejected", radius=0)
     return _markup(svg)
 
 
 def _svg(width: float, height: float, kind: str, title: str) -> ET.Element:
-    svg = ET.Element(
+    return ET.Element(
         "svg",
         {
             "viewBox": f"0 0 {_n(width)} {_n(height)}",
@@ -288,7 +291,6 @@ def _svg(width: float, height: float, kind: str, title: str) -> ET.Element:
             "aria-label": title,
         },
     )
-    return svg
 
 
 def _n(value: float) -> str:

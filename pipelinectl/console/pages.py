@@ -59,7 +59,7 @@ class Page:
     every: int = EVERY_SECONDS
 
 
-def overview(session: Session, query: Query) -> Page:
+def overview(session: Session, _query: Query) -> Page:
     """What lies where, what became of the last hour, what the doctor finds."""
     seen = session.status.look()
     letters = session.letters.look()
@@ -77,6 +77,9 @@ def overview(session: Session, query: Query) -> Page:
         },
         {
             "status": now,
+            "stack_name": session.options.stack_name,
+            "filled": [queue for queue in now.queues if queue.depth] if now else [],
+            "empty": [queue for queue in now.queues if not queue.depth] if now else [],
             "seen": seen,
             "pictures": drawing.flow(_flow(session, now, letters)) if now else None,
             "checks": checks,
@@ -284,7 +287,7 @@ def find_letter(session: Session, reference: str) -> DeadLetter:
 
 def _again(session: Session, letter: DeadLetter) -> Redelivery:
     pipeline = session.pipeline
-    return redrive.of_letter(letter, pipeline.stack.environment, read=pipeline.payload_reader)
+    return redrive.of_letter(letter, pipeline.stack.environment, read=pipeline.read_payload)
 
 
 def letter_document(session: Session, letter: DeadLetter) -> dict[str, Any]:
@@ -336,7 +339,7 @@ def executions(session: Session, query: Query) -> Page:
     """Executions by status, name and time, the newest first."""
     limit = _limit(query, SHOWN_EXECUTIONS)
     chosen = query.get("status") or None
-    if chosen is not None and chosen not in Status:
+    if chosen is not None and chosen not in tuple(Status):
         msg = f"'{chosen}' is no status of an execution: choose one of {', '.join(Status)}"
         raise UsageError(msg)
     since, until = _moment(query, "since"), _moment(query, "until")
@@ -694,7 +697,7 @@ def _outcomes(session: Session, found: Job) -> dict[str, str]:
     }
 
 
-def jobs(session: Session, query: Query) -> Page:
+def jobs(session: Session, _query: Query) -> Page:
     """All that this console did."""
     found = list(session.jobs)
     return Page(
