@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from pipeline_core.catalog import Catalog
 from pipelinectl import local
 from pipelinectl.aws import Connection, Stack, connect, find_stack
 from pipelinectl.commands.output import note
 from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
-from pipelinectl.objects import Catalog, Results
+from pipelinectl.objects import Results
 from pipelinectl.redrive import ReadPayload
 from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url
