@@ -1,9 +1,78 @@
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipelinectl import local
 from pipelinectl.cli import app
 from pipelinectl.errors import OperationFailedError, UnreachableError
+
+ROOT: Any = get_command(app)
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    subcommands = getattr(command, "commands", None)
+    if subcommands is None:
+        yield path, command
+        return
+    for name, subcommand in subcommands.items():
+        yield from commands(subcommand, (*path, name))
+
+
+EVERY = [pytest.param(path, command, id=" ".join(path)) for path, command in commands(ROOT)]
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY)
+def test_every_command_has_an_example_of_itself(path: tuple[str, ...], command: Any) -> None:
+    assert f"pipelinectl {' '.join(path)}" in command.help
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY)
+def test_every_command_takes_json_and_says_what_it_prints(
+    path: tuple[str, ...], command: Any
+) -> None:
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+    if path != ("items",):
+        assert "--json" in command.help
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY)
+def test_every_option_has_a_help_text(path: tuple[str, ...], command: Any) -> None:
+    assert [p.name for p in command.params if p.name != "help" and not p.help] == []
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY)
+def test_every_help_can_be_printed(path: tuple[str, ...], command: Any) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"])
+
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_help_documents_the_exit_codes() -> None:
+    words = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+
+    for said in ("0 ok", "1 it failed", "2 wrong usage", "3 AWS", "130 interrupted"):
+        assert said in words
+
+
+def test_help_does_not_wait_for_boto3() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "from pipelinectl.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+
+    assert done.returncode == 0
+
 
 RUN = CliRunner()
 
