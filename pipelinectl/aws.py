@@ -67,7 +67,7 @@ class Connection:
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
-        """Client of the alarms."""
+        """Client of alarms and metrics."""
         return self._session.client("cloudwatch", **self._options("cloudwatch"))
 
     @cached_property

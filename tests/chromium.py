@@ -1,7 +1,7 @@
 """A Chromium for the tests of pages: one that is there, or Debian's, unpacked below .tools.
 
-`python -m tests.chromium` sees to it that there is one. Nothing is installed, and nobody needs to be
-root: packages are fetched by apt-get and unpacked by dpkg.
+`python -m tests.chromium` sees to it that there is one. Nothing is installed, and nobody needs to
+be root: packages are fetched by apt-get and unpacked by dpkg.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".tools" / "chromium"
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core", "fontconfig-config")
+PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core", "fonts-roboto-unhinted")
 
 REMEDY = (
     "no Chromium for the tests of the console: they are passed over. Install one, or name it: "
@@ -29,7 +29,11 @@ _INSTALLED = re.compile(r"^Inst (?P<name>\S+) ", re.MULTILINE)
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir>/usr/share/fonts</dir><dir>{folder}/usr/share/fonts</dir>
-<cachedir>{folder}/fontcache</cachedir></fontconfig>
+<cachedir>{folder}/fontcache</cachedir>
+<alias><family>system-ui</family><prefer><family>Roboto</family></prefer></alias>
+<alias><family>sans-serif</family><prefer><family>Roboto</family></prefer></alias>
+<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>
 """
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_core.catalog import Catalog
 from pipelinectl import local
 from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
@@ -14,7 +15,7 @@ from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.errors import UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
-from pipelinectl.objects import Catalog, Results
+from pipelinectl.objects import Results
 from pipelinectl.redrive import ReadPayload
 from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url
@@ -22,7 +23,6 @@ from pipelinectl.uploading import UploadsApi, local_url
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
 
 
 @dataclass(frozen=True)

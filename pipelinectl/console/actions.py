@@ -122,10 +122,10 @@ def _redrive(session: Session, letters: Sequence[DeadLetter], body: str | None, 
         None if body is None else lambda _: body,
         pipeline.read_payload,
     )
-    redriven = redrive.Redriven()
+    redriven = plan.redriven
     try:
         wanted = [letter.message_id for letter in letters]
-        with session.receiving, closing(plan.run(wanted, redriven)) as steps:
+        with session.receiving, closing(plan.run(wanted)) as steps:
             for count in steps:
                 job.done += count
                 _note_sent(job, redriven)

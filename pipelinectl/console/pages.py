@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 from pipeline_core import exact_json
+from pipeline_core.catalog import State
 from pipelinectl import cost, errors, local, objects, redrive, status, timeline
 from pipelinectl.aws import FUNCTION_ROLES
 from pipelinectl.commands import dlq
@@ -21,17 +22,16 @@ from pipelinectl.dead_letters import Filter, grouped, meant
 from pipelinectl.doctor.stack import Level
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.objects import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pipeline_core.catalog import CatalogEntry
     from pipelinectl.console.session import Job, Session
     from pipelinectl.console.snapshots import Letters, Seen
     from pipelinectl.dead_letters import DeadLetter
     from pipelinectl.executions import Execution
     from pipelinectl.items import Item
-    from pipelinectl.objects import Entry
     from pipelinectl.redrive import Redelivery
 
 Query: TypeAlias = Mapping[str, str]
@@ -480,6 +480,8 @@ def item_document(session: Session, item: Item) -> dict[str, Any]:
 
 
 SHOWN_FILES = 50
+_STATES: tuple[State, ...] = get_args(State)
+_KINDS = get_args(objects.Kind)
 _RANGES = 500
 _REJECTS_READ = 1000
 _REJECTS_SHOWN = 20
@@ -489,19 +491,22 @@ def files(session: Session, query: Query) -> Page:
     """The objects that the pipeline knows, those that changed last first."""
     limit = _limit(query, SHOWN_FILES)
     state = query.get("state") or None
-    if state is not None and state not in objects.STATES:
-        msg = f"'{state}' is no state of an object: choose one of {', '.join(objects.STATES)}"
+    if state is not None and state not in _STATES:
+        msg = f"'{state}' is no state of an object: choose one of {', '.join(_STATES)}"
         raise UsageError(msg)
-    found = session.pipeline.catalog.newest(limit, state=state)
+    found = objects.newest(session.pipeline.catalog, limit, state)
     stack = session.pipeline.stack
     return Page(
         "files.html",
         "Files",
         ("objects", "list", *(["--state", state] if state else []), "--limit", str(limit)),
-        [objects.document(entry) for entry in found],
+        found,
         {
-            "entries": [(objects.reference_to(entry.path, stack), entry) for entry in found],
-            "states": objects.STATES,
+            "entries": [
+                (objects.reference_to(objects.object_of(entry), stack), entry) for entry in found
+            ],
+            "reason_of": objects.reason_of,
+            "states": _STATES,
             "state": state,
             "limit": limit,
             "more": len(found) == limit,
@@ -513,20 +518,24 @@ def file(session: Session, query: Query) -> Page:
     """One object: how far it is, range by range, what came of it and what was rejected."""
     reference = query.get("object", "")
     pipeline = session.pipeline
-    entry = pipeline.catalog.find(objects.resolve(reference, pipeline.stack))
-    done = pipeline.results.ranges(entry, _RANGES) if entry.size else []
+    entry = objects.find(pipeline.catalog, objects.resolve(reference, pipeline.stack))
+    size = entry.get("size", 0)
+    done = pipeline.results.ranges(entry, _RANGES) if size else []
     rejects = _rejects(session, entry) if any(one.rejects for one in done) else []
     reasons = Counter(reason for one in rejects for reason in one.reasons)
     return Page(
         "file.html",
         reference,
         ("objects", "show", reference, "--rejects"),
-        objects.document(entry) | {"ranges": [vars(one) for one in done], "reasons": reasons},
+        {**entry} | {"ranges": [vars(one) for one in done], "reasons": reasons},
         {
             "reference": reference,
             "entry": entry,
             "ranges": done,
-            "picture": drawing.ranges(done, entry.size or 1) if done else None,
+            "picture": drawing.ranges(done, size) if done else None,
+            "errors": entry["reason"].get("errors") or [objects.reason_of(entry)]
+            if "reason" in entry
+            else [],
             "done_bytes": sum(one.end - one.start for one in done),
             "rows": sum(one.rows for one in done),
             "rejected": sum(one.rejects for one in done),
@@ -538,9 +547,9 @@ def file(session: Session, query: Query) -> Page:
     )
 
 
-def _rejects(session: Session, entry: Entry) -> list[objects.Reject]:
+def _rejects(session: Session, entry: CatalogEntry) -> list[objects.Reject]:
     results = session.pipeline.results
-    lines = results.lines(results.parts(entry, Kind.REJECTS))
+    lines = results.lines(results.parts(entry, "rejects"))
     return [objects.read(line) for line in itertools.islice(lines, _REJECTS_READ)]
 
 
@@ -553,12 +562,13 @@ def download(session: Session, query: Query) -> tuple[str, Iterator[bytes]]:
     if not session.show_content:
         raise OperationFailedError(f"results and rejects are content, which is {HIDDEN}")
     kind = query.get("kind", "")
-    if kind not in tuple(Kind):
-        raise UsageError(f"'{kind}' is nothing to download: choose one of {', '.join(Kind)}")
+    if kind not in _KINDS:
+        raise UsageError(f"'{kind}' is nothing to download: choose one of {', '.join(_KINDS)}")
     pipeline = session.pipeline
-    entry = pipeline.catalog.find(objects.resolve(query.get("object", ""), pipeline.stack))
-    parts = pipeline.results.parts(entry, Kind(kind))
-    stem = entry.path.key.rpartition("/")[2].rpartition(".")[0]
+    object_id = objects.resolve(query.get("object", ""), pipeline.stack)
+    entry = objects.find(pipeline.catalog, object_id)
+    parts = pipeline.results.parts(entry, cast("objects.Kind", kind))
+    stem = entry["key"].rpartition("/")[2].rpartition(".")[0]
     return f"{stem}.{kind}.jsonl", pipeline.results.chunks(parts)
 
 
