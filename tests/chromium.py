@@ -26,15 +26,23 @@ REMEDY = (
 )
 
 _INSTALLED = re.compile(r"^Inst (?P<name>\S+) ", re.MULTILINE)
+_FAMILIES = {
+    "Roboto": ("system-ui", "sans-serif", "sans", "Sans", "serif", ""),
+    "DejaVu Sans Mono": ("monospace", "ui-monospace"),
+}
+"""What stands for what: nothing is known of fonts without Debian's configuration."""
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>/usr/share/fonts</dir><dir>{folder}/usr/share/fonts</dir>
+<fontconfig>
+<dir>/usr/share/fonts</dir><dir>{folder}/usr/share/fonts</dir>
 <cachedir>{folder}/fontcache</cachedir>
-<alias><family>system-ui</family><prefer><family>Roboto</family></prefer></alias>
-<alias><family>sans-serif</family><prefer><family>Roboto</family></prefer></alias>
-<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+{rules}
 </fontconfig>
 """
+_RULE = (
+    '<match target="pattern"><test name="family" qual="any"><string>{asked}</string></test>'
+    '<edit name="family" mode="prepend" binding="strong"><string>{given}</string></edit></match>'
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,15 @@ def unpack() -> None:
         _run("dpkg", "-x", str(archive), str(FOLDER))
     for done_with in ("archives", "lists", "cache"):
         shutil.rmtree(FOLDER / done_with)
-    (FOLDER / "fonts.conf").write_text(_FONTS.format(folder=FOLDER))
+    # It passes for the upright one of its family.
+    for condensed in FOLDER.rglob("RobotoCondensed*"):
+        condensed.unlink()
+    rules = [
+        _RULE.format(asked=asked, given=given)
+        for given, every in _FAMILIES.items()
+        for asked in every
+    ]
+    (FOLDER / "fonts.conf").write_text(_FONTS.format(folder=FOLDER, rules="\n".join(rules)))
     (FOLDER / ".ready").touch()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipelinectl import cost, doctor, errors, status
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options, find_stack
 from pipelinectl.commands.context import Pipeline
-from pipelinectl.console.snapshots import Snapshot, letters_of
+from pipelinectl.console.snapshots import DEFECT, Snapshot, letters_of
 from pipelinectl.doctor.stack import examine
 from pipelinectl.errors import NotFoundError
 
@@ -134,7 +134,7 @@ def _run(job: Job, work: Callable[[Job], None]) -> None:
         job.state = State.FAILED
     finally:
         if job.state is State.RUNNING:  # a defect, whose traceback is in the terminal
-            job.state, job.error = State.FAILED, "a defect of the console: see its terminal"
+            job.state, job.error = State.FAILED, DEFECT
         job.ended_at = datetime.now(UTC)
 
 
@@ -213,6 +213,10 @@ class Session:
 
     def _diagnosis(self) -> Sequence[Result]:
         connection = self.pipeline.connection
+        with self.receiving:  # dead letters that are being read here are not seen by others
+            return self._checked(connection)
+
+    def _checked(self, connection: Connection) -> Sequence[Result]:
         return doctor.diagnose(examine(connection, self.options.stack_name, self.machine))
 
     def _usage(self, stopping: Callable[[], bool]) -> Mapping[str, Usage | None]:

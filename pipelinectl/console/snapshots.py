@@ -21,6 +21,8 @@ T = TypeVar("T")
 FIRST_WAIT_SECONDS = 0.15
 """How long a page waits for the first answer; what is not there by then follows."""
 
+DEFECT = "a defect of the console: its terminal has the details"
+
 # Asking takes at most so large a share of the time: a reader hides dead letters from all others.
 _SHARE = 10
 
@@ -98,14 +100,15 @@ class Snapshot(Generic[T]):
 
     def _work(self) -> None:
         began = self.clock()
+        # What stands if this ends by a defect, whose traceback is in the terminal.
+        found = Seen(self._seen.value, self._seen.at, error=DEFECT)
         try:
-            value = self.ask(self._stopping.is_set)
+            found = Seen(self.ask(self._stopping.is_set), datetime.now(UTC))
         except errors.expected() as error:
-            line = errors.explain(error).line
-            self._put(Seen(self._seen.value, self._seen.at, error=line))
-        else:
-            self._put(Seen(value, datetime.now(UTC)))
-        self._took = self.clock() - began
+            found = Seen(self._seen.value, self._seen.at, error=errors.explain(error).line)
+        finally:
+            self._put(found)
+            self._took = self.clock() - began
 
     def _put(self, seen: Seen[T]) -> None:
         with self._lock:

@@ -1,0 +1,277 @@
+"""Who the console answers, and with what headers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import pytest
+from aiohttp import ClientSession, DummyCookieJar
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from pipelinectl.aws import Connection, Options
+from pipelinectl.console.actions import ACTIONS
+from pipelinectl.console.app import HEADERS, Console, Guard
+from pipelinectl.console.pages import PAGES
+from pipelinectl.console.session import Session
+
+T = TypeVar("T")
+PORT = 8123
+OURS = {"Host": f"127.0.0.1:{PORT}"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class Somewhere(Session):
+    """A session whose pipeline is not asked."""
+
+    @property
+    def pipeline(self) -> Any:
+        return type("Pipeline", (), {"target": "nowhere"})()
+
+
+@dataclass
+class Browser:
+    """Sends what it is told to, with the cookie unless it is told otherwise."""
+
+    http: ClientSession
+    base: URL
+    guard: Guard
+
+    async def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        cookie: str | None = None,
+        headers: Mapping[str, str] = OURS,
+        **more: Any,
+    ) -> Answer:
+        secret = self.guard.secret if cookie is None else cookie
+        cookies = {"Cookie": f"{self.guard.cookie}={secret}"} if secret else {}
+        async with self.http.request(
+            method,
+            self.base.join(URL(path)),
+            headers={**cookies, **headers},
+            allow_redirects=False,
+            **more,
+        ) as response:
+            return Answer(response.status, response.headers, await response.text())
+
+
+def browse(
+    use: Callable[[Browser], Awaitable[T]], *, allow_changes: bool = False, used: bool = True
+) -> T:
+    """Run `use` with a console, whose address was opened already if it is `used`."""
+
+    async def run() -> T:
+        session = Somewhere(Connection(), Options(), allow_changes=allow_changes)
+        console = Console(session, Guard(PORT, used=used))
+        async with (
+            TestServer(console.application()) as server,
+            ClientSession(cookie_jar=DummyCookieJar()) as http,
+        ):
+            return await use(Browser(http, server.make_url("/"), console.guard))
+
+    return asyncio.run(run())
+
+
+def status(path: str, method: str = "GET", *, allow_changes: bool = False, **more: Any) -> int:
+    return browse(lambda b: b.ask(path, method, **more), allow_changes=allow_changes).status
+
+
+def test_whoever_has_the_cookie_is_answered() -> None:
+    assert status("/done") == 200
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "ü"])
+def test_whoever_has_not_is_not(cookie: str) -> None:
+    async def visit(browser: Browser) -> Answer:
+        return await browser.ask("/done", headers={**OURS, "Cookie": f"a=b; x={cookie}"}, cookie="")
+
+    answer = browse(visit)
+
+    assert answer.status == 401
+    assert "has not opened the address" in answer.text
+    assert "nowhere" not in answer.text
+
+
+@pytest.mark.parametrize("path", list(PAGES))
+def test_no_page_and_no_twin_is_for_strangers(path: str) -> None:
+    assert status(path, cookie="guessed") == 401
+    assert status(f"{path}.json", cookie="guessed") == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        (f"127.0.0.1:{PORT}", 200),
+        (f"localhost:{PORT}", 200),
+        (f"evil.example:{PORT}", 421),
+        ("127.0.0.1", 421),
+        (f"127.0.0.1:{PORT + 1}", 421),
+        (f"localhost:{PORT}.evil.example", 421),
+        (f"LOCALHOST:{PORT}", 421),
+        ("", 421),
+    ],
+)
+def test_only_its_own_host_is_answered(host: str, answered: int) -> None:
+    assert status("/done", headers={"Host": host}) == answered
+    assert status("/static/console.css", headers={"Host": host}, cookie="") == answered
+
+
+def test_the_address_opens_one_browser_once() -> None:
+    async def open_twice(browser: Browser) -> tuple[Answer, Answer]:
+        address = URL(browser.guard.address)
+        path = f"{address.path}?{address.query_string}"
+        return await browser.ask(path, cookie=""), await browser.ask(path, cookie="")
+
+    first, second = browse(open_twice, used=False)
+
+    assert first.status == 200
+    assert "HttpOnly" in first.headers["Set-Cookie"]
+    assert "SameSite=Strict" in first.headers["Set-Cookie"]
+    assert "Domain" not in first.headers["Set-Cookie"]
+    assert second.status == 403
+    assert "Set-Cookie" not in second.headers
+
+
+def test_another_token_neither_opens_nor_spoils_the_address() -> None:
+    async def guess(browser: Browser) -> tuple[int, bool]:
+        answer = await browser.ask("/enter?token=guess", cookie="")
+        return answer.status, browser.guard.used
+
+    assert browse(guess, used=False) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "path", ["/done", "/enter", "/nothing", "/static/console.js", "/done.json"]
+)
+@pytest.mark.parametrize("cookie", [None, ""])
+def test_every_answer_has_the_headers(path: str, cookie: str | None) -> None:
+    answer = browse(lambda b: b.ask(path, cookie=cookie))
+
+    assert {name: answer.headers.get(name) for name in HEADERS} == dict(HEADERS)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_pages_are_not_kept_by_the_browser() -> None:
+    assert browse(lambda b: b.ask("/done")).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", list(ACTIONS))
+def test_no_change_exists_unless_it_is_allowed(path: str) -> None:
+    assert status(path, "POST", headers={**OURS, "Sec-Fetch-Site": "same-origin"}) in (404, 405)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/done", "/overview", "/dead-letters/redrive"])
+def test_nothing_but_reading_is_there_when_reading_only(path: str, method: str) -> None:
+    assert status(path, method, headers={**OURS, "Sec-Fetch-Site": "same-origin"}) == 405
+
+
+SAME = {"Origin": f"http://127.0.0.1:{PORT}", "Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "answered"),
+    [
+        (SAME, 404),  # it is taken, and means nothing that was done
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 404),
+        ({"Origin": f"http://127.0.0.1:{PORT}"}, 404),
+        ({}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        (SAME | {"Origin": "http://evil.example"}, 403),
+        (SAME | {"Origin": f"http://localhost:{PORT}"}, 403),
+        (SAME | {"Origin": "http://127.0.0.1:1"}, 403),
+        (SAME | {"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_change_is_taken_from_the_own_pages_alone(
+    headers: Mapping[str, str], answered: int
+) -> None:
+    found = status(
+        "/done/stop",
+        "POST",
+        allow_changes=True,
+        headers={**OURS, **headers},
+        data={"number": "7"},
+    )
+
+    assert found == answered
+
+
+def test_a_change_needs_the_cookie_too() -> None:
+    assert status("/done/stop", "POST", allow_changes=True, cookie="", headers=OURS | SAME) == 401
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_other_sites_may_not_even_read(site: str) -> None:
+    assert status("/done.json", headers={**OURS, "Sec-Fetch-Site": site}) == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/..%2Fapp.py", "/static/", "/static/%2e%2e/app.py", "/static/nothing.css"]
+)
+def test_nothing_but_its_own_files_is_static(path: str) -> None:
+    answer = browse(lambda b: b.ask(path))
+
+    assert answer.status == 404
+    assert "import" not in answer.text
+
+
+def test_hostile_text_in_an_address_stays_text() -> None:
+    script = "<script>alert(1)</script>"
+    for query in ("/done/show?number=", "/executions?status="):
+        answer = browse(lambda b, query=query: b.ask(query + script))  # type: ignore[misc]  # it is bound at once
+
+        assert answer.status in (400, 404)
+        assert script not in answer.text
+        assert "&lt;script&gt;" in answer.text
+
+
+def test_a_twin_says_in_json_what_went_wrong() -> None:
+    answer = browse(lambda b: b.ask("/done/show.json?number=7"))
+
+    assert answer.status == 404
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert "'7'" in answer.text
+
+
+def test_what_has_not_changed_is_not_sent_again() -> None:
+    async def poll(browser: Browser) -> tuple[Answer, Answer]:
+        headers = {**OURS, "HX-Request": "true"}
+        first = await browser.ask("/done?seen=before", headers=headers)
+        start = first.text.index("seen=") + len("seen=")
+        digest = first.text[start : first.text.index('"', start)]
+        return first, await browser.ask(f"/done?seen={digest}", headers=headers)
+
+    first, second = browse(poll)
+
+    assert first.status == 200
+    assert "<html" not in first.text
+    assert (second.status, second.text) == (204, "")
+
+
+def test_a_defect_is_a_page_and_its_details_are_in_the_terminal(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast("dict[str, Any]", PAGES), "/done", lambda *_: 1 // 0)
+
+    answer = browse(lambda b: b.ask("/done"))
+
+    assert answer.status == 500
+    assert "a defect" in answer.text
+    assert "Traceback" not in answer.text
+    assert caplog.records[0].exc_info
