@@ -9,6 +9,7 @@ import signal
 import socket
 import webbrowser
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -18,6 +19,7 @@ from pipelinectl.commands.output import note
 from pipelinectl.errors import OperationFailedError, UsageError
 
 if TYPE_CHECKING:
+    from localcloud.settings import Settings
     from pipelinectl.console.app import Console
 
 DEFAULT_PORT = 8765
@@ -79,10 +81,17 @@ def console(
         options_of(ctx),
         allow_changes=allow_changes,
         show_content=show_content,
-        machine=local.settings_from(os.environ) if pipeline.connection.is_local else None,
+        machine=_machine(pipeline.connection.at),
     )
     guard = Guard(listening.getsockname()[1])
     asyncio.run(_serve(Console(session, guard), listening, open_browser=open_browser))
+
+
+def _machine(at: str | None) -> Settings | None:
+    """The settings of the local cloud, if the pipeline is on it."""
+    settings = local.settings_from(os.environ)
+    own = urlsplit(settings.client_environment()["AWS_ENDPOINT_URL"]).netloc
+    return settings if at == own else None
 
 
 def _listen(port: int | None) -> socket.socket:

@@ -33,6 +33,8 @@ _COST_SECONDS = 120.0
 COSTED = 20
 """How many of the newest executions the page of costs counts, as `pipelinectl cost` does."""
 
+# Somebody waits for the page, and it is asked for again.
+_ATTEMPTS = 3
 _KEPT_JOBS = 100
 _STOP_SECONDS = 10.0
 
@@ -175,7 +177,7 @@ class Session:
         """
         with self._lock:
             if self._pipeline is None:
-                connection = replace(self.connection)
+                connection = replace(self.connection, attempts=_ATTEMPTS)
                 stack = find_stack(connection.cloudformation, self.options.stack_name)
                 self._pipeline = Pipeline(connection, stack)
                 _make_clients(connection)

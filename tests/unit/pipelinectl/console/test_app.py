@@ -8,13 +8,15 @@ from typing import Any, TypeVar, cast
 import pytest
 from aiohttp import ClientSession, DummyCookieJar
 from aiohttp.test_utils import TestServer
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from yarl import URL
 
 from pipelinectl.aws import Connection, Options
 from pipelinectl.console.actions import ACTIONS
 from pipelinectl.console.app import HEADERS, Console, Guard
-from pipelinectl.console.pages import PAGES
+from pipelinectl.console.pages import PAGES, Page
 from pipelinectl.console.session import Session
+from pipelinectl.errors import OperationFailedError, StackMissingError
 
 T = TypeVar("T")
 PORT = 8123
@@ -275,3 +277,62 @@ def test_a_defect_is_a_page_and_its_details_are_in_the_terminal(
     assert "a defect" in answer.text
     assert "Traceback" not in answer.text
     assert caplog.records[0].exc_info
+
+
+def refused_with(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "No."}}, "ListDurableExecutions")
+
+
+@pytest.mark.parametrize(
+    ("error", "answered", "remedy"),
+    [
+        (refused_with("AccessDeniedException"), 502, "ask for this permission"),
+        (refused_with("ExpiredTokenException"), 503, "renew your AWS credentials"),
+        (refused_with("ThrottlingException"), 502, "wait a little"),
+        (NoCredentialsError(), 503, "pipelinectl local up"),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), 503, "pipelinectl local up"),
+        (StackMissingError("no stack here: deploy it"), 503, "deploy it"),
+        (OperationFailedError("it has ended: wait"), 409, "wait"),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence_with_a_remedy(
+    error: Exception, answered: int, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Page:
+        raise error
+
+    monkeypatch.setitem(cast("dict[str, Any]", PAGES), "/done", fail)
+
+    async def visit(browser: Browser) -> tuple[Answer, Answer, Answer]:
+        return (
+            await browser.ask("/done"),
+            await browser.ask("/done?seen=x", headers={**OURS, "HX-Request": "true"}),
+            await browser.ask("/done.json"),
+        )
+
+    page, part, twin = browse(visit)
+
+    assert {page.status, part.status, twin.status} == {answered}
+    assert all(remedy in one.text for one in (page, part, twin))
+    assert 'role="alert"' in part.text
+    assert 'hx-trigger="every' in part.text  # it asks again: what went wrong may pass
+
+
+def test_nobody_there_is_a_sentence_too() -> None:
+    nowhere = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_REGION": "us-east-1",
+    }
+
+    async def visit() -> str:
+        console = Console(Session(Connection(nowhere), Options()), Guard(PORT, used=True))
+        async with (
+            TestServer(console.application()) as server,
+            ClientSession(cookie_jar=DummyCookieJar()) as http,
+        ):
+            browser = Browser(http, server.make_url("/"), console.guard)
+            return (await browser.ask("/executions")).text
+
+    assert "start the local cloud with &#39;pipelinectl local up&#39;" in asyncio.run(visit())
