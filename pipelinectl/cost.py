@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 
 from pipeline_core import exact_json
 from pipeline_core.files import FILE_SUFFIXES
+from pipeline_core.messages import Inline, Objects, Pointed, Unreadable, anything_in
 from pipeline_core.sizes import (
     MAX_CHUNK_BYTES,
     MAX_CHUNK_RECORDS,
@@ -25,7 +26,6 @@ from pipeline_core.sizes import (
     MAX_STATE_BYTES,
     POINTED_BYTES,
 )
-from pipelinectl import sending
 from pipelinectl.errors import NotFoundError
 from pipelinectl.exact_json import dumps
 
@@ -319,12 +319,19 @@ def _is_message(entry: object) -> bool:
 
 def _document(body: str) -> tuple[bool, int]:
     """Whether a message is a document, and what it counts for in a chunk."""
-    if sending.pointer_in(body) is not None:
-        return True, POINTED_BYTES
-    if not sending.is_s3_event(body):
+    try:
+        envelope = anything_in(body)
+    except Unreadable:
         return True, _bytes(body)
-    entries = exact_json.loads(sending.unwrapped(body))["Records"]
-    return len(entries) == 1 and not _is_file(entries[0]), POINTED_BYTES
+    match envelope:
+        case Pointed():
+            return True, POINTED_BYTES
+        case Objects(events):
+            is_file = events[0].state["key"].lower().endswith(FILE_SUFFIXES)
+            return len(events) == 1 and not is_file, POINTED_BYTES
+        case Inline():
+            return True, _bytes(body)
+    return False, 0  # S3 tries whether it may send
 
 
 def _requests(sizes: Sequence[int]) -> int:

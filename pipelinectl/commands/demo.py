@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline_core.messages import MAX_MESSAGE_BYTES
 from pipelinectl import demo as play
 from pipelinectl import local, objects
 from pipelinectl.aws import Connection, find_stack, function_name
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
 from pipelinectl.commands.output import bar, counted, duration, err, out, print_json, size, step
-from pipelinectl.commands.send import offloaded
+from pipelinectl.commands.send import with_claim_checks
 from pipelinectl.dead_letters import grouped
 from pipelinectl.errors import OperationFailedError
 from pipelinectl.objects import INPUT
-from pipelinectl.sending import DEFAULT_THRESHOLD, MAX_BYTES
+from pipelinectl.sending import DEFAULT_THRESHOLD
 from pipelinectl.uploading import BucketDoor
 
 if TYPE_CHECKING:
@@ -162,10 +163,10 @@ class _Acts:
 
     def _send(self, pipeline: Pipeline, prepared: Sequence[DemoMessage]) -> list[SentMessage]:
         largest = max(message.body.size for message in prepared)
-        large = f", one of {size(largest)} as a claim check" if largest > MAX_BYTES else ""
+        large = f", one of {size(largest)} as a claim check" if largest > MAX_MESSAGE_BYTES else ""
         with self._step(f"{counted(len(prepared), 'message')} sent{large}"):
             bodies = [message.body for message in prepared]
-            outgoing = offloaded(pipeline, bodies, DEFAULT_THRESHOLD, quiet=True)
+            outgoing = with_claim_checks(pipeline, bodies, DEFAULT_THRESHOLD, quiet=True)
             outcomes = list(pipeline.sender.send(outgoing))
         if any(outcome.refused for outcome in outcomes):
             msg = "SQS refused messages of the demo: see 'pipelinectl local logs ministack'"

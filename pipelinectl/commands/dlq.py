@@ -33,7 +33,7 @@ from pipelinectl.commands.send import STDIN, content, refusal, refusals_document
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.redrive import HOLD_SECONDS, Account, Mend, Redrive, of_letter
+from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
 from pipelinectl.sending import Body, Pace
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pipelinectl.redrive import Redelivery
-    from pipelinectl.sending import Attributes
 
 
 def print_dead_letters(letters: list[DeadLetter]) -> None:
@@ -70,7 +69,7 @@ def document(letter: DeadLetter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "failed_at": letter.failed_at,
         "attributes": letter.attributes,
-        "payload": str(letter.payload) if letter.payload else None,
+        "payload": letter.payload.path if letter.payload else None,
         "body": letter.body,
     }
 
@@ -107,7 +106,7 @@ def _facts(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
         "message id": letter.original_message_id,
         "execution": letter.durable_execution_arn or "",
         "request": letter.request_id or "",
-        "payload": f"s3://{visible(str(letter.payload))}" if letter.payload else "",
+        "payload": f"s3://{visible(letter.payload.path)}" if letter.payload else "",
     }
     return _grid({name: value for name, value in facts.items() if value})
 
@@ -124,18 +123,22 @@ def _readable(body: str) -> str:
         return body
 
 
-def _attributes(attributes: Attributes) -> Table:
-    return _grid(
-        {
-            name: value.get("StringValue") or f"{len(value['BinaryValue'])} bytes"
-            for name, value in attributes.items()
-        }
-    )
+def _attributes(attributes: Mapping[str, Any]) -> Table:
+    return _grid({name: _attribute(value) for name, value in attributes.items()})
+
+
+def _attribute(value: Any) -> str:
+    match value:
+        case {"stringValue": str(text)}:
+            return text
+        case {"binaryValue": str(content)}:
+            return f"{len(content) * 3 // 4 - content.count('=')} bytes"
+    return "not an attribute of SQS's"
 
 
 def _remedies(letter: DeadLetter) -> Table:
     command = f"pipelinectl dlq redrive --id {letter.message_id[:_SHORT]}"
-    return _grid({"as it is": command, "mended": f"{command} --edit"})
+    return _grid({"as it is": command, "edited": f"{command} --edit"})
 
 
 def _grid(rows: dict[str, str]) -> Table:
@@ -196,7 +199,7 @@ def replacement(body: str | None, body_file: str | None, *, edit: bool) -> Body 
         UsageError: they contradict each other, or SQS would not take the body.
     """
     if sum((body is not None, body_file is not None, edit)) > 1:
-        msg = "--edit, --body and --body-file each say how to mend: give one of them"
+        msg = "--edit, --body and --body-file each give a new body: give one of them"
         raise UsageError(msg)
     found = _read(body, body_file)
     sending.check([found] if found else [])
@@ -210,7 +213,7 @@ def _read(body: str | None, body_file: str | None) -> Body | None:
     return None if body is None else Body(body, "--body")
 
 
-def by(body: Body) -> Mend:
+def by(body: Body) -> Edit:
     """Send `body` instead."""
     return lambda _: body.text
 
@@ -301,17 +304,17 @@ def redrive(
     if dry_run:
         _show(chosen, as_json=as_json)
         return
-    mend = by_editor if edit else by(replaced) if replaced else None
+    edited = by_editor if edit else by(replaced) if replaced else None
     plan = Redrive(
         pipeline.dead_letters,
         pipeline.resender,
         pipeline.stack.environment,
         Pace(rate),
-        mend,
-        pipeline.payload_reader,
+        edited,
+        pipeline.read_payload,
     )
-    account = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
-    _report(account, len(chosen), as_json=as_json)
+    redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
+    _report(redriven, len(chosen), as_json=as_json)
 
 
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
@@ -331,8 +334,8 @@ def _chosen(pipeline: Pipeline, ids: list[str], only: Filter) -> list[DeadLetter
 def _check_single(chosen: list[DeadLetter]) -> None:
     if len(chosen) != 1:
         msg = (
-            f"a body mends one dead letter, and {len(chosen):,} match: "
-            "name one with --id, or mend each with --edit"
+            f"a body replaces that of one dead letter, and {len(chosen):,} match: "
+            "name one with --id, or change each with --edit"
         )
         raise UsageError(msg)
 
@@ -345,52 +348,52 @@ def _show(chosen: list[DeadLetter], *, as_json: bool) -> None:
     note(f"would send {counted(len(chosen), 'message')}; nothing was changed")
 
 
-def _run(plan: Redrive, message_ids: list[str], *, quiet: bool) -> Account:
-    account = Account()
+def _run(plan: Redrive, message_ids: list[str], *, quiet: bool) -> Redriven:
+    redriven = Redriven()
     complete = False
     try:
         with (
             progress("redriving", len(message_ids), quiet=quiet) as advance,
-            closing(plan.run(message_ids, account)) as steps,
+            closing(plan.run(message_ids, redriven)) as steps,
         ):
             for count in steps:
                 advance(count)
         complete = True
     except KeyboardInterrupt:
         complete = True
-        msg = f"interrupted: {_summary(account, len(message_ids))}; the others stay dead letters"
+        msg = f"interrupted: {_summary(redriven, len(message_ids))}; the others stay dead letters"
         raise KeyboardInterrupt(msg) from None
     finally:
-        _warn(account)
+        _warn(redriven)
         if not complete:
-            note(_summary(account, len(message_ids)))
-    return account
+            note(_summary(redriven, len(message_ids)))
+    return redriven
 
 
-def _summary(account: Account, total: int) -> str:
-    return f"sent {len(account.sent):,} of {counted(total, 'message')}"
+def _summary(redriven: Redriven, total: int) -> str:
+    return f"sent {len(redriven.sent):,} of {counted(total, 'message')}"
 
 
-def _warn(account: Account) -> None:
-    if account.not_deleted:
-        shown = ", ".join(account.not_deleted[:_SHOWN])
-        count = counted(len(account.not_deleted), "message")
+def _warn(redriven: Redriven) -> None:
+    if redriven.not_deleted:
+        shown = ", ".join(redriven.not_deleted[:_SHOWN])
+        count = counted(len(redriven.not_deleted), "message")
         note(f"sent, but not deleted: {count}, which does no harm, it is the same record: {shown}")
 
 
-def _report(account: Account, total: int, *, as_json: bool) -> None:
-    missing = total - len(account.sent) - len(account.refused) - len(account.left)
+def _report(redriven: Redriven, total: int, *, as_json: bool) -> None:
+    missing = total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
     if as_json:
-        print_json(_document(account) | {"missing": missing})
+        print_json(_document(redriven) | {"missing": missing})
     else:
-        typer.echo(_summary(account, total))
+        typer.echo(_summary(redriven, total))
         if missing:
             note(f"{counted(missing, 'message')} were gone, or held by another reader")
-    if account.refused:
-        raise refusal(account.refused, "which stay dead letters")
+    if redriven.refused:
+        raise refusal(redriven.refused, "which stay dead letters")
 
 
-def _document(account: Account) -> dict[str, Any]:
+def _document(redriven: Redriven) -> dict[str, Any]:
     return {
         "sent": [
             {
@@ -398,11 +401,11 @@ def _document(account: Account) -> dict[str, Any]:
                 "new_message_id": sent.message_id,
                 "execution_id": sent.message.execution_id,
             }
-            for sent in account.sent
+            for sent in redriven.sent
         ],
-        "refused": refusals_document(account.refused),
-        "left": account.left,
-        "not_deleted": account.not_deleted,
+        "refused": refusals_document(redriven.refused),
+        "left": redriven.left,
+        "not_deleted": redriven.not_deleted,
     }
 
 
@@ -474,7 +477,7 @@ def show(
         return
 
     for letter in found:
-        again = of_letter(letter, pipeline.stack.environment, read=pipeline.payload_reader)
+        again = of_letter(letter, pipeline.stack.environment, read=pipeline.read_payload)
         for part in render_dead_letter(letter, again, datetime.now(UTC)):
             out().print(part)
 

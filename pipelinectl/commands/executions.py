@@ -350,7 +350,7 @@ def retry(
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     arn = pipeline.executions.resolve(execution)
     found = pipeline.executions.input_of(arn)
-    again = messages(found, pipeline.stack.environment, force=force, read=pipeline.payload_reader)
+    again = messages(found, pipeline.stack.environment, force=force, read=pipeline.read_payload)
     outcome = send_all(pipeline.resender, again, quiet=as_json)
     note(_MAY_COME_BACK)
     if as_json:

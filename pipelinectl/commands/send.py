@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_core.messages import MAX_MESSAGE_BYTES
 from pipelinectl import sending
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, note, print_json, progress
@@ -90,7 +91,7 @@ def refusal(refused: Sequence[Refused[M]], remedy: str) -> OperationFailedError:
     return OperationFailedError(msg)
 
 
-def offloaded(
+def with_claim_checks(
     pipeline: Pipeline, messages: Sequence[Body], threshold: int, *, quiet: bool
 ) -> list[Message]:
     """The messages, with a claim check for each that has more than `threshold` bytes.
@@ -158,7 +159,7 @@ def send(
         typer.Option(
             "--claim-check-above",
             min=0,
-            max=sending.MAX_BYTES,
+            max=MAX_MESSAGE_BYTES,
             metavar="BYTES",
             help="Put a larger body into the payload bucket and send a pointer to it.",
         ),
@@ -179,9 +180,9 @@ def send(
     - `jq -c .records[] export.json | pipelinectl send --file - --record-id-prefix import-7`
     """
     prepared = _prepared(_read(body, file), count, record_id_prefix)
-    sending.check(prepared, offloaded_above=claim_check_above)
+    sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
-    messages = offloaded(pipeline, prepared, claim_check_above, quiet=as_json)
+    messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)
     with telling_of_payloads_left(pipeline.stack.payload_bucket) as unsent:
         unsent += messages
         outcome = send_all(pipeline.sender, messages, quiet=as_json)

@@ -82,3 +82,19 @@ class Part(Range, Tally):
 
 
 FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+
+DOCUMENT_SUFFIX = ".json"
+
+CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+}
+"""The content type of what is processed, by the suffix of its key."""
+
+COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst")
+"""Suffixes of what must be decompressed first."""
+
+METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
+"""The names of an object's metadata that say how a file is to be read."""

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from botocore.exceptions import ClientError
 
 from pipeline_core import exact_json
+from pipeline_core.files import CONTENT_TYPES, METADATA, EmptyCells
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -68,16 +69,10 @@ class UnsupportedContentType(RequestRefused):
 
 # What a producer asks for when it wants to upload something. Every request may be hostile.
 
-SUFFIXES = {
-    "application/json": ".json",
-    "application/x-ndjson": ".jsonl",
-    "text/csv": ".csv",
-}
+SUFFIXES = {CONTENT_TYPES[suffix]: suffix for suffix in (".json", ".jsonl", ".csv")}
 """The suffix of the key, by content type: it says how the object is read."""
 
-METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
-
-EMPTY_CELLS = ("absent", "empty")
+EMPTY_CELLS = get_args(EmptyCells)
 
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_METADATA_LENGTH = 256

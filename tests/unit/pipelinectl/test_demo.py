@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline_core.messages import MAX_MESSAGE_BYTES
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.demo import (
     Chaos,
@@ -31,7 +32,7 @@ from pipelinectl.demo import (
 from pipelinectl.errors import NotFoundError, OperationFailedError
 from pipelinectl.executions import Execution
 from pipelinectl.objects import Entry, ObjectPath, Reject
-from pipelinectl.sending import MAX_BYTES, Body
+from pipelinectl.sending import Body
 from pipelinectl.uploading import Uploaded
 
 EVENTS = Path(__file__).parents[3] / "events"
@@ -60,7 +61,7 @@ def test_each_object_gets_an_identity_of_this_run_and_stays_as_it_is() -> None:
 def test_one_good_message_is_too_large_for_sqs() -> None:
     sent = list(messages(Events(GOOD, BAD), "run", 10))
 
-    large = [message for message in sent if message.body.size > MAX_BYTES]
+    large = [message for message in sent if message.body.size > MAX_MESSAGE_BYTES]
     assert large == sent[:1]
     assert not sent[0].bad
     assert json.loads(sent[0].body.text)["record_id"] == "demo-run-00001"
