@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_core.catalog import Catalog
 from pipelinectl import local
 from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
@@ -14,7 +15,7 @@ from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.errors import UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
-from pipelinectl.objects import Catalog, Results
+from pipelinectl.objects import Results
 from pipelinectl.redrive import ReadPayload
 from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url

@@ -16,14 +16,13 @@ import typer
 
 from pipeline_core.messages import MAX_MESSAGE_BYTES
 from pipelinectl import demo as play
-from pipelinectl import local, objects
+from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack, function_name
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
 from pipelinectl.commands.output import bar, counted, duration, err, out, print_json, size, step
 from pipelinectl.commands.send import with_claim_checks
 from pipelinectl.dead_letters import grouped
 from pipelinectl.errors import OperationFailedError
-from pipelinectl.objects import INPUT
 from pipelinectl.sending import DEFAULT_THRESHOLD
 from pipelinectl.uploading import BucketDoor
 
@@ -133,7 +132,7 @@ class _Acts:
         self._act("9  The count")
         self._sums(account, file_account)
         self._act("Look around")
-        self._farewell(uploaded.path.key)
+        self._farewell(uploaded.object_id.key)
         return account, file_account
 
     def _act(self, title: str) -> None:
@@ -158,7 +157,7 @@ class _Acts:
         bad = sum(message.bad for message in prepared)
         self._act(f"2  Send a file, and {len(prepared):,} messages, {bad} of them bad on purpose")
         with self._step(f"{file.path.name} uploaded to the input bucket"):
-            door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, INPUT)
+            door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, "input")
             return play.upload_file(door, file, self._run)
 
     def _send(self, pipeline: Pipeline, prepared: Sequence[DemoMessage]) -> list[SentMessage]:
@@ -226,7 +225,7 @@ class _Acts:
             dead_before,
         )
         self._tallies(settlement.watch(_SETTLING_SECONDS))
-        with self._step(f"{uploaded.path.key} is through"):
+        with self._step(f"{uploaded.object_id.key} is through"):
             file = play.file_account(
                 pipeline.catalog, pipeline.results, uploaded, _SETTLING_SECONDS
             )
@@ -276,8 +275,8 @@ class _Acts:
         if file.entry is None:
             self._console.print("the pipeline is not through with it yet")
         else:
-            place = objects.location(file.entry, pipeline.stack.output_bucket)
-            self._print(render_object(file.entry, place, file.rejects, datetime.now(UTC)))
+            bucket = pipeline.stack.output_bucket
+            self._print(render_object(file.entry, bucket, file.rejects, datetime.now(UTC)))
 
     def _print(self, parts: Iterable[RenderableType]) -> None:
         for part in parts:
@@ -286,7 +285,7 @@ class _Acts:
     def _sums(self, account: Account, file: FileAccount) -> None:
         """The sums that must come out."""
         stored, dead = len(account.stored), len(account.dead_letters)
-        rows, kept, rejected = (file.counts.get(n, 0) for n in ("rows", "results", "rejects"))
+        rows, kept, rejected = (file.counts[n] for n in ("rows", "results", "rejects"))
         for sent, good, arrived in (
             (f"sent {account.sent:,}", account, f"{stored:,} stored + {dead:,} dead letters"),
             (f"{rows:,} rows of {file.key}", file, f"{kept:,} results + {rejected:,} rejects"),
