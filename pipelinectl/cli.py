@@ -17,6 +17,7 @@ from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
 from pipelinectl.commands.items import items
 from pipelinectl.commands.objects import download
+from pipelinectl.commands.record import record
 from pipelinectl.commands.send import send
 from pipelinectl.commands.upload import upload
 from pipelinectl.errors import ExitCode
@@ -92,6 +93,7 @@ app.command()(send)
 app.command()(upload)
 app.command()(download)
 app.command()(items)
+app.command()(record)
 app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)

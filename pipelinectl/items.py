@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import BatchGetItemOutputTypeDef
@@ -52,6 +52,28 @@ class Items:
         pages = self.dynamodb.get_paginator("scan").paginate(**self._filter(source))
         found = (Item(attributes_of(item)) for page in pages for item in page["Items"])
         return itertools.islice(found, limit)
+
+    def beginning(self, beginnings: Sequence[str], limit: int) -> tuple[list[str], bool]:
+        """Keys of the items of which key or message id begins with one of `beginnings`.
+
+        Looks through `limit` items or a little more; says as well whether these are all.
+        """
+        values = {f":b{number}": {"S": one} for number, one in enumerate(beginnings)}
+        terms = [f"begins_with({name}, {v})" for v in values for name in (KEY, "message_id")]
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.table_name,
+            ProjectionExpression=KEY,
+            FilterExpression=" OR ".join(terms),
+            ExpressionAttributeValues=values,
+        )
+        found: list[str] = []
+        seen = 0
+        for page in pages:
+            found += [item[KEY]["S"] for item in page["Items"]]
+            seen += page["ScannedCount"]
+            if seen >= limit:
+                return found, "LastEvaluatedKey" not in page
+        return found, True
 
     def count(self, *, source: str | None = None) -> int:
         """Number of items: all, or those with this `data_source`; reads the whole table."""

@@ -128,12 +128,16 @@ def of_event(
         return [Redelivery("the event of S3", payload, {"door": "objects"})]
     match event:
         case {"Records": [_, *_] as records}:
-            return [of_letter(_as_letter(one), environment, read=read) for one in records]
+            return [of_letter(as_letter(one), environment, read=read) for one in records]
     raise _no_event("it has no 'Records'")
 
 
-def _as_letter(record: Any) -> DeadLetter:
-    """After some more deliveries, SQS would have made a dead letter of the message."""
+def as_letter(record: Any) -> DeadLetter:
+    """A message in an event of SQS's: after some more deliveries SQS would have made it one.
+
+    Raises:
+        OperationFailedError: it is no message.
+    """
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
             sent = (record.get("attributes") or {}).get("SentTimestamp", "0")

@@ -3,12 +3,14 @@
 import os
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import typer
 
 from pipeline_core.catalog import Catalog
 from pipelinectl import local
+from pipelinectl.audit import Audit
 from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
 from pipelinectl.dead_letters import DeadLetterQueue
@@ -16,6 +18,7 @@ from pipelinectl.errors import UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
 from pipelinectl.objects import Results
+from pipelinectl.record import Records
 from pipelinectl.redrive import ReadPayload
 from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url
@@ -87,6 +90,24 @@ class Pipeline:
     def results(self) -> Results:
         """What the pipeline made of files."""
         return Results(self.connection.s3, self.stack.output_bucket)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who did what."""
+        connection = self.connection
+        return Audit(connection.logs, lambda: connection.sts, self.stack.audit_log_group)
+
+    @property
+    def records(self) -> Records:
+        """The lives of records."""
+        return Records(
+            stack=self.stack,
+            items=self.items,
+            dead_letters=self.dead_letters,
+            executions=self.executions,
+            audit=self.audit,
+            catalog=self.catalog,
+        )
 
     @property
     def uploads_api(self) -> UploadsApi:

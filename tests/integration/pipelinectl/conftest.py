@@ -50,6 +50,7 @@ TEMPLATE: dict[str, Any] = {
         },
         "Input": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-input"}},
         "Payloads": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-payloads"}},
+        "Audit": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/test/audit"}},
         "Output": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-output"}},
     },
     "Outputs": {
@@ -68,6 +69,7 @@ TEMPLATE: dict[str, Any] = {
         "OutputBucketName": {"Value": {"Ref": "Output"}},
         "UploadsApiUrl": {"Value": "https://1a2b3c4d.execute-api.us-east-1.amazonaws.com"},
         "UploadsApiId": {"Value": "1a2b3c4d"},
+        "AuditLogGroupName": {"Value": {"Ref": "Audit"}},
         "OperatorsTopicArn": {"Value": "arn:aws:sns:us-east-1:123456789012:operators"},
         "ProcessingEventsTopicArn": {"Value": "arn:aws:sns:us-east-1:123456789012:events"},
     },
