@@ -347,7 +347,7 @@ class Held:
             yield letters
 
     def hide(self, letter: DeadLetter, seconds: int) -> None:
-        """Keep a message hidden for so many seconds from now."""
+        """Keep a message hidden for this many seconds from now."""
         self.sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=letter.receipt_handle, VisibilityTimeout=seconds
         )

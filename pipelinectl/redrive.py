@@ -213,7 +213,8 @@ class Redrive:
     """Redrives from one queue to another.
 
     `environment` is the prefix of the ids that the pipeline gives. Without `edit` each dead letter
-    is sent as it is. `read` reads what a dead letter points to.
+    is sent as it is. `read` reads what a dead letter points to. `redriven` says what became
+    of the dead letters so far.
     """
 
     queue: DeadLetterQueue
@@ -222,9 +223,10 @@ class Redrive:
     pace: Pace
     edit: Edit | None = None
     read: ReadPayload = no_payloads
+    redriven: Redriven = field(default_factory=Redriven)
 
-    def run(self, message_ids: Iterable[str], redriven: Redriven) -> Generator[int, None, None]:
-        """Redrive these messages; yields how many were dealt with each time, as `redriven` has it.
+    def run(self, message_ids: Iterable[str]) -> Generator[int, None, None]:
+        """Redrive these messages; yields how many were dealt with each time.
 
         Messages that came later are left alone: one that fails again would go round without end.
         Whatever ends it, a message is deleted if and only if its being accepted is known, and
@@ -234,7 +236,7 @@ class Redrive:
         held = self.queue.hold(HOLD_SECONDS)
         try:
             for letters in self._received(held, wanted):
-                yield from self._redrive(held, letters, redriven)
+                yield from self._redrive(held, letters)
         finally:
             held.release()
 
@@ -247,39 +249,33 @@ class Redrive:
             wanted.difference_update(found)
             yield list(found.values())
 
-    def _redrive(self, held: Held, letters: list[DeadLetter], redriven: Redriven) -> Iterator[int]:
-        messages = [m for m in (self._message(held, one, redriven) for one in letters) if m]
+    def _redrive(self, held: Held, letters: list[DeadLetter]) -> Iterator[int]:
+        again = [m for m in (self._message(held, one) for one in letters) if m]
         by_id = {letter.message_id: letter for letter in letters}
-        for batch in requests(messages, self.pace.batch(MAX_ENTRIES)):
+        for batch in requests(again, self.pace.batch(MAX_ENTRIES)):
             self.pace.wait(len(batch))
             with held_back():
-                self._send(held, batch, by_id, redriven)
+                self._send(held, batch, by_id)
             yield len(batch)
-        if len(messages) < len(letters):
-            yield len(letters) - len(messages)
+        if len(again) < len(letters):
+            yield len(letters) - len(again)
 
-    def _message(self, held: Held, letter: DeadLetter, redriven: Redriven) -> Redelivery | None:
+    def _message(self, held: Held, letter: DeadLetter) -> Redelivery | None:
         if self.edit is None:
             return of_letter(letter, self.environment, read=self.read)
         held.hide(letter, EDITING_SECONDS)
         body = self.edit(letter)
         if body is None:
-            redriven.left.append(letter.message_id)
+            self.redriven.left.append(letter.message_id)
             return None
         return of_letter(letter, self.environment, body, read=self.read)
 
-    def _send(
-        self,
-        held: Held,
-        batch: list[Redelivery],
-        letters: dict[str, DeadLetter],
-        redriven: Redriven,
-    ) -> None:
+    def _send(self, held: Held, batch: list[Redelivery], letters: dict[str, DeadLetter]) -> None:
         outcome = self.sender.send_batch(batch)
-        redriven.sent += outcome.sent
-        redriven.refused += outcome.refused
+        self.redriven.sent += outcome.sent
+        self.redriven.refused += outcome.refused
         kept = [letters[sent.message.origin] for sent in outcome.sent]
         try:
             kept = held.delete(kept)
         finally:
-            redriven.not_deleted += [letter.message_id for letter in kept]
+            self.redriven.not_deleted += [letter.message_id for letter in kept]

@@ -26,7 +26,6 @@ from pipelinectl.uploading import UploadsApi, local_url
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ from pipelinectl import demo as play
 from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack, function_name
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
+from pipelinectl.commands.dlq import reasons_table, render_dead_letters
+from pipelinectl.commands.executions import render_timeline
+from pipelinectl.commands.items import items_table
+from pipelinectl.commands.objects import render_object
 from pipelinectl.commands.output import bar, counted, duration, err, out, print_json, size, step
 from pipelinectl.commands.send import with_claim_checks
 from pipelinectl.dead_letters import grouped
@@ -252,9 +256,6 @@ class _Acts:
             self._console.print(_counts(last))
 
     def _results(self, pipeline: Pipeline, chaos: play.Chaos, arn: str, account: Account) -> None:
-        from pipelinectl.commands.executions import render_timeline
-        from pipelinectl.commands.output import items_table, reasons_table, render_dead_letters
-
         self._act("5  The execution whose worker was killed")
         self._print(render_timeline(chaos.timeline(arn), arn, self._console.width))
         self._act("6  Some of what was stored")
@@ -269,8 +270,6 @@ class _Acts:
             self._console.print("the dead-letter queue holds nothing of this run")
 
     def _file(self, pipeline: Pipeline, file: FileAccount) -> None:
-        from pipelinectl.commands.objects import render_object
-
         self._act("8  The file, and its rows that were rejected")
         if file.entry is None:
             self._console.print("the pipeline is not through with it yet")

@@ -23,12 +23,14 @@ from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import (
     age,
     clock,
-    counted,
+    facts,
     note,
-    out,
+    note_count,
     print_json,
+    print_parts,
     shorten,
     size,
+    titled,
     transfer,
     visible,
 )
@@ -103,33 +105,28 @@ def render_object(
 ) -> Iterator[RenderableType]:
     """State, counts, where its results are in the output `bucket`, reasons, rejected rows."""
     yield Text(visible(entry["object"]), style="bold")
-    yield _facts(entry, bucket, now)
+    yield _known(entry, bucket, now)
     if "reason" in entry:
         reasons = entry["reason"].get("errors") or [reason_of(entry)]
-        yield from _part("reasons", Text("\n".join(map(visible, reasons)), style="yellow"))
+        yield from titled("reasons", Text("\n".join(map(visible, reasons)), style="yellow"))
     if rejects is not None:
-        yield from _part("rejected rows", _rejects(rejects))
+        yield from titled("rejected rows", _rejects(rejects))
 
 
-def _facts(entry: CatalogEntry, bucket: str, now: datetime) -> Table:
+def _known(entry: CatalogEntry, bucket: str, now: datetime) -> Table:
     changed, counts, manifest = _moment(entry), entry.get("counts"), entry.get("manifest")
-    facts: dict[str, str | Text] = {
-        "state": _state(entry),
-        "changed": f"{clock(changed)} ({age(changed, now)} ago)" if changed else "",
-        "size": size(entry["size"]) if "size" in entry else "",
-        **({name: f"{counts[name]:,}" for name in _COUNTS} if counts else {}),
-        "results in": visible(_results(entry, bucket)) if counts else "",
-        "manifest": f"s3://{visible(ObjectId.of(manifest).path)}" if manifest else "",
-        "execution_id": visible(entry.get("execution_id", "")),
-        "version": visible(entry.get("version_id", "")),
-    }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        if value:
-            table.add_row(name, value if isinstance(value, Text) else Text(value))
-    return table
+    return facts(
+        {
+            "state": _state(entry),
+            "changed": f"{clock(changed)} ({age(changed, now)} ago)" if changed else "",
+            "size": size(entry["size"]) if "size" in entry else "",
+            **({name: f"{counts[name]:,}" for name in _COUNTS} if counts else {}),
+            "results in": visible(_results(entry, bucket)) if counts else "",
+            "manifest": f"s3://{visible(ObjectId.of(manifest).path)}" if manifest else "",
+            "execution_id": visible(entry.get("execution_id", "")),
+            "version": visible(entry.get("version_id", "")),
+        }
+    )
 
 
 def _results(entry: CatalogEntry, bucket: str) -> str:
@@ -148,11 +145,6 @@ def _rejects(rejects: Sequence[Reject]) -> Text:
         text.append(f"  {visible(shorten(reject.raw, _CONTENT_WIDTH))}\n", style="dim")
     text.rstrip()
     return text
-
-
-def _part(title: str, content: RenderableType) -> Iterator[RenderableType]:
-    yield Text(f"\n{title}", style="bold")
-    yield Padding(content, _INDENT)
 
 
 def _state(entry: CatalogEntry) -> Text:
@@ -205,10 +197,8 @@ def list_(
         return
 
     if found:
-        for part in render_objects(found, pipeline.stack, datetime.now(UTC)):
-            out().print(part)
-    more = ", there may be more: --limit" if len(found) == limit else ""
-    note(f"{counted(len(found), 'object')}{more}")
+        print_parts(render_objects(found, pipeline.stack, datetime.now(UTC)))
+    note_count(len(found), "object", limit)
 
 
 @app.command()
@@ -225,7 +215,7 @@ def show(
         bool, typer.Option("--rejects", help="Also the first rejected rows, with their reasons.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="So many of the rejected rows.")
+        int, typer.Option("--limit", min=1, help="At most this many rejected rows.")
     ] = _SHOWN_REJECTS,
     as_json: JsonFlag = False,
 ) -> None:
@@ -246,8 +236,7 @@ def show(
         print_json(_document(entry, bucket, rejected))
         return
 
-    for part in render_object(entry, bucket, rejected, datetime.now(UTC)):
-        out().print(part)
+    print_parts(render_object(entry, bucket, rejected, datetime.now(UTC)))
 
 
 def _rejected(pipeline: Pipeline, entry: CatalogEntry, limit: int) -> list[Reject]:

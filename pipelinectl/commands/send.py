@@ -145,7 +145,7 @@ def send(
         str | None,
         typer.Option("--file", "-f", help="A file with one body a line; - reads stdin."),
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Send it all this often.")] = 1,
+    count: Annotated[int, typer.Option("--count", min=1, help="Send it this many times.")] = 1,
     record_id_prefix: Annotated[
         str | None,
         typer.Option(

@@ -74,26 +74,26 @@ def upload(
         EmptyCells | None,
         typer.Option(
             "--empty-cells",
-            help="What an empty cell of CSV is: absent, a field that the record has not, which is "
-            "the default, or empty, a field that is an empty text.",
+            help="What an empty cell of CSV means: absent, the record does not have the field "
+            "(the default), or empty, the field is an empty text.",
         ),
     ] = None,
     wait: Annotated[
         bool,
         typer.Option(
             "--wait",
-            help="Wait until the pipeline is through; ends with 1 if it failed or was replaced.",
+            help="Wait until the pipeline is done; exit with 1 if a file failed or was replaced.",
         ),
     ] = False,
     timeout: Annotated[
-        int, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")
+        int, typer.Option("--timeout", min=1, help="Wait at most this many seconds.")
     ] = _WAIT_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Upload files for the pipeline to process: rows of CSV or JSON Lines, or a JSON document.
 
-    The same key again is the same object in a newer state, which replaces what was made of the one
-    before. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog, null
+    The same key again is the same object in a newer state, which replaces what was made of the
+    older one. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog, null
     where the object was replaced or removed meanwhile.
 
     Examples:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from pipeline_core import messages
 from pipelinectl.aws import Connection
 from pipelinectl.dead_letters import DeadLetterQueue
-from pipelinectl.redrive import Redrive, Redriven
+from pipelinectl.redrive import Redrive
 from pipelinectl.sending import Pace, Sender
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, known_of, move
@@ -403,13 +403,9 @@ def test_a_rate_spreads_the_messages_over_time(
     sqs: Any = Sqs(deployed.sqs, send_message_batch=noted)
     pace = Pace(rate, clock.sleep, lambda: clock.now)
 
-    count = sum(
-        Redrive(queue, Sender(sqs, deployed.internal_queue_url), "test", pace).run(
-            ids, done := Redriven()
-        )
-    )
+    redrive = Redrive(queue, Sender(sqs, deployed.internal_queue_url), "test", pace)
 
-    assert count == len(done.sent) == 5
+    assert sum(redrive.run(ids)) == len(redrive.redriven.sent) == 5
     assert [size for _, size in sent] == sizes
     for index, (at, _) in enumerate(sent):
         assert at == sum(size for _, size in sent[:index]) / rate
