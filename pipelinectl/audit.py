@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
 from pipeline_core.contract import utc_now
 from pipeline_core.sizes import batches, text_size
+from pipelinectl.dead_letters import identity_of
 from pipelinectl.errors import OperationFailedError
 
 if TYPE_CHECKING:
@@ -81,16 +82,15 @@ class NotWritten(OperationFailedError):  # noqa: N818 - it completes the sentenc
     """The log group took no line."""
 
 
-def subject_of(letter: DeadLetter) -> Subject:
-    """What to say of a dead letter."""
+def subject_of(letter: DeadLetter, environment: str | None) -> Subject:
+    """What to say of a dead letter; `environment` is the prefix of ids that the pipeline gives."""
     subject: Subject = {
+        "execution_id": identity_of(letter, environment),
         "message_id": letter.message_id,
         "original_message_id": letter.original_message_id,
         "stage": letter.stage,
         "error_type": letter.error_type,
     }
-    if letter.execution_id is not None:
-        subject["execution_id"] = letter.execution_id
     if letter.durable_execution_arn is not None:
         subject["durable_execution_arn"] = letter.durable_execution_arn
     return subject
@@ -146,6 +146,14 @@ class Audit:
         except NotWritten as error:
             msg = f"{error}; without it nothing is done"
             raise NotWritten(msg) from error
+
+    def after(self, action: Action, subjects: Iterable[Subject]) -> bool:
+        """Write how it ended, which undoes nothing if it fails; whether it was written."""
+        try:
+            self.write(action, subjects)
+        except NotWritten:
+            return False
+        return True
 
     def find(self, ids: Collection[str], since: datetime | None = None) -> Found:
         """The lines that name one of `ids`, since then."""

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_core import exact_json, objects
-from pipeline_core.messages import Objects
 from pipeline_core.objects import ObjectId
+from pipelinectl.dead_letters import identity_of
 from pipelinectl.redrive import as_letter
 from pipelinectl.timeline import NoHistoryError, build_timeline, failure_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipelinectl.dead_letters import DeadLetter
     from pipelinectl.timeline import Failure, Timeline
 
 Fate = Literal["stored", "dead letter", "back", "sent on", "superseded", "running", "ended"]
@@ -81,19 +80,6 @@ class Delivered:
     execution_id: str
     receive_count: int | None = None
     queue: str | None = None
-
-
-def identity_of(letter: DeadLetter, environment: str | None) -> str:
-    """The execution_id of a message's record, as far as the message alone tells.
-
-    Of a claim check that carries nothing it is the message's own: the content is not read.
-    """
-    if letter.execution_id is not None:
-        return letter.execution_id
-    match letter.envelope:
-        case Objects([event, *_]) if environment is not None:
-            return ObjectId.of(event.state).execution_id(environment)
-    return f"{environment}-{letter.message_id}"
 
 
 def delivered_in(payload: str, environment: str | None) -> list[Delivered]:

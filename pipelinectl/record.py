@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.messages import UUID
 from pipeline_core.objects import ObjectId
-from pipelinectl.deliveries import Delivery, Wanted, delivered_in, deliveries_in, identity_of
+from pipelinectl.dead_letters import identity_of
+from pipelinectl.deliveries import Delivery, Wanted, delivered_in, deliveries_in
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.objects import object_of, resolves_to
 

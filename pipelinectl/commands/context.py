@@ -20,11 +20,16 @@ from pipelinectl.items import Items
 from pipelinectl.objects import Results
 from pipelinectl.record import Records
 from pipelinectl.redrive import ReadPayload
+from pipelinectl.reprocess import Sources
 from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+
+Note = Annotated[
+    str | None, typer.Option("--note", help="Why, for the audit line that says who did it.")
 ]
 
 
@@ -95,6 +100,11 @@ class Pipeline:
         """Who did what."""
         connection = self.connection
         return Audit(connection.logs, lambda: connection.sts, self.stack.audit_log_group)
+
+    @property
+    def sources(self) -> Sources:
+        """What records are made of again."""
+        return Sources(self.stack, self.connection.s3, self.catalog)
 
     @property
     def records(self) -> Records:

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipelinectl import record as lives
 from pipelinectl.commands.context import JsonFlag, open_pipeline
 from pipelinectl.commands.dlq import document as letter_document
-from pipelinectl.commands.output import clock, duration, note, out, print_json, visible
+from pipelinectl.commands.output import (
+    clock,
+    duration,
+    facts,
+    note,
+    print_json,
+    print_parts,
+    visible,
+)
 from pipelinectl.objects import reason_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from pipelinectl.audit import Line
     from pipelinectl.deliveries import Delivery, StageOutcome
@@ -74,8 +82,7 @@ def record(
     if as_json:
         print_json(document(life))
         return
-    for part in render_life(life):
-        out().print(part)
+    print_parts(render_life(life))
     for bound in life.searched.bounds:
         note(bound)
 
@@ -109,21 +116,16 @@ def render_life(life: Life) -> Iterator[RenderableType]:
 
 def _facts(life: Life) -> Table:
     item, entry = life.item, life.entry
-    facts = {
-        "messages": ", ".join(map(visible, life.message_ids)),
-        "object": f"s3://{visible(entry['object'])} ({entry['state']})" if entry else "",
-        "reason": visible(reason_of(entry)) if entry else "",
-        "source": visible(item.text("data_source")) if item else "",
-        "type": visible(item.text("processing_type")) if item else "",
-        "stored": item.text("stored_at") if item else "",
-    }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        if value:
-            table.add_row(name, Text(value))
-    return table
+    return facts(
+        {
+            "messages": ", ".join(map(visible, life.message_ids)),
+            "object": f"s3://{visible(entry['object'])} ({entry['state']})" if entry else "",
+            "reason": visible(reason_of(entry)) if entry else "",
+            "source": visible(item.text("data_source")) if item else "",
+            "type": visible(item.text("processing_type")) if item else "",
+            "stored": item.text("stored_at") if item else "",
+        }
+    )
 
 
 Chapter = tuple[str, Text, "RenderableType | None"]

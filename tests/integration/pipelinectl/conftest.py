@@ -11,6 +11,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from pipelinectl import dead_letters
+from pipelinectl.audit import Audit
 from pipelinectl.cli import app
 
 STACK_NAME = "test-stack"
@@ -108,6 +109,17 @@ class Deployed:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Result(result.exit_code, result.stdout, result.stderr)
+
+    @property
+    def audit(self) -> Audit:
+        """The audit lines."""
+        return Audit(boto3.client("logs"), lambda: boto3.client("sts"), "/test/audit")
+
+    @property
+    def lines(self) -> list[Any]:
+        """All audit lines, as they were written."""
+        events = boto3.client("logs").filter_log_events(logGroupName="/test/audit")["events"]
+        return [json.loads(event["message"]) for event in events]
 
     def bodies(self) -> list[str]:
         """The bodies of all messages in the queue of producers, taken out of it."""
