@@ -63,17 +63,24 @@ class Doors:
         }
         return [self._mapping(door, by_queue) for door in NAMES if door in doors]
 
-    def set(self, enabled: bool, doors: Collection[DoorName] = NAMES) -> list[Mapping]:  # noqa: FBT001 - it is what is set
-        """Enable or disable the mappings of these doors, and wait until they are so.
+    def pause(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
+        """Disable the mappings of these doors, and wait until they are.
 
         Those that are so already are left alone. Batches that a mapping has taken are processed.
 
         Raises:
             OperationFailedError: a mapping was not so in time; it may be later.
         """
-        wanted = ENABLED if enabled else DISABLED
+        return self._set(DISABLED, doors)
+
+    def resume(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
+        """Enable the mappings of these doors, and wait until they are; raises as `pause` does."""
+        return self._set(ENABLED, doors)
+
+    def _set(self, wanted: str, doors: Collection[DoorName]) -> list[Mapping]:
         for mapping in self.mappings(doors):
             if mapping.state != wanted:
+                enabled = wanted == ENABLED
                 self.lambda_.update_event_source_mapping(UUID=mapping.uuid, Enabled=enabled)
         return self._wait(wanted, doors)
 

@@ -155,7 +155,8 @@ class Executions:
         Raises:
             OperationFailedError: it is none that can be paused.
         """
-        self._ask(self.lambda_.pause_durable_execution, arn, reason)
+        client: Any = self.lambda_  # its stubs do not know the operation yet
+        self._ask(client.pause_durable_execution, arn, reason)
         return self._until_not(arn, ("RUNNING", "PAUSING"))
 
     def resume(self, arn: str, reason: str | None = None) -> str:
@@ -164,7 +165,8 @@ class Executions:
         Raises:
             OperationFailedError: it is not paused.
         """
-        self._ask(self.lambda_.resume_durable_execution, arn, reason)
+        client: Any = self.lambda_
+        self._ask(client.resume_durable_execution, arn, reason)
         return self._until_not(arn, ("PAUSED", "PAUSING"))
 
     def _ask(self, operation: Callable[..., object], arn: str, reason: str | None) -> None:

@@ -20,6 +20,7 @@ from pipeline_core.messages import (
     Objects,
     Pointed,
     Silent,
+    given_id,
     record_id_in,
 )
 from pipeline_core.objects import Pointer, is_s3_event
@@ -107,7 +108,7 @@ def _execution_id(letter: DeadLetter, environment: str | None, read: ReadPayload
     if environment is None:
         msg = "the stack has no parameter 'Environment': deploy it again with this template.yaml"
         raise StackMissingError(msg)
-    return f"{environment}-{letter.message_id}"
+    return given_id(environment, letter.message_id)
 
 
 def of_event(

@@ -398,6 +398,46 @@ def retry(
         raise refusal(outcome.refused, "retry the execution again")
 
 
+@app.command("pause")
+def pause_(
+    ctx: typer.Context, execution: Reference, *, why: Note = None, as_json: JsonFlag = False
+) -> None:
+    """Pause a running durable execution at its next checkpoint, and wait until it is.
+
+    Its time goes on, and so does its messages' visibility timeout: they may be delivered to another
+    one meanwhile, which is harmless. With --json: the ARN and its status.
+
+    Example:
+    - `pipelinectl executions pause "$ARN"`
+    """
+    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
+    arn = executions.resolve(execution)
+    _tell_status(arn, executions.pause(arn, why), as_json=as_json)
+
+
+@app.command("resume")
+def resume_(
+    ctx: typer.Context, execution: Reference, *, why: Note = None, as_json: JsonFlag = False
+) -> None:
+    """Let a paused durable execution go on.
+
+    With --json: the ARN and its status.
+
+    Example:
+    - `pipelinectl executions resume "$ARN"`
+    """
+    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
+    arn = executions.resolve(execution)
+    _tell_status(arn, executions.resume(arn, why), as_json=as_json)
+
+
+def _tell_status(arn: str, status: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"durable_execution_arn": arn, "status": status})
+    else:
+        typer.echo(f"{status} {arn}")
+
+
 def _document(execution: Execution) -> dict[str, Any]:
     return {
         "durable_execution_arn": execution.arn,

@@ -34,6 +34,7 @@ from pipeline_core.messages import (
     Unreadable,
     carried_in,
     envelope_of,
+    given_id,
     producers_in,
     record_id_in,
 )
@@ -100,7 +101,7 @@ def _record(message: Mapping[str, Any], settings: Settings) -> Record:
     """The record of a message of which nothing is believed yet."""
     return Record(
         id=message["messageId"],
-        execution_id=f"{settings.environment}-{message['messageId']}",
+        execution_id=given_id(settings.environment, message["messageId"]),
         body=message["body"],
         sent_timestamp=_number(message["attributes"].get("SentTimestamp")),
         receive_count=int(message["attributes"].get("ApproximateReceiveCount", 1)),

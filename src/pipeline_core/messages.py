@@ -342,6 +342,11 @@ MADE_HERE = re.compile(rf"{UUID.pattern}|[0-9a-f]{{32}}|[A-Za-z0-9._-]{{0,64}}-[
 """What follows on the environment's name in an id of a message, of an event, of an object."""
 
 
+def given_id(environment: str, message_id: str) -> str:
+    """The execution_id of a message's record whose producer gave it none."""
+    return f"{environment}-{message_id}"
+
+
 def record_id_in(body: str) -> str | None:
     """The producer's ``record_id``, if the body has a usable one; validate has the last word.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from pipeline_core import messages
-from pipeline_core.messages import ATTRIBUTE, MAX_MESSAGE_BYTES
+from pipeline_core.messages import ATTRIBUTE, LETTER_ATTRIBUTES, MAX_MESSAGE_BYTES
 from pipeline_core.objects import Pointer
 from pipelinectl import redrive
 from pipelinectl.dead_letters import DeadLetter
@@ -262,6 +262,19 @@ def test_a_dead_letter_from_before_has_no_door_and_keeps_its_identity_and_its_ag
 
     assert known.get("door") == door
     assert (known["execution_id"], known["sent_timestamp"]) == ("own", 7)
+
+
+def test_a_dead_letter_without_room_for_its_reason_says_what_failed_and_whose_record_it_is() -> (
+    None
+):
+    attributes = {n: value for n, value in of_ours({}).items() if n in LETTER_ATTRIBUTES}
+    dead = letter("{}", attributes, None)
+
+    assert (dead.stage, dead.error_type, dead.error_message) == ("store", "Odd", "")
+    assert known_of(redrive.of_letter(dead, ENVIRONMENT)) == {
+        "execution_id": "own",
+        "sent_timestamp": dead.sent_timestamp,
+    }
 
 
 TEN = {
