@@ -11,14 +11,14 @@ import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
-from pipeline_core.contract import utc_now
 from pipeline_core.sizes import batches, text_size
 from pipelinectl.dead_letters import identity_of
 from pipelinectl.errors import OperationFailedError
+from pipelinectl.items import timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_logs.client import CloudWatchLogsClient
@@ -106,12 +106,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit lines of one stack; `now` is the time in ISO-8601."""
+    """The audit lines of one stack."""
 
     logs: CloudWatchLogsClient
     sts: Callable[[], STSClient]
     group: str
-    now: Callable[[], str] = utc_now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def write(self, action: Action, subjects: Iterable[Subject], note: str | None = None) -> None:
         """Write a line for each of `subjects`.
@@ -122,7 +122,7 @@ class Audit:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            at, more = self.now(), {} if note is None else {"note": note}
+            at, more = timestamp(self.now()), {} if note is None else {"note": note}
             head = {"at": at, "who": self.who, "action": action}
             texts = [_json({**head, **subject, **more}) for subject in subjects]
             stream = self._stream(at)

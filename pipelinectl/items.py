@@ -52,8 +52,8 @@ class Only:
         return (
             self.source in (None, item.text("data_source"))
             and self.type in (None, item.text("processing_type"))
-            and (self.since is None or _text(self.since) <= stored_at)
-            and (self.until is None or stored_at < _text(self.until))
+            and (self.since is None or timestamp(self.since) <= stored_at)
+            and (self.until is None or stored_at < timestamp(self.until))
         )
 
     @property
@@ -62,8 +62,8 @@ class Only:
         terms = {
             "data_source = :source": self.source,
             "processing_type = :type": self.type,
-            "stored_at >= :since": self.since and _text(self.since),
-            "stored_at < :until": self.until and _text(self.until),
+            "stored_at >= :since": self.since and timestamp(self.since),
+            "stored_at < :until": self.until and timestamp(self.until),
         }
         given = {term: value for term, value in terms.items() if value is not None}
         if not given:
@@ -75,7 +75,7 @@ class Only:
         }
 
 
-def _text(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
     """A time as items have it."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 

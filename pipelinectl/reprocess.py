@@ -13,15 +13,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from pipeline_core import exact_json, messages
-from pipeline_core.contract import utc_now
 from pipeline_core.files import FILE_SUFFIXES
 from pipeline_core.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Carried, pointer_to
 from pipeline_core.objects import ObjectId, ObjectState, Pointer, created_event, following
-from pipeline_core.payloads import CHANGED, NOT_THERE, pinned
 from pipelinectl.exact_json import dumps
+from pipelinectl.items import timestamp
 from pipelinectl.objects import reference_to
 from pipelinectl.redrive import held_back
 from pipelinectl.sending import requests, size_of
@@ -160,7 +160,12 @@ class Sources:
             return Skipped(item.execution_id, why)
         state = cast("ObjectState", {**current, "sequencer": following(sequencer)})
         carried: Carried = {"door": "objects", "sent_timestamp": _sent_timestamp(item)}
-        return Again(item, json.dumps(created_event(state, utc_now())), carried, state["sequencer"])
+        return Again(
+            item,
+            json.dumps(created_event(state, timestamp(datetime.now(UTC)))),
+            carried,
+            state["sequencer"],
+        )
 
     def _current(self, object_id: ObjectId) -> Pointer | None:
         """Where the object lies as it is now, pinned; None if it does not."""
@@ -178,6 +183,8 @@ class Sources:
         return current
 
     def _document(self, pointer: Any) -> dict[str, Any]:
+        from pipeline_core.payloads import pinned
+
         arguments: Any = pinned(pointer)
         found = _unless_gone(lambda: self.s3.get_object(**arguments)["Body"].read())
         document: dict[str, Any] = exact_json.loads(found.decode()) if found else {}
@@ -190,6 +197,8 @@ Found = TypeVar("Found")
 def _unless_gone(ask: Callable[[], Found]) -> Found | None:
     """What S3 answers; None where the object is not there, or not as it was."""
     from botocore.exceptions import ClientError
+
+    from pipeline_core.payloads import CHANGED, NOT_THERE
 
     try:
         return ask()

@@ -25,8 +25,8 @@ _POLL_SECONDS = 2.0
 _UNFINISHED = ("RUNNING", "PAUSING", "PAUSED")
 
 Door = Annotated[
-    list[DoorName] | None,
-    typer.Option("--door", help="Only this one; may be repeated. All four, if not given."),
+    DoorName | None,
+    typer.Option("--door", help="Only this one, by what its queue brings; all, if not given."),
 ]
 
 
@@ -53,7 +53,7 @@ def pause(
     - `pipelinectl pause --door files`
     """
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
-    mappings = Doors(pipeline.connection.lambda_, pipeline.stack).pause(door or NAMES)
+    mappings = Doors(pipeline.connection.lambda_, pipeline.stack).pause(_meant(door))
     running = _running(pipeline)
     if wait and running:
         running = _until_none_runs(pipeline, timeout, quiet=as_json)
@@ -75,8 +75,12 @@ def resume(ctx: typer.Context, *, door: Door = None, as_json: JsonFlag = False) 
     - `pipelinectl resume --door files`
     """
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
-    mappings = Doors(pipeline.connection.lambda_, pipeline.stack).resume(door or NAMES)
+    mappings = Doors(pipeline.connection.lambda_, pipeline.stack).resume(_meant(door))
     _report(mappings, "resumed", None, as_json=as_json)
+
+
+def _meant(door: DoorName | None) -> Sequence[DoorName]:
+    return NAMES if door is None else (door,)
 
 
 def _running(pipeline: Pipeline) -> int:
