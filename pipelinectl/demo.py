@@ -1,4 +1,4 @@
-"""What `pipelinectl demo` does: real messages, killed workers, and counts that must come out."""
+"""What `pipelinectl demo` does: real messages, killed workers, and counts that must add up."""
 
 from __future__ import annotations
 
@@ -438,7 +438,7 @@ def upload_file(door: BucketDoor, file: Source, run: str) -> Uploaded:
 def file_account(
     known: Catalog, results: Results, uploaded: Uploaded, deadline_seconds: float
 ) -> FileAccount:
-    """Wait until the pipeline is through with the file, and read which rows were rejected.
+    """Wait until the pipeline is done with the file, and read which rows were rejected.
 
     Its key is of this run: nobody replaces it.
     """

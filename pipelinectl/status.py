@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipelinectl.doctor.stack import QUEUE
+from pipelinectl.doors import ENABLED, Doors
+from pipelinectl.errors import StackMissingError
 from pipelinectl.items import Items
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
 
     from pipelinectl.aws import Connection, Stack
+    from pipelinectl.doors import DoorName
+    from pipelinectl.doors import Mapping as DoorMapping
     from pipelinectl.executions import Execution, Executions
 
 HOUR = timedelta(hours=1)
@@ -80,9 +84,15 @@ class Status:
 
     at: datetime
     queues: tuple[QueueState, ...]
+    doors: tuple[DoorMapping, ...]
     running: tuple[Execution, ...]
     failed: tuple[Execution, ...]
     last_hour: LastHour
+
+    @property
+    def paused(self) -> tuple[DoorName, ...]:
+        """The doors by which nothing comes in now."""
+        return tuple(door.door for door in self.doors if door.state != ENABLED)
 
     def queue(self, url: str) -> QueueState | None:
         """The queue at `url`."""
@@ -93,12 +103,14 @@ def look(connection: Connection, stack: Stack, executions: Executions, now: date
     """Ask the queues, Lambda and CloudWatch, side by side."""
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="status") as pool:
         queues = pool.submit(queue_states, connection, queue_urls(connection.cloudformation, stack))
+        doors = pool.submit(_doors, connection, stack)
         running = pool.submit(_newest, executions, ("RUNNING",), None)
         failed = pool.submit(_newest, executions, _FAILED_AS_A_WHOLE, now - HOUR)
         hour = pool.submit(last_hour, connection, stack, now)
         return Status(
             now,
             tuple(queues.result()),
+            doors.result(),
             running.result(),
             failed.result(),
             hour.result(),
@@ -109,6 +121,14 @@ def _newest(
     executions: Executions, statuses: Sequence[str], since: datetime | None
 ) -> tuple[Execution, ...]:
     return tuple(executions.newest(statuses=statuses, since=since, limit=MOST))
+
+
+def _doors(connection: Connection, stack: Stack) -> tuple[DoorMapping, ...]:
+    """The intake's doors; none where one has no mapping, of which the doctor says more."""
+    try:
+        return tuple(Doors(connection.lambda_, stack).mappings())
+    except StackMissingError:
+        return ()
 
 
 def queue_urls(cloudformation: CloudFormationClient, stack: Stack) -> list[str]:
@@ -168,9 +188,7 @@ def last_hour(connection: Connection, stack: Stack, now: datetime) -> LastHour:
     """
     since, seconds = now - HOUR, int(HOUR.total_seconds())
     if connection.at:
-        return LastHour(
-            Items(connection.dynamodb, stack.table_name).count_stored_since(since), None
-        )
+        return LastHour(Items(connection.dynamodb, stack.table_name).count(since=since), None)
     ours = {"service": _SERVICE, "stack": stack.name}
     dead = {"QueueName": name_of(stack.dead_letter_queue_url)}
     queries = [
@@ -233,6 +251,7 @@ def document(status: Status) -> dict[str, Any]:
     return {
         "at": status.at,
         "queues": [asdict(queue) for queue in status.queues],
+        "doors": {door.door: door.state for door in status.doors},
         "executions": {
             "running": len(status.running),
             "failed_in_the_last_hour": len(status.failed),

@@ -336,7 +336,7 @@ def settled(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[Uploaded, CatalogEntry | None]]:
-    """Each upload with its entry as soon as the pipeline is through with it.
+    """Each upload with its entry as soon as the pipeline is done with it.
 
     An entry of an older state of the object is not the one waited for. Where there is none for an
     upload any more, as it is not the newest state of its object, it comes with None. Ends after so

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline_core.messages import MAX_MESSAGE_BYTES
+from pipeline_core.messages import MAX_MESSAGE_BYTES, given_id
 from pipelinectl import demo as play
 from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack, function_name
@@ -91,7 +91,7 @@ def demo(
     if not account.balanced:
         raise OperationFailedError(_complaint(account))
     if not file.balanced:
-        msg = f"the file's rows do not come out: see 'pipelinectl objects show {file.key}'"
+        msg = f"the file's rows do not add up: see 'pipelinectl objects show {file.key}'"
         raise OperationFailedError(msg)
 
 
@@ -178,7 +178,7 @@ class _Acts:
         environment = local.LOCAL_PARAMETERS["Environment"]
         return [
             # The pipeline gives an id to a record that brings none.
-            play.SentMessage(sent, message.record_id or f"{environment}-{sent}")
+            play.SentMessage(sent, message.record_id or given_id(environment, sent))
             for message, sent in zip(prepared, accepted, strict=True)
         ]
 
@@ -229,7 +229,7 @@ class _Acts:
             dead_before,
         )
         self._tallies(settlement.watch(_SETTLING_SECONDS))
-        with self._step(f"{uploaded.object_id.key} is through"):
+        with self._step(f"{uploaded.object_id.key} is done"):
             file = play.file_account(
                 pipeline.catalog, pipeline.results, uploaded, _SETTLING_SECONDS
             )
@@ -272,7 +272,7 @@ class _Acts:
     def _file(self, pipeline: Pipeline, file: FileAccount) -> None:
         self._act("8  The file, and its rows that were rejected")
         if file.entry is None:
-            self._console.print("the pipeline is not through with it yet")
+            self._console.print("the pipeline is not done with it yet")
         else:
             bucket = pipeline.stack.output_bucket
             self._print(render_object(file.entry, bucket, file.rejects, datetime.now(UTC)))
@@ -282,7 +282,7 @@ class _Acts:
             self._console.print(part)
 
     def _sums(self, account: Account, file: FileAccount) -> None:
-        """The sums that must come out."""
+        """The sums that must add up."""
         stored, dead = len(account.stored), len(account.dead_letters)
         rows, kept, rejected = (file.counts[n] for n in ("rows", "results", "rejects"))
         for sent, good, arrived in (
@@ -334,7 +334,7 @@ def _complaint(account: Account) -> str:
         for ids, what in ((account.missing, "nowhere yet"), (account.doubled, "in two places"))
         if ids
     )
-    return f"the count does not come out: {wrong}: see 'pipelinectl executions list'"
+    return f"the count does not add up: {wrong}: see 'pipelinectl executions list'"
 
 
 def _few(ids: tuple[str, ...]) -> str:

@@ -1,8 +1,7 @@
 """What a command reads: a file, or stdin where `-` is given."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -103,25 +102,6 @@ def with_claim_checks(
     return [next(checks) if one.size > threshold else one for one in messages]
 
 
-@contextmanager
-def telling_of_payloads_left(bucket: str) -> Iterator[list[Message]]:
-    """Say that payloads are left, unless the messages it is given are all sent by the end.
-
-    Yields the list of messages that are not sent.
-    """
-    unsent: list[Message] = []
-    try:
-        yield unsent
-    finally:
-        if any(isinstance(message, ClaimCheck) for message in unsent):
-            note(f"payloads of messages that were not sent stay in {bucket} until they expire")
-
-
-def refused_of(outcome: BatchOutcome[Message]) -> list[Message]:
-    """The messages that SQS did not take."""
-    return [refused.message for refused in outcome.refused]
-
-
 def _put(store: PayloadStore, bodies: Sequence[Body], *, quiet: bool) -> list[ClaimCheck]:
     checks: list[ClaimCheck] = []
     try:
@@ -183,10 +163,14 @@ def send(
     sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)
-    with telling_of_payloads_left(pipeline.stack.payload_bucket) as unsent:
-        unsent += messages
+    unsent: Iterable[Message] = messages
+    try:
         outcome = send_all(pipeline.sender, messages, quiet=as_json)
-        unsent[:] = refused_of(outcome)
+        unsent = (refused.message for refused in outcome.refused)
+    finally:
+        if any(isinstance(message, ClaimCheck) for message in unsent):
+            bucket = pipeline.stack.payload_bucket
+            note(f"payloads of messages that were not sent stay in {bucket} until they expire")
     _report(outcome, as_json=as_json)
 
 

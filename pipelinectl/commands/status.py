@@ -58,6 +58,9 @@ def render_status(found: Status, stack_name: str) -> Iterator[RenderableType]:
         )
     yield table
     yield Text()
+    if found.paused:
+        paused = ", ".join(found.paused)
+        yield Text(f"paused: {paused} ('pipelinectl resume' lets them in again)", style="yellow")
     yield Text(f"{_up_to(len(found.running))} running now")
     yield Text(f"{_up_to(len(found.failed))} failed as a whole in the last hour")
     hour = found.last_hour

@@ -246,7 +246,7 @@ def _judge(
         raise OperationFailedError(msg)
     if pending:
         msg = (
-            f"the pipeline is not through with {counted(len(pending), 'object')} after {seconds} s"
+            f"the pipeline is not done with {counted(len(pending), 'object')} after {seconds} s"
             f" ({', '.join(pending[:_SHOWN])}): see 'pipelinectl objects show {pending[0]}'"
         )
         raise OperationFailedError(msg)

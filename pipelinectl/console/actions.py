@@ -13,16 +13,24 @@ from pipelinectl import executions, local, redrive, sending
 from pipelinectl.commands.output import counted
 from pipelinectl.commands.send import refusal
 from pipelinectl.console import pages
+from pipelinectl.discard import Discard
+from pipelinectl.doors import NAMES, Doors
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.reprocess import Reprocess, Waiting
 from pipelinectl.sending import Body, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelinectl.audit import Subject
     from pipelinectl.console.pages import Page
     from pipelinectl.console.session import Job, Session
     from pipelinectl.dead_letters import DeadLetter
+    from pipelinectl.doors import DoorName
+    from pipelinectl.doors import Mapping as DoorMapping
+    from pipelinectl.executions import Executions
+    from pipelinectl.reprocess import Change
 
 Form: TypeAlias = Mapping[str, str]
 Answer: TypeAlias = "Job | Page"
@@ -78,7 +86,7 @@ def redrive_letters(session: Session, form: Form) -> Answer:
     command = session.command(*(part for part in plan.command if part != "--dry-run"))
     title = f"Send {counted(len(chosen), 'dead letter')} again"
     return session.jobs.start(
-        title, command, "/dead-letters", partial(_redrive, session, chosen, None)
+        title, command, "/dead-letters", partial(_redrive, session, chosen, None, _note(form))
     )
 
 
@@ -100,7 +108,7 @@ def edit(session: Session, form: Form) -> Answer:
     command = session.command("dlq", "redrive", "--id", letter.message_id, "--edit")
     title = f"Send dead letter {letter.message_id[:8]} again, edited"
     return session.jobs.start(
-        title, command, "/dead-letters", partial(_redrive, session, [letter], text)
+        title, command, "/dead-letters", partial(_redrive, session, [letter], text, _note(form))
     )
 
 
@@ -110,17 +118,21 @@ def _difference(before: str, after: str) -> list[str]:
     return [line for line in lines if not line.startswith(("---", "+++"))]
 
 
-def _redrive(session: Session, letters: Sequence[DeadLetter], body: str | None, job: Job) -> None:
+def _redrive(
+    session: Session, letters: Sequence[DeadLetter], body: str | None, note: str | None, job: Job
+) -> None:
     """As `pipelinectl dlq redrive` does, while nobody else here reads the queue."""
     pipeline = session.pipeline
     job.total = len(letters)
     plan = redrive.Redrive(
         pipeline.dead_letters,
         pipeline.resender,
+        pipeline.audit,
         pipeline.stack.environment,
         Pace(),
         None if body is None else lambda _: body,
         pipeline.read_payload,
+        note,
     )
     redriven = plan.redriven
     try:
@@ -163,7 +175,11 @@ def stop_execution(session: Session, form: Form) -> Answer:
     arn = form.get("arn", "")
 
     def work(job: Job) -> None:
-        stopped_at = session.pipeline.executions.stop(arn)
+        pipeline = session.pipeline
+        subject: Subject = {"durable_execution_arn": arn}
+        stopped_at = pipeline.executions.stop(
+            arn, lambda: pipeline.audit.before("stop", [subject], _note(form))
+        )
         job.said.append(f"stopped at {stopped_at:%H:%M:%S}")
         job.said.append("its messages come back when their visibility timeout ends")
 
@@ -183,7 +199,9 @@ def retry_execution(session: Session, form: Form) -> Answer:
             read=pipeline.read_payload,
         )
         job.total = len(again)
+        pipeline.audit.before("retry", executions.subjects(again, arn), _note(form))
         for outcome in pipeline.resender.send(again):
+            pipeline.audit.after("retry", redrive.results_of(outcome))
             job.done += len(outcome.sent) + len(outcome.refused)
             job.records += [sent.message.execution_id or "an object" for sent in outcome.sent]
             if outcome.refused:
@@ -193,6 +211,133 @@ def retry_execution(session: Session, form: Form) -> Answer:
     command = session.command("executions", "retry", arn)
     title = "Send the records of an execution again"
     return session.jobs.start(title, command, _show_execution(arn), work)
+
+
+def pause_execution(session: Session, form: Form) -> Answer:
+    """Pause an execution at its next checkpoint."""
+    arn = form.get("arn", "")
+    return _switch_execution(session, arn, "pause", lambda e: e.pause(arn, _note(form)))
+
+
+def resume_execution(session: Session, form: Form) -> Answer:
+    """Let a paused execution go on."""
+    arn = form.get("arn", "")
+    return _switch_execution(session, arn, "resume", lambda e: e.resume(arn, _note(form)))
+
+
+def _switch_execution(
+    session: Session, arn: str, verb: str, switch: Callable[[Executions], str]
+) -> Answer:
+    def work(job: Job) -> None:
+        job.said.append(f"it is {switch(session.pipeline.executions)} now")
+
+    command = session.command("executions", verb, arn)
+    title = f"{verb.capitalize()} an execution"
+    return session.jobs.start(title, command, _show_execution(arn), work)
+
+
+def discard(session: Session, form: Form) -> Answer:
+    """Delete one dead letter for good, with a note of why."""
+    letter = pages.find_letter(session, form.get("id", ""))
+    note = _note(form)
+    if note is None:
+        raise UsageError("say why it is discarded: the note stands in the audit line")
+
+    def work(job: Job) -> None:
+        pipeline = session.pipeline
+        plan = Discard(pipeline.dead_letters, pipeline.audit, pipeline.stack.environment, note)
+        job.total = 1
+        with session.receiving, closing(plan.run([letter.message_id])) as steps:
+            for count in steps:
+                job.done += count
+        session.letters.correct(lambda known: known.without(plan.discarded.deleted))
+        if not plan.discarded.deleted:
+            msg = "it was gone, or held by another reader: look again in a moment"
+            raise OperationFailedError(msg)
+        job.said.append("deleted, with its audit line")
+
+    short = letter.message_id[:8]
+    command = session.command("dlq", "discard", short, "--note", note)
+    return session.jobs.start(f"Discard dead letter {short}", command, "/dead-letters", work)
+
+
+def reprocess(session: Session, form: Form) -> Answer:
+    """Take one stored record through the pipeline again."""
+    execution_id = form.get("id", "")
+
+    def work(job: Job) -> None:
+        pipeline = session.pipeline
+        plan = Reprocess(
+            pipeline.items,
+            pipeline.sources,
+            pipeline.resender,
+            pipeline.audit,
+            Pace(),
+            note=_note(form),
+            compare=True,
+        )
+        job.total = 1
+        for count in plan.run([execution_id]):
+            job.done += count
+        for skipped in plan.done.skipped:
+            raise OperationFailedError(f"it does not go again: {skipped.why}")
+        if plan.done.refused:
+            raise refusal(plan.done.refused, "reprocess it again")
+        if plan.done.gone:
+            raise NotFoundError(f"no item '{execution_id}': it may have expired")
+        job.said.append("sent; its item stays as it is until it is replaced")
+        waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters)
+        for change in waiting.changes(plan.done.sent, _PATIENCE_SECONDS):
+            job.said.append(_told(change))
+
+    command = session.command("reprocess", execution_id, "--wait")
+    back = f"/record?{urlencode({'id': execution_id})}"
+    return session.jobs.start(f"Reprocess {execution_id}", command, back, work)
+
+
+_PATIENCE_SECONDS = 600
+
+
+def _told(change: Change) -> str:
+    """What became of a record, without its values, which may be hidden."""
+    said = f"{change.what}: {', '.join(change.fields)}" if change.fields else change.what
+    return f"{said} {change.reason}".rstrip()
+
+
+def pause(session: Session, form: Form) -> Answer:
+    """Pause the intake by a door, or all of it."""
+    return _switch_doors(session, form, "pause", Doors.pause)
+
+
+def resume(session: Session, form: Form) -> Answer:
+    """Resume the intake by a door, or all of it."""
+    return _switch_doors(session, form, "resume", Doors.resume)
+
+
+def _switch_doors(
+    session: Session,
+    form: Form,
+    verb: str,
+    switch: Callable[[Doors, Sequence[DoorName]], list[DoorMapping]],
+) -> Answer:
+    door = form.get("door") or None
+    chosen = tuple(name for name in NAMES if door in (None, name))
+    if not chosen:
+        raise UsageError(f"'{door}' is no door: choose one of {', '.join(NAMES)}")
+
+    def work(job: Job) -> None:
+        pipeline = session.pipeline
+        found = switch(Doors(pipeline.connection.lambda_, pipeline.stack), chosen)
+        job.said += [f"{one.door}: {one.state}" for one in found]
+        session.status.refresh()
+
+    command = session.command(verb, *(["--door", door] if door else []))
+    what = door or "the intake"
+    return session.jobs.start(f"{verb.capitalize()} {what}", command, "/overview", work)
+
+
+def _note(form: Form) -> str | None:
+    return _typed(form, "note").strip() or None
 
 
 def _show_execution(arn: str) -> str:
@@ -234,7 +379,13 @@ ACTIONS: Mapping[str, Callable[[Session, Form], Answer]] = {
     "/dead-letters/redrive": redrive_letters,
     "/dead-letters/edit": edit,
     "/executions/stop": stop_execution,
+    "/dead-letters/discard": discard,
     "/executions/retry": retry_execution,
+    "/executions/pause": pause_execution,
+    "/executions/resume": resume_execution,
+    "/record/reprocess": reprocess,
+    "/intake/pause": pause,
+    "/intake/resume": resume,
     "/local/kill": kill,
     "/done/stop": stop_job,
 }

@@ -14,12 +14,14 @@ from pipeline_core.catalog import State
 from pipelinectl import cost, errors, local, objects, redrive, status, timeline
 from pipelinectl.aws import FUNCTION_ROLES
 from pipelinectl.commands import dlq
+from pipelinectl.commands import record as lives
 from pipelinectl.commands.executions import Status, execution_document, timeline_document
 from pipelinectl.commands.output import age
 from pipelinectl.console import drawing
 from pipelinectl.console.session import COSTED
 from pipelinectl.dead_letters import Filter, grouped, meant
 from pipelinectl.doctor.stack import Level
+from pipelinectl.doors import NAMES
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pipeline_core.catalog import CatalogEntry
+    from pipelinectl.audit import Line
     from pipelinectl.console.session import Job, Session
     from pipelinectl.console.snapshots import Letters, Seen
     from pipelinectl.dead_letters import DeadLetter
+    from pipelinectl.deliveries import Delivery
     from pipelinectl.executions import Execution
     from pipelinectl.items import Item
+    from pipelinectl.record import Life
     from pipelinectl.redrive import Redelivery
 
 Query: TypeAlias = Mapping[str, str]
@@ -85,6 +90,7 @@ def overview(session: Session, _query: Query) -> Page:
             "checks": checks,
             "bad": bad,
             "sample": SAMPLE,
+            "doors": NAMES,
         },
     )
 
@@ -92,14 +98,14 @@ def overview(session: Session, _query: Query) -> Page:
 def _flow(session: Session, now: status.Status, letters: Seen[Letters]) -> drawing.Flow:
     stack = session.pipeline.stack
     doors = (
-        ("Messages", stack.queue_url),
-        ("S3 objects", stack.objects_queue_url),
-        ("Sent again", stack.internal_queue_url),
-        ("Files to go on with", stack.files_queue_url),
+        ("Messages", stack.queue_url, "messages"),
+        ("S3 objects", stack.objects_queue_url, "objects"),
+        ("Sent again", stack.internal_queue_url, "internal"),
+        ("Files to go on with", stack.files_queue_url, "files"),
     )
     running, failed = _counted_up_to(now.running), _counted_up_to(now.failed)
     return drawing.Flow(
-        [_queue_node(name, now.queue(url)) for name, url in doors],
+        [_queue_node(name, now.queue(url), door in now.paused) for name, url, door in doors],
         drawing.Node(
             "Durable function",
             f"{running} running",
@@ -115,12 +121,14 @@ def _flow(session: Session, now: status.Status, letters: Seen[Letters]) -> drawi
     )
 
 
-def _queue_node(name: str, queue: status.QueueState | None) -> drawing.Node:
+def _queue_node(name: str, queue: status.QueueState | None, paused: bool) -> drawing.Node:  # noqa: FBT001 - it reads as what it is
     if queue is None:
         return drawing.Node(name, "?", "the stack has no such queue", "/overview", "bad")
     oldest = "" if queue.oldest_seconds is None else f", oldest {_lasted(queue.oldest_seconds)}"
     waiting = f"{queue.waiting:,} waiting"
     note = f"{queue.in_flight:,} in flight{oldest}"
+    if paused:
+        return drawing.Node(name, f"{waiting}, paused", note, "/overview#intake", "warn")
     return drawing.Node(name, waiting, note, "/overview#queues", "busy" if queue.depth else "")
 
 
@@ -426,46 +434,54 @@ def _records(session: Session, events: Sequence[Mapping[str, Any]]) -> list[Rede
 
 
 def record(session: Session, query: Query) -> Page:
-    """A record by any of its ids: its item and its dead letters."""
+    """The life of a record, by any of its ids."""
     reference = query.get("id", "").strip()
     if not reference:
-        return Page("record.html", "Record", ("items",), None, {"reference": ""}, every=0)
-    seen = session.letters.look()
-    known = seen.value.letters if seen.value else ()
-    letters = [letter for letter in known if _is_of(session, letter, reference)]
-    item = _item(session, [reference, *(letter.execution_id or "" for letter in letters)])
-    if item is None and not letters:
-        msg = (
-            f"'{reference}' is no item's execution_id and no message's or record's id in the "
-            "dead-letter queue: it may be on its way, or in another stack"
-        )
-        raise NotFoundError(msg)
-    document = item_document(session, item) if item else None
+        return Page("record.html", "Record", ("record", "ID"), None, {"reference": ""}, every=0)
+    seen = session.life(reference)
+    life = seen.value
+    if life is None and seen.error:
+        raise NotFoundError(seen.error)
     return Page(
         "record.html",
-        f"Record {reference}",
-        ("items", "--id", item.execution_id if item else reference),
+        f"Record {life.execution_id if life else reference}",
+        ("record", reference),
+        life_document(session, life) if life else None,
         {
-            "item": document,
-            "dead_letters": [letter_document(session, letter) for letter in letters],
+            "reference": reference,
+            "seen": seen,
+            "life": life,
+            "chapters": chapters(life) if life else [],
+            "item": dumps(item_document(session, life.item)) if life and life.item else None,
+            "reason": objects.reason_of(life.entry) if life and life.entry else "",
         },
-        {"reference": reference, "item": document, "letters": letters, "text": dumps(document)},
     )
 
 
-def _item(session: Session, ids: Iterable[str]) -> Item | None:
-    environment = session.pipeline.stack.environment
-    wanted = dict.fromkeys(
-        key for one in ids if one for key in (one, f"{environment}-{one}") if key
-    )
-    found = (session.pipeline.items.get(key) for key in wanted)
-    return next((item for item in found if item), None)
+def life_document(session: Session, life: Life) -> dict[str, Any]:
+    """A life as `pipelinectl record --json` has it, without content where hidden."""
+    document = lives.document(life)
+    document["item"] = item_document(session, life.item) if life.item else None
+    document["dead_letters"] = [letter_document(session, one) for one in life.dead_letters]
+    return document
 
 
-def _is_of(session: Session, letter: DeadLetter, reference: str) -> bool:
-    ids = (letter.message_id, letter.original_message_id, letter.execution_id)
-    environment = session.pipeline.stack.environment
-    return reference in ids or reference == f"{environment}-{letter.original_message_id}"
+@dataclass(frozen=True)
+class Chapter:
+    """Something that happened to a record: one of the three."""
+
+    at: datetime | None
+    delivery: Delivery | None = None
+    letter: DeadLetter | None = None
+    act: Line | None = None
+
+
+def chapters(life: Life) -> list[Chapter]:
+    """What happened, in order of time."""
+    found = [Chapter(one.started_at, delivery=one) for one in life.deliveries]
+    found += [Chapter(one.failed_at, letter=one) for one in life.dead_letters]
+    found += [Chapter(datetime.fromisoformat(one["at"]), act=one) for one in life.acts]
+    return sorted(found, key=lambda one: one.at or datetime.min.replace(tzinfo=UTC))
 
 
 _CONTENT = ("original_data", "transformed_data")

@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 
     from localcloud.settings import Settings
     from pipelinectl.aws import Connection
-    from pipelinectl.console.snapshots import Letters
+    from pipelinectl.console.snapshots import Letters, Seen
     from pipelinectl.cost import Usage
     from pipelinectl.doctor import Result
+    from pipelinectl.record import Life
 
 _STATUS_SECONDS = 3.0
 _DOCTOR_SECONDS = 60.0
 _COST_SECONDS = 120.0
 COSTED = 20
 """How many of the newest executions the page of costs counts, as `pipelinectl cost` does."""
+
+_LIFE_SECONDS = 5.0
+_LETTERS_WAIT_SECONDS = 30.0
+_KEPT_LIVES = 50
 
 # Somebody waits for the page, and it is asked for again.
 _ATTEMPTS = 3
@@ -158,6 +163,7 @@ class Session:
     _pipeline: Pipeline | None = None
 
     def __post_init__(self) -> None:
+        self._lives: dict[str, Snapshot[Life]] = {}
         self.letters: Snapshot[Letters] = letters_of(
             lambda: self.pipeline.dead_letters, self.receiving
         )
@@ -187,6 +193,22 @@ class Session:
         """Find the pipeline anew the next time that somebody asks."""
         with self._lock:
             self._pipeline = None
+
+    def life(self, reference: str) -> Seen[Life]:
+        """The life of a record: it takes as many requests as it had deliveries, and more."""
+        with self._lock:
+            if reference not in self._lives:
+                while len(self._lives) >= _KEPT_LIVES:
+                    self._lives.pop(next(iter(self._lives)))
+                self._lives[reference] = Snapshot(lambda _: self._life(reference), _LIFE_SECONDS)
+            found = self._lives[reference]
+        return found.look()
+
+    def _life(self, reference: str) -> Life:
+        # Those that are known, and no others are hidden by reading them.
+        seen = self.letters.look(_LETTERS_WAIT_SECONDS)
+        letters = seen.value.letters if seen.value else ()
+        return self.pipeline.records.life(reference, letters=letters)
 
     def warm_up(self) -> None:
         """Begin to ask for what pages show first."""
@@ -233,5 +255,5 @@ class Session:
 
 def _make_clients(connection: Connection) -> None:
     """Make the clients that pages use: boto3's session is not safe to make them side by side."""
-    for name in ("sqs", "lambda_", "dynamodb", "s3", "cloudwatch", "logs", "sns"):
+    for name in ("sqs", "lambda_", "dynamodb", "s3", "cloudwatch", "logs", "sns", "sts"):
         getattr(connection, name)

@@ -34,6 +34,7 @@ from pipeline_core.messages import (
     Unreadable,
     carried_in,
     envelope_of,
+    given_id,
     producers_in,
     record_id_in,
 )
@@ -100,7 +101,7 @@ def _record(message: Mapping[str, Any], settings: Settings) -> Record:
     """The record of a message of which nothing is believed yet."""
     return Record(
         id=message["messageId"],
-        execution_id=f"{settings.environment}-{message['messageId']}",
+        execution_id=given_id(settings.environment, message["messageId"]),
         body=message["body"],
         sent_timestamp=_number(message["attributes"].get("SentTimestamp")),
         receive_count=int(message["attributes"].get("ApproximateReceiveCount", 1)),
@@ -153,6 +154,7 @@ def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
         start=carried.get("continue_from"),
         attributes=carried.get("message_attributes", others),
         offloaded=carried.get("offloaded", False),
+        replaces=carried.get("replaces", ""),
     )
 
 
@@ -254,16 +256,11 @@ def _inline(record: Record, text: str, settings: Settings) -> Reading:
     record = replace(record, content=text)
     if (record_id := record_id_in(text)) is None:
         return Reading(record)
-    record = with_record_id(record, record_id)
-    if why := reserved(record, settings):
+    named = record.with_record_id(record_id)
+    if why := reserved(named, settings):
+        # It keeps its own: an operator who sends its dead letter again vouches for no other.
         return Reading(record, rejection("read", "ReservedId", why))
-    return Reading(record)
-
-
-def with_record_id(record: Record, record_id: str) -> Record:
-    """``record`` with the identity that its producer chose; one sent again keeps what it had."""
-    kept = record.execution_id if record.identified else record_id
-    return replace(record, execution_id=kept, by_producer=True)
+    return Reading(named)
 
 
 def reserved(record: Record, settings: Settings) -> str | None:

@@ -41,7 +41,7 @@ def answering(*answers: tuple[str, dict[str, Any], dict[str, Any]]) -> Iterator[
     with Stubber(client) as stub:
         for operation, parameters, response in answers:
             stub.add_response(operation, response, parameters)
-        yield Executions(client, FUNCTION, pause=lambda _: None)
+        yield Executions(client, FUNCTION, sleep=lambda _: None)
         stub.assert_no_pending_responses()
 
 

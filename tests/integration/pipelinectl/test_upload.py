@@ -322,7 +322,7 @@ def test_wait_does_not_wait_for_ever(
     result = deployed.run("upload", str(rows), "--wait", "--timeout", "1")
 
     assert result.exit_code == 1
-    assert "not through with 1 object after 1 s (input/orders.csv)" in result.stderr
+    assert "not done with 1 object after 1 s (input/orders.csv)" in result.stderr
 
 
 def test_what_had_been_uploaded_is_told_when_it_breaks_off(
