@@ -74,8 +74,16 @@ down: setup ## Stop the local cloud
 # More processes than two cores have: those with a local cloud wait for it half of the time.
 TEST_ARGS ?= -n 4
 
+.PHONY: browser
+browser: setup ## Find a Chromium for the tests of the console, or unpack Debian's below this folder
+	@$(BIN)/python -m tests.chromium
+
+.PHONY: screenshots
+screenshots: up browser ## Take the pictures of the console's pages anew, of the local cloud
+	@$(BIN)/python -m docs.screenshots
+
 .PHONY: test
-test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
+test: setup browser ## Run the tests: unit, integration, end to end on a local cloud of their own
 	@$(BIN)/python -m pytest $(TEST_ARGS) tests/unit tests/integration tests/e2e
 
 .PHONY: docs-test

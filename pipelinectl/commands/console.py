@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 import typer
 
 from pipelinectl import local
-from pipelinectl.commands.context import open_pipeline, options_of
-from pipelinectl.commands.output import note
+from pipelinectl.commands.context import JsonFlag, open_pipeline, options_of
+from pipelinectl.commands.output import note, print_json_line
 from pipelinectl.errors import OperationFailedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcloud.settings import Settings
     from pipelinectl.console.app import Console
 
@@ -53,11 +55,12 @@ def console(
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the address in the default browser.")
     ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show the pipeline on a web page, on this machine and to whoever opens the printed address.
 
     The address works once, for one browser. What the page may do on AWS is what your credentials
-    may. Ctrl-C ends it.
+    may. Ctrl-C ends it. With --json: {"address": ...}, on a line as soon as it listens.
 
     Examples:
     - `pipelinectl console`
@@ -74,7 +77,7 @@ def console(
         )
         raise UsageError(msg) from error
 
-    pipeline = open_pipeline(ctx, quiet=False, changes=allow_changes)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=allow_changes)
     listening = _listen(port)
     session = Session(
         pipeline.connection,
@@ -84,7 +87,22 @@ def console(
         machine=_machine(pipeline.connection.at),
     )
     guard = Guard(listening.getsockname()[1])
-    asyncio.run(_serve(Console(session, guard), listening, open_browser=open_browser))
+    asyncio.run(_serve(Console(session, guard), listening, _teller(as_json, open_browser)))
+
+
+def _teller(as_json: bool, open_browser: bool) -> Callable[[str], None]:  # noqa: FBT001 - its options
+    """What says where the console is."""
+
+    def tell(address: str) -> None:
+        if as_json:
+            print_json_line({"address": address})
+        else:
+            typer.echo(f"open {address}")
+            note("it opens one browser, once; Ctrl-C ends the console")
+        if open_browser:
+            webbrowser.open(address)
+
+    return tell
 
 
 def _machine(at: str | None) -> Settings | None:
@@ -114,7 +132,7 @@ def _listen(port: int | None) -> socket.socket:
     raise OperationFailedError(msg)
 
 
-async def _serve(console: Console, listening: socket.socket, *, open_browser: bool) -> None:
+async def _serve(console: Console, listening: socket.socket, tell: Callable[[str], None]) -> None:
     from aiohttp import web
 
     stopped = asyncio.Event()
@@ -126,10 +144,7 @@ async def _serve(console: Console, listening: socket.socket, *, open_browser: bo
     try:
         await web.SockSite(runner, listening).start()
         console.session.warm_up()
-        typer.echo(f"open {console.guard.address}")
-        note("it opens one browser, once; Ctrl-C ends the console")
-        if open_browser:
-            await asyncio.to_thread(webbrowser.open, console.guard.address)
+        await asyncio.to_thread(tell, console.guard.address)
         await stopped.wait()
         note("ending")
     finally:

@@ -92,7 +92,7 @@ def redrive_letters(session: Session, form: Form) -> Answer:
 
 def edit(session: Session, form: Form) -> Answer:
     """Show how an edited body differs; send it once that was seen."""
-    letter = pages.find_letter(session, form.get("id", ""))
+    letter = pages.find_letter(session, form)
     if not session.show_content:
         raise OperationFailedError(f"a body cannot be edited unseen, and it is {pages.HIDDEN}")
     text = _typed(form, "body")
@@ -238,7 +238,7 @@ def _switch_execution(
 
 def discard(session: Session, form: Form) -> Answer:
     """Delete one dead letter for good, with a note of why."""
-    letter = pages.find_letter(session, form.get("id", ""))
+    letter = pages.find_letter(session, form)
     note = _note(form)
     if note is None:
         raise UsageError("say why it is discarded: the note stands in the audit line")

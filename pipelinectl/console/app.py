@@ -21,7 +21,7 @@ from markupsafe import Markup
 from pipelinectl import errors
 from pipelinectl.commands import output
 from pipelinectl.console.actions import ACTIONS
-from pipelinectl.console.pages import NAVIGATION, PAGES, Page, download
+from pipelinectl.console.pages import NAVIGATION, PAGES, WAIT, Page, download
 from pipelinectl.console.session import Job
 from pipelinectl.errors import ExitCode, NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
@@ -39,6 +39,8 @@ STATIC = "/static/"
 HOME = "/overview"
 
 _MAX_FORM_BYTES = 4 * 1024 * 1024  # a body of 1 MiB, each byte as %XX, and what is beside it
+# A page shows what is there and the rest when it comes; a program wants all of it at once.
+_TWIN_SECONDS = 120
 _SAFE = ("GET", "HEAD")
 
 HEADERS: Mapping[str, str] = {
@@ -227,6 +229,7 @@ class Console:
     def _shows(self, page: Callable[..., Page]) -> Handler:
         async def show(request: web.Request) -> web.StreamResponse:
             query = dict(request.query)
+            query.pop(WAIT, None)
             seen = query.pop("seen", None)
             found = await asyncio.to_thread(page, self.session, query)
             if request.headers.get("HX-Request"):
@@ -237,7 +240,8 @@ class Console:
 
     def _documents(self, page: Callable[..., Page]) -> Handler:
         async def tell(request: web.Request) -> web.StreamResponse:
-            found = await asyncio.to_thread(page, self.session, dict(request.query))
+            query = {**request.query, WAIT: str(_TWIN_SECONDS)}
+            found = await asyncio.to_thread(page, self.session, query)
             return web.json_response(found.document, dumps=dumps)
 
         return tell
@@ -245,7 +249,7 @@ class Console:
     def _does(self, action: Callable[..., Job | Page]) -> Handler:
         async def do(request: web.Request) -> web.StreamResponse:
             posted = await request.post()
-            form = {name: value for name, value in posted.items() if isinstance(value, str)}
+            form = {n: v for n, v in posted.items() if isinstance(v, str) and n != WAIT}
             answer = await asyncio.to_thread(action, self.session, form)
             if isinstance(answer, Job):
                 raise web.HTTPSeeOther(f"/done/show?number={answer.number}")

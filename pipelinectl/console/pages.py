@@ -19,6 +19,7 @@ from pipelinectl.commands.executions import Status, execution_document, timeline
 from pipelinectl.commands.output import age
 from pipelinectl.console import drawing
 from pipelinectl.console.session import COSTED
+from pipelinectl.console.snapshots import FIRST_WAIT_SECONDS
 from pipelinectl.dead_letters import Filter, grouped, meant
 from pipelinectl.doctor.stack import Level
 from pipelinectl.doors import NAMES
@@ -45,6 +46,8 @@ Query: TypeAlias = Mapping[str, str]
 HIDDEN = "hidden: start the console with --show-content to see it"
 SAMPLE = '{"data_source": "test.csv", "processing_type": "standard"}'
 EVERY_SECONDS = 5
+WAIT = "wait"
+"""What of a query says how long to wait; the twins of pages have it, and nobody else."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,11 @@ class Page:
     every: int = EVERY_SECONDS
 
 
-def overview(session: Session, _query: Query) -> Page:
+def overview(session: Session, query: Query) -> Page:
     """What lies where, what became of the last hour, what the doctor finds."""
-    seen = session.status.look()
-    letters = session.letters.look()
-    checks = session.doctor.look()
+    seen = session.status.look(_wait(query))
+    letters = session.letters.look(_wait(query))
+    checks = session.doctor.look(_wait(query))
     now = seen.value
     bad = [result for result in checks.value or () if result.level is not Level.OK]
     return Page(
@@ -166,7 +169,7 @@ SHOWN_LETTERS = 50
 
 def dead_letters(session: Session, query: Query) -> Page:
     """Dead letters in groups by stage and reason, and those of one group or filter."""
-    seen = session.letters.look()
+    seen = session.letters.look(_wait(query))
     if query.get("read") == "again":
         session.letters.refresh()
     only = _filter(query)
@@ -198,7 +201,7 @@ def dead_letters(session: Session, query: Query) -> Page:
 
 def dead_letter(session: Session, query: Query) -> Page:
     """All of one dead letter."""
-    letter = find_letter(session, query.get("id", ""))
+    letter = find_letter(session, query)
     again = _again(session, letter)
     return Page(
         "dead_letter.html",
@@ -217,7 +220,7 @@ def dead_letter(session: Session, query: Query) -> Page:
 
 def edit(session: Session, query: Query) -> Page:
     """A dead letter's body to edit, with the reasons beside it."""
-    letter = find_letter(session, query.get("id", ""))
+    letter = find_letter(session, query)
     if not session.show_content:
         msg = f"the body of {letter.message_id[:8]} cannot be edited unseen, and it is {HIDDEN}"
         raise OperationFailedError(msg)
@@ -266,31 +269,36 @@ def chosen_letters(session: Session, query: Query) -> list[DeadLetter]:
     Raises:
         NotFoundError: none.
     """
-    if reference := query.get("id"):
-        return [find_letter(session, reference)]
+    if query.get("id"):
+        return [find_letter(session, query)]
     only = _filter(query)
-    seen = session.letters.look()
-    chosen = [letter for letter in (seen.value.letters if seen.value else ()) if only.takes(letter)]
+    chosen = [letter for letter in _known_letters(session, query) if only.takes(letter)]
     if not chosen:
         raise NotFoundError("no dead letter is meant: choose a group, or clear the filter")
     return chosen
 
 
-def find_letter(session: Session, reference: str) -> DeadLetter:
-    """The dead letter that `reference` means.
+def find_letter(session: Session, query: Query) -> DeadLetter:
+    """The dead letter that the query's `id` means.
 
     Raises:
         NotFoundError: it is not, or no longer, in the queue as it was read last.
         UsageError: it means several.
     """
-    seen = session.letters.look()
-    if seen.value is None:
-        raise NotFoundError("the dead-letter queue is still being read: ask again in a moment")
-    found = meant(seen.value.letters, [reference])
+    reference = query.get("id", "")
+    found = meant(_known_letters(session, query), [reference])
     if len(found) > 1:
         msg = f"'{reference}' means {len(found)} dead letters: choose one of them by its message id"
         raise UsageError(msg)
     return found[0]
+
+
+def _known_letters(session: Session, query: Query) -> Sequence[DeadLetter]:
+    seen = session.letters.look(_wait(query))
+    if seen.value is None:
+        why = seen.error or "the dead-letter queue is still being read: ask again in a moment"
+        raise OperationFailedError(why)
+    return seen.value.letters
 
 
 def _again(session: Session, letter: DeadLetter) -> Redelivery:
@@ -322,6 +330,11 @@ def attributes_shown(letter: DeadLetter) -> dict[str, str]:
     }
 
 
+def _wait(query: Query) -> float:
+    """Seconds to wait for what is not known yet: a page hardly does, its twin does."""
+    return float(query.get(WAIT, FIRST_WAIT_SECONDS))
+
+
 def _filter(query: Query) -> Filter:
     return Filter(query.get("stage") or None, query.get("reason") or None)
 
@@ -335,9 +348,14 @@ def _filter_query(only: Filter) -> dict[str, str]:
     return {n: value for n, value in (("stage", only.stage), ("reason", only.reason)) if value}
 
 
+_DIGITS = 13  # of any number that somebody could mean here
+_MOST_LISTED = 1000
+
+
 def _limit(query: Query, default: int) -> int:
     text = query.get("limit", "")
-    return min(int(text), 1000) if text.isdecimal() and int(text) else default
+    short = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    return min(int(text), _MOST_LISTED) if short and int(text) else default
 
 
 SHOWN_EXECUTIONS = 50
@@ -438,7 +456,7 @@ def record(session: Session, query: Query) -> Page:
     reference = query.get("id", "").strip()
     if not reference:
         return Page("record.html", "Record", ("record", "ID"), None, {"reference": ""}, every=0)
-    seen = session.life(reference)
+    seen = session.life(reference, _wait(query))
     life = seen.value
     if life is None and seen.error:
         raise NotFoundError(seen.error)
@@ -455,6 +473,7 @@ def record(session: Session, query: Query) -> Page:
             "item": dumps(item_document(session, life.item)) if life and life.item else None,
             "reason": objects.reason_of(life.entry) if life and life.entry else "",
         },
+        every=EVERY_SECONDS if life else 1,
     )
 
 
@@ -594,7 +613,7 @@ _MOST_BATCH = 10_000
 
 def costs(session: Session, query: Query) -> Page:
     """What the newest executions used and cost, and what a month would."""
-    seen = session.usage.look()
+    seen = session.usage.look(_wait(query))
     month = _month(session, query)
     report = None
     if seen.value:
@@ -631,7 +650,8 @@ def _month(session: Session, query: Query) -> tuple[int, int] | None:
 
 
 def _whole(what: str, text: str, most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+    short = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    if not (short and 1 <= int(text) <= most):
         raise UsageError(f"'{text}' {what}: give a whole number from 1 to {most:,}")
     return int(text)
 

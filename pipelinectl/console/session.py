@@ -194,7 +194,7 @@ class Session:
         with self._lock:
             self._pipeline = None
 
-    def life(self, reference: str) -> Seen[Life]:
+    def life(self, reference: str, wait_seconds: float) -> Seen[Life]:
         """The life of a record: it takes as many requests as it had deliveries, and more."""
         with self._lock:
             if reference not in self._lives:
@@ -202,7 +202,7 @@ class Session:
                     self._lives.pop(next(iter(self._lives)))
                 self._lives[reference] = Snapshot(lambda _: self._life(reference), _LIFE_SECONDS)
             found = self._lives[reference]
-        return found.look()
+        return found.look(wait_seconds)
 
     def _life(self, reference: str) -> Life:
         # Those that are known, and no others are hidden by reading them.

@@ -72,8 +72,9 @@ class Snapshot(Generic[T]):
             if self._is_asking() or self._stopping.is_set():
                 return
             self._asked_at = self.clock()
-            self._thread = threading.Thread(target=self._work, name="snapshot", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="snapshot", daemon=True)
+            thread.start()  # before others see it: only then can it be waited for
+            self._thread = thread
 
     def correct(self, change: Callable[[T], T]) -> None:
         """Put right what is known to be so, until it is asked for again."""

@@ -1,87 +1,19 @@
 """Who the console answers, and with what headers."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
-from aiohttp import ClientSession, DummyCookieJar
-from aiohttp.test_utils import TestServer
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from yarl import URL
 
 from pipelinectl.aws import Connection, Options
 from pipelinectl.console.actions import ACTIONS
-from pipelinectl.console.app import HEADERS, Console, Guard
+from pipelinectl.console.app import HEADERS
 from pipelinectl.console.pages import PAGES, Page
 from pipelinectl.console.session import Session
 from pipelinectl.errors import OperationFailedError, StackMissingError
-
-T = TypeVar("T")
-PORT = 8123
-OURS = {"Host": f"127.0.0.1:{PORT}"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    text: str
-
-
-class Somewhere(Session):
-    """A session whose pipeline is not asked."""
-
-    @property
-    def pipeline(self) -> Any:
-        return type("Pipeline", (), {"target": "nowhere"})()
-
-
-@dataclass
-class Browser:
-    """Sends what it is told to, with the cookie unless it is told otherwise."""
-
-    http: ClientSession
-    base: URL
-    guard: Guard
-
-    async def ask(
-        self,
-        path: str,
-        method: str = "GET",
-        *,
-        cookie: str | None = None,
-        headers: Mapping[str, str] = OURS,
-        **more: Any,
-    ) -> Answer:
-        secret = self.guard.secret if cookie is None else cookie
-        cookies = {"Cookie": f"{self.guard.cookie}={secret}"} if secret else {}
-        async with self.http.request(
-            method,
-            self.base.join(URL(path)),
-            headers={**cookies, **headers},
-            allow_redirects=False,
-            **more,
-        ) as response:
-            return Answer(response.status, response.headers, await response.text())
-
-
-def browse(
-    use: Callable[[Browser], Awaitable[T]], *, allow_changes: bool = False, used: bool = True
-) -> T:
-    """Run `use` with a console, whose address was opened already if it is `used`."""
-
-    async def run() -> T:
-        session = Somewhere(Connection(), Options(), allow_changes=allow_changes)
-        console = Console(session, Guard(PORT, used=used))
-        async with (
-            TestServer(console.application()) as server,
-            ClientSession(cookie_jar=DummyCookieJar()) as http,
-        ):
-            return await use(Browser(http, server.make_url("/"), console.guard))
-
-    return asyncio.run(run())
+from tests.unit.pipelinectl.console.browsing import OURS, PORT, Answer, Browser, browse
 
 
 def status(path: str, method: str = "GET", *, allow_changes: bool = False, **more: Any) -> int:
@@ -326,13 +258,7 @@ def test_nobody_there_is_a_sentence_too() -> None:
         "AWS_REGION": "us-east-1",
     }
 
-    async def visit() -> str:
-        console = Console(Session(Connection(nowhere), Options()), Guard(PORT, used=True))
-        async with (
-            TestServer(console.application()) as server,
-            ClientSession(cookie_jar=DummyCookieJar()) as http,
-        ):
-            browser = Browser(http, server.make_url("/"), console.guard)
-            return (await browser.ask("/executions")).text
+    session = Session(Connection(nowhere), Options())
+    answer = browse(lambda b: b.ask("/executions"), session)
 
-    assert "start the local cloud with &#39;pipelinectl local up&#39;" in asyncio.run(visit())
+    assert "start the local cloud with &#39;pipelinectl local up&#39;" in answer.text
