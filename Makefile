@@ -98,6 +98,10 @@ chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHA
 bench: setup $(TOOLS)/bench/.ready ## Measure beside a per-record reference (BENCH_ARGS="--out docs/benchmarks --gigabyte")
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+.PHONY: bench-console
+bench-console: up ## Time the pages of the console with 10,000 items and 1,000 dead letters
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.console
+
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, expect, sync_playwright
 
 from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack
@@ -87,15 +88,21 @@ def _fill(pipeline: Pipeline) -> DeadLetter:
         _run("send", "--file", f"events/{name}")
     _run("upload", "events/orders.csv")
     _run("send", json.dumps(ORDER))
-    _wait(lambda: subprocess.run([PIPELINECTL, "local", "kill", "validate"]).returncode == 0)  # noqa: S603 - this project's own command
+    _wait(_killed)
     _wait(lambda: _letter(pipeline, "order-1042"))
     edited = json.dumps(ORDER | {"quantity": 2})
     note = "the till sent 0 for 2"
     _run("dlq", "redrive", "--id", "order-1042", "--body", edited, "--note", note)
     _wait(lambda: pipeline.items.get("order-1042"))
     _run("send", json.dumps(ORDER | {"record_id": "order-1043", "currency": "EURO"}))
-    _wait(lambda: not list(pipeline.executions.newest(statuses=("RUNNING",))))
+    _wait(lambda: None if list(pipeline.executions.newest(statuses=("RUNNING",))) else True)
     return _wait(lambda: _letter(pipeline, "order-1043"))
+
+
+def _killed() -> bool | None:
+    """Whether a worker was there to be killed."""
+    kill = subprocess.run([PIPELINECTL, "local", "kill", "validate"])  # noqa: S603 - this project's own command
+    return kill.returncode == 0 or None
 
 
 def _letter(pipeline: Pipeline, execution_id: str) -> DeadLetter | None:
@@ -112,7 +119,7 @@ def _run(*arguments: str) -> None:
     subprocess.run([PIPELINECTL, *arguments], cwd=ROOT, check=True)  # noqa: S603 - as above
 
 
-def _wait(found: Callable[[], T]) -> Any:
+def _wait(found: Callable[[], T | None]) -> T:
     give_up_at = time.monotonic() + _PATIENCE
     while time.monotonic() < give_up_at:
         if value := found():
@@ -124,11 +131,13 @@ def _wait(found: Callable[[], T]) -> Any:
 @contextmanager
 def _console() -> Iterator[str]:
     """A console, and the address that opens it."""
-    command = [PIPELINECTL, "console", "--allow-changes", "--show-content", "--json"]
+    command = [str(PIPELINECTL), "console", "--allow-changes", "--show-content", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - as above
         assert process.stdout  # noqa: S101 - it was asked for
-        yield json.loads(process.stdout.readline())["address"]
-        process.send_signal(signal.SIGINT)
+        try:
+            yield json.loads(process.stdout.readline())["address"]
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 @contextmanager
@@ -153,7 +162,8 @@ def _take(context: BrowserContext, url: str, name: str, *, dark: bool = False) -
     page.set_viewport_size({"width": width, "height": height})
     page.goto(url)
     # What a page does not know at once, it shows when it comes.
-    page.wait_for_function("!/not yet|Looking for it/.test(document.body.innerText)")
+    unknown = re.compile("not yet|Looking for it")
+    expect(page.locator("#live")).not_to_contain_text(unknown, timeout=_PATIENCE * 1000)
     shown = context.new_cdp_session(page)
     picture = shown.send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
     (OUT / f"{name}.webp").write_bytes(base64.b64decode(picture["data"]))
