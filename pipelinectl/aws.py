@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest, AWSResponse
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
@@ -63,6 +64,11 @@ class Connection:
     def cloudformation(self) -> CloudFormationClient:
         """Client of the stack's outputs."""
         return self._session.client("cloudformation", **self._options("cloudformation"))
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """Client of the alarms."""
+        return self._session.client("cloudwatch", **self._options("cloudwatch"))
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
