@@ -69,7 +69,9 @@ class Subject(TypedDict):
 class Line(Subject):
     """One line: `at` is ISO-8601 in UTC, `who` the caller's ARN as STS has it.
 
-    A line with `result` tells how the act ended that an earlier one announced.
+    It is written before the act; how that ended, `result`, is a line of its own in the log group,
+    and joined with it as it is read. An act without is one of which that is not known, or one that
+    has nothing to tell.
     """
 
     at: str
@@ -98,7 +100,7 @@ def subject_of(letter: DeadLetter, environment: str | None) -> Subject:
 
 @dataclass(frozen=True)
 class Found:
-    """Lines, oldest first, and whether these are all that there are."""
+    """Lines, oldest first, each with its result, and whether these are all that there are."""
 
     lines: Sequence[Line]
     complete: bool
@@ -201,7 +203,24 @@ class Audit:
         for page in itertools.islice(pages, MAX_PAGES):
             seen += 1
             found += filter(None, (_line(event["message"]) for event in page["events"]))
-        return sorted(found, key=lambda line: line["at"]), seen < MAX_PAGES
+        return _with_results(sorted(found, key=lambda line: line["at"])), seen < MAX_PAGES
+
+
+def _with_results(lines: Iterable[Line]) -> list[Line]:
+    """`lines`, each with how it ended, instead of in a line of its own."""
+    acts: list[Line] = []
+    latest: dict[tuple[str, str], Line] = {}
+    for line in lines:
+        of = line["action"], line.get("message_id") or line.get("execution_id", "")
+        act = latest.pop(of, None) if "result" in line else None
+        if act is None:
+            acts.append(line)
+            latest[of] = line
+            continue
+        act["result"] = line["result"]
+        if "new_message_id" in line:
+            act["new_message_id"] = line["new_message_id"]
+    return acts
 
 
 def names(line: Line) -> set[str]:

@@ -264,7 +264,11 @@ def subjects(again: Sequence[Redelivery], arn: str) -> list[Subject]:
     """What to say of the messages of the execution `arn` that are sent again."""
     found: list[Subject] = []
     for one in again:
-        subject: Subject = {"original_message_id": one.origin, "durable_execution_arn": arn}
+        subject: Subject = {
+            "message_id": one.origin,
+            "original_message_id": one.origin,
+            "durable_execution_arn": arn,
+        }
         if one.execution_id is not None:
             subject["execution_id"] = one.execution_id
         found.append(subject)

@@ -106,4 +106,5 @@ def _report(mappings: Sequence[Mapping], what: str, running: int | None, *, as_j
         return
     typer.echo(f"{what} {', '.join(mapping.door for mapping in mappings)}")
     if running is not None:
-        typer.echo(f"{counted(running, 'execution')} not ended")
+        still = f"not ended yet: {counted(running, 'execution')}"
+        typer.echo(still if running else "no execution is running")

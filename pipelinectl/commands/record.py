@@ -183,7 +183,7 @@ def _stage(stage: StageOutcome) -> Iterator[Text]:
 def _act(line: Line) -> Chapter:
     when = datetime.fromisoformat(line["at"])
     what = line["action"] + (", edited" if line.get("edited") else "")
-    result = f": {line['result']}" if "result" in line else ""
+    result = f", {line['result']}" if "result" in line else ""
     title = Text.assemble(f"{clock(when)}  {what}{visible(result)} ", (f"by {line['who']}", "dim"))
     said = [line[name] for name in ("note", "stage", "error_type") if name in line]
     if "new_message_id" in line:

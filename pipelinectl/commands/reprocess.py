@@ -39,7 +39,6 @@ _SLOWEST = 0.1
 _WAIT_SECONDS = 600
 _SHOWN = 3
 _WIDTH = 60
-_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 def reprocess(
@@ -171,7 +170,7 @@ def _run(plan: Reprocess, chosen: Sequence[str], until: datetime, *, quiet: bool
         complete = True
     except KeyboardInterrupt:
         complete = True
-        remedy = f"run it again with --until {until:{_TIME}} for the others"
+        remedy = f"run it again with --until {until.isoformat()} for the others"
         msg = f"interrupted: {_summary(plan.done, len(chosen))}; {remedy}"
         raise KeyboardInterrupt(msg) from None
     finally:
