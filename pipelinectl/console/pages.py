@@ -70,8 +70,9 @@ class Page:
 def overview(session: Session, query: Query) -> Page:
     """What lies where, what became of the last hour, what the doctor finds."""
     seen = session.status.look(_wait(query))
-    letters = session.letters.look(_wait(query))
-    checks = session.doctor.look(_wait(query))
+    patience = _wait(query) if WAIT in query else 0
+    letters = session.letters.look(patience)
+    checks = session.doctor.look(patience)
     now = seen.value
     bad = [result for result in checks.value or () if result.level is not Level.OK]
     return Page(

@@ -161,12 +161,20 @@ def test_a_bad_message_is_found_read_edited_sent_again_and_stored(
     page.get_by_role("button", name="Show what differs").click()
     see(page, ".difference .removed", '"quantity": 0')
     see(page, ".difference .added", '"quantity": 3')
+    page.get_by_label("A note for the audit line").fill("the till sent 0 for 3")
     page.get_by_role("button", name="Send it").click()
     see(page, ".outcomes .status", "stored")
 
     page.get_by_role("link", name=record_id).first.click()
     see(page, "pre.content", '"quantity": 3')
     assert page.title().startswith("Record")
+    story = page.locator("ol.story > li")
+    for chapter, words in enumerate(
+        ("quantity must be bigger", "the till sent 0 for 3", "Redrive: sent", "stored")
+    ):
+        expect(story.nth(chapter)).to_contain_text(words, timeout=MILLISECONDS)
+    page.get_by_role("button", name="Take it through the pipeline again").click()
+    see(page, "p", "unchanged")
     assert stack.items()[record_id]["transformed_data"]["M"]["quantity"]["N"] == "3"
 
 
@@ -186,6 +194,31 @@ def test_a_dead_letter_is_sent_again_as_it_is_after_a_dry_run(
     see(page, ".outcomes .status", "dead letter")
     page.goto(allowing.url("/done"))
     see(page, "a.row", "again")
+
+
+def test_a_door_is_paused_and_resumed(page: Page, allowing: Console) -> None:
+    page.goto(allowing.url("/overview"))
+    page.get_by_label("What its queue brings").select_option("files")
+    page.get_by_role("button", name="Pause").click()
+    see(page, "p", "files: Disabled")
+    page.goto(allowing.url("/overview"))
+    see(page, "p.problem", "Paused: files")
+    page.get_by_label("What its queue brings").select_option("files")
+    page.get_by_role("button", name="Resume").click()
+    see(page, "p", "files: Enabled")
+
+
+def test_a_dead_letter_is_discarded_with_a_note(page: Page, allowing: Console) -> None:
+    send(page, allowing, ORDER | {"record_id": "console-discarded"})
+    see(page, ".outcomes .status", "dead letter")
+    page.get_by_role("link", name="console-discarded").first.click()
+    page.locator("ol.story a", has_text=re.compile("^[0-9a-f]{8}$")).first.click()
+    page.get_by_label("Why, for the audit line").fill("a test of the till")
+    page.get_by_role("button", name="Delete it for good").click()
+    see(page, "p", "deleted, with its audit line")
+    page.goto(allowing.url("/record?id=console-discarded"))
+    see(page, ".summary .status", "discarded")
+    see(page, "ol.story > li", "a test of the till")
 
 
 def test_what_one_types_outlives_the_page_s_changes(page: Page, allowing: Console) -> None:
