@@ -286,7 +286,7 @@ def reprocess(session: Session, form: Form) -> Answer:
         if plan.done.gone:
             raise NotFoundError(f"no item '{execution_id}': it may have expired")
         job.said.append("sent; its item stays as it is until it is replaced")
-        waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters)
+        waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters, clock=job.clock)
         for change in waiting.changes(plan.done.sent, _PATIENCE_SECONDS):
             job.said.append(_told(change))
 
@@ -327,7 +327,8 @@ def _switch_doors(
 
     def work(job: Job) -> None:
         pipeline = session.pipeline
-        found = switch(Doors(pipeline.connection.lambda_, pipeline.stack), chosen)
+        doors = Doors(pipeline.connection.lambda_, pipeline.stack, clock=job.clock)
+        found = switch(doors, chosen)
         job.said += [f"{one.door}: {one.state}" for one in found]
         session.status.refresh()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -75,6 +76,10 @@ class Job:
     ended_at: datetime | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
+    def clock(self) -> float:
+        """Seconds, for whoever waits: when the job is to stop, it is past any time."""
+        return float("inf") if self.stopping.is_set() else time.monotonic()
+
     def document(self) -> dict[str, object]:
         """As JSON."""
         return {
@@ -104,7 +109,8 @@ class Jobs:
         """Begin in a thread of its own."""
         job = Job(next(self._numbers), title, command, back)
         self._jobs.appendleft(job)
-        thread = threading.Thread(target=_run, args=(job, work), name=f"job-{job.number}")
+        name = f"job-{job.number}"
+        thread = threading.Thread(target=_run, args=(job, work), name=name, daemon=True)
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
         return job
@@ -128,8 +134,9 @@ class Jobs:
         """Ask all to stop where nothing is lost, and wait so long for it."""
         for job in self:
             job.stopping.set()
+        give_up_at = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0, give_up_at - time.monotonic()))
 
 
 def _run(job: Job, work: Callable[[Job], None]) -> None:

@@ -170,7 +170,7 @@ def test_a_bad_message_is_found_read_edited_sent_again_and_stored(
     assert page.title().startswith("Record")
     story = page.locator("ol.story > li")
     for chapter, words in enumerate(
-        ("quantity must be bigger", "the till sent 0 for 3", "Redrive: sent", "stored")
+        ("quantity must be bigger", "the till sent 0 for 3", "durable-pipeline-internal")
     ):
         expect(story.nth(chapter)).to_contain_text(words, timeout=MILLISECONDS)
     page.get_by_role("button", name="Take it through the pipeline again").click()
