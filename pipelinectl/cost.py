@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 
 from pipeline_core import exact_json
 from pipeline_core.files import FILE_SUFFIXES
+from pipeline_core.messages import Inline, Objects, Pointed, Unreadable, anything_in
 from pipeline_core.sizes import (
     MAX_CHUNK_BYTES,
     MAX_CHUNK_RECORDS,
@@ -24,8 +25,8 @@ from pipeline_core.sizes import (
     MAX_OPERATIONS,
     MAX_STATE_BYTES,
     POINTED_BYTES,
+    text_size,
 )
-from pipelinectl import sending
 from pipelinectl.errors import NotFoundError
 from pipelinectl.exact_json import dumps
 
@@ -259,7 +260,7 @@ def _write_units(details: Mapping[str, Any]) -> int:
     """DynamoDB's write units for the items, where this asks the store stage for some."""
     match _json(details.get("Input")):
         case {"records": [{"transformed": _}, *_] as records}:
-            sizes = (_bytes(json.dumps(record, ensure_ascii=False)) for record in records)
+            sizes = (text_size(json.dumps(record, ensure_ascii=False)) for record in records)
             return sum(math.ceil(size / _WRITE_UNIT_BYTES) for size in sizes)
     return 0
 
@@ -273,11 +274,7 @@ def _json(payload: Mapping[str, Any] | None) -> Any:
 
 def _payload_bytes(payload: Mapping[str, Any]) -> int:
     content = payload.get("Payload") or ""
-    return _bytes(content if isinstance(content, str) else json.dumps(content))
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
+    return text_size(content if isinstance(content, str) else json.dumps(content))
 
 
 def taken_in(payload: str) -> Usage | None:
@@ -299,12 +296,12 @@ def taken_in(payload: str) -> Usage | None:
             read = {message["messageId"]: _document(message["body"]) for message in messages}
             found = Counter({id_ for id_, (is_document, _) in read.items() if is_document})
             travelling = sum(travelling for _, travelling in read.values())
-            requests = _requests([_bytes(message["body"]) for message in messages])
+            requests = _requests([text_size(message["body"]) for message in messages])
         case _:
             return None
     return Usage(
         documents=found,
-        event_bytes=_bytes(payload),
+        event_bytes=text_size(payload),
         travelling_bytes=travelling,
         queue_requests=requests,
     )
@@ -319,12 +316,19 @@ def _is_message(entry: object) -> bool:
 
 def _document(body: str) -> tuple[bool, int]:
     """Whether a message is a document, and what it counts for in a chunk."""
-    if sending.pointer_in(body) is not None:
-        return True, POINTED_BYTES
-    if not sending.is_s3_event(body):
-        return True, _bytes(body)
-    entries = exact_json.loads(sending.unwrapped(body))["Records"]
-    return len(entries) == 1 and not _is_file(entries[0]), POINTED_BYTES
+    try:
+        envelope = anything_in(body)
+    except Unreadable:
+        return True, text_size(body)
+    match envelope:
+        case Pointed():
+            return True, POINTED_BYTES
+        case Objects(events):
+            is_file = events[0].state["key"].lower().endswith(FILE_SUFFIXES)
+            return len(events) == 1 and not is_file, POINTED_BYTES
+        case Inline():
+            return True, text_size(body)
+    return False, 0  # S3 tries whether it may send
 
 
 def _requests(sizes: Sequence[int]) -> int:

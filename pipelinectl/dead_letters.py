@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from collections import Counter
@@ -11,9 +12,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core import exact_json
-from pipelinectl import sending
+from pipeline_core.messages import (
+    MAX_ENTRIES,
+    Inline,
+    Objects,
+    Pointed,
+    Unreadable,
+    carried_in,
+    envelope_of,
+    is_dead_letter,
+    producers_in,
+    record_id_in,
+)
+from pipeline_core.objects import ObjectId
 from pipelinectl.errors import NotFoundError, UsageError
-from pipelinectl.sending import Door
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-    from pipelinectl.objects import ObjectPath
-    from pipelinectl.sending import Attributes
+    from pipeline_core.messages import Carried, Door, Envelope
 
 
 UNKNOWN = "unknown"
@@ -49,15 +60,16 @@ class DeadLetter:
     The pipeline's own say why they are there, in message attributes. One that SQS itself moved
     there has the attributes that it was sent with, and says nothing. One that Lambda sent is the
     event of an execution that no queue brought and that failed as a whole; it says why in
-    attributes of Lambda's own. `sent_timestamp` is in ms; `max_receives` is what the redrive policy
-    allows, None where that is not known; `source` is the name of the queue that SQS moved it out
-    of, None of what was sent here.
+    attributes of Lambda's own. `message_attributes` are in the form that Lambda has them in an
+    event, `sent_timestamp` is in ms; `max_receives` is what the redrive policy allows, None where
+    that is not known; `source` is the name of the queue that SQS moved it out of, None of what was
+    sent here.
     """
 
     message_id: str
     receipt_handle: str
     body: str
-    message_attributes: Attributes
+    message_attributes: Mapping[str, Any]
     sent_timestamp: int
     max_receives: int | None = None
     source: str | None = None
@@ -65,71 +77,79 @@ class DeadLetter:
     @cached_property
     def attributes(self) -> Mapping[str, str]:
         """Its message attributes as text, without binary ones."""
-        return sending.texts(self.message_attributes)
+        return {
+            name: value["stringValue"]
+            for name, value in self.message_attributes.items()
+            if "stringValue" in value
+        }
 
     @property
     def is_believed(self) -> bool:
         """Whether its attributes are the pipeline's own word: anybody may use the same names."""
         return self.source is None or self.source.endswith(_BELIEVED)
 
-    @cached_property
-    def record(self) -> Mapping[str, Any] | None:
-        """What it carries of its record, if it comes from one of the pipeline's own queues."""
-        if self.source is None or not self.is_believed:
-            return None
-        return _object_in(self.attributes.get(sending.RECORD, ""))
-
-    @cached_property
-    def original(self) -> Mapping[str, Any] | None:
-        """What the pipeline kept of the producer's message, where it says why it is here."""
-        if "error_type" not in self.attributes or not self.is_believed:
-            return None
-        return _object_in(self.attributes.get("original", ""))
-
     @property
-    def kept(self) -> Mapping[str, Any] | None:
-        """What is known of the record beside its body, from whichever of the two."""
-        return self.original if self.record is None else self.record
+    def says_why(self) -> bool:
+        """Whether the pipeline itself has sent it, with the reason in its attributes."""
+        return self.is_believed and is_dead_letter(self.message_attributes)
+
+    @cached_property
+    def carried(self) -> Carried | None:
+        """What the pipeline noted of the record; None where it did not, or somebody else did."""
+        try:
+            return carried_in(self.message_attributes) if self.is_believed else None
+        except Unreadable:
+            return None
 
     @property
     def request_id(self) -> str | None:
         """The invocation that Lambda gave up; None if it was not Lambda that sent it here."""
         by_lambda = self.source is None and self.attributes.keys() >= _LAMBDAS
-        return self.attributes[REQUEST_ID] if by_lambda and self.original is None else None
+        return self.attributes[REQUEST_ID] if by_lambda and not self.says_why else None
 
     @property
     def door(self) -> Door | None:
         """Where the record came in; None where nobody noted it, as older versions did not."""
-        if self.kept is not None:
-            door = self.kept.get("door")
-            return door if door in ("messages", "objects") else None
+        if self.carried is not None:
+            return self.carried.get("door")
         if not self.is_believed:
             return "objects" if (self.source or "").endswith(_OBJECTS) else "messages"
-        return "objects" if self.request_id and sending.is_s3_event(self.body) else None
+        tells_of_objects = isinstance(_read(self.body, None), Objects)
+        return "objects" if self.request_id and tells_of_objects else None
+
+    @cached_property
+    def envelope(self) -> Envelope | None:
+        """What its body says, as the pipeline reads it; None where the pipeline cannot."""
+        return _read(self.body, self.door)
 
     @property
-    def payload(self) -> ObjectPath | None:
+    def payload(self) -> ObjectId | None:
         """Where the record's content lies, if the body is only a pointer to it."""
-        return sending.pointer_in(self.body)
+        if isinstance(self.envelope, Pointed):
+            return ObjectId.of(self.envelope.pointer)
+        return None
 
     @property
-    def producers_attributes(self) -> Attributes:
-        """The message attributes that its producer gave it."""
+    def producers_attributes(self) -> Mapping[str, Any]:
+        """The message attributes that its producer gave it, in the same form."""
         if self.request_id:
             return {}
-        if self.kept is None:
-            return self.message_attributes
-        producers = self.kept.get("message_attributes")
-        return sending.from_event(producers if isinstance(producers, dict) else {})
+        if self.carried is None:
+            return producers_in(self.message_attributes)
+        return self.carried.get("message_attributes", {})
 
     @property
     def first_sent(self) -> int:
         """When the record was sent for the first time, in ms."""
-        if self.kept is None:
-            brought = self.attributes if self.is_believed else {}
-            return sending.first_sent(brought, self.sent_timestamp)
-        sent = self.kept.get("sent_timestamp")
-        return sent if isinstance(sent, int) else self.sent_timestamp
+        return (self.carried or {}).get("sent_timestamp", self.sent_timestamp)
+
+    @property
+    def execution_id(self) -> str | None:
+        """Identity of the record, where the pipeline noted it or the body says it."""
+        known = (self.carried or {}).get("execution_id")
+        if known is None and isinstance(self.envelope, Inline):
+            return record_id_in(self.envelope.text)
+        return known
 
     @property
     def stage(self) -> str:
@@ -146,7 +166,7 @@ class DeadLetter:
     @property
     def error_message(self) -> str:
         """The reason as a sentence."""
-        if self.original is not None:
+        if self.says_why:
             return self._said("error_message", "")
         if self.request_id:
             return self.attributes[ERROR_MESSAGE]
@@ -163,19 +183,6 @@ class DeadLetter:
         return tuple(map(str, errors)) if isinstance(errors, list) else ()
 
     @property
-    def given_execution_id(self) -> str | None:
-        """Identity of the record as the pipeline has noted it; None where it has not."""
-        if self.record is not None:
-            given = self.record.get(sending.EXECUTION_ID)
-            return given if isinstance(given, str) else None
-        return self.attributes.get(sending.EXECUTION_ID) if self.is_believed else None
-
-    @property
-    def execution_id(self) -> str | None:
-        """Identity of the record, the same in each of its deliveries; None: by its message id."""
-        return self.given_execution_id or sending.record_id(self.body)
-
-    @property
     def original_message_id(self) -> str:
         """The id that the message had in the queue."""
         return self._said("original_message_id", self.message_id)
@@ -190,7 +197,7 @@ class DeadLetter:
         """Deliveries before it came here; None where nobody recorded them."""
         if self.request_id:
             return None
-        if self.original is None:
+        if not self.says_why:
             return self.max_receives
         count = self._said("receive_count", "")
         return int(count) if count.isdecimal() else None
@@ -206,15 +213,14 @@ class DeadLetter:
 
     def _said(self, name: str, default: str) -> str:
         """What the pipeline said; a producer may well use the same names for something else."""
-        return default if self.original is None else self.attributes.get(name, default)
+        return self.attributes.get(name, default) if self.says_why else default
 
 
-def _object_in(text: str) -> Mapping[str, Any] | None:
+def _read(body: str, door: Door | None) -> Envelope | None:
     try:
-        found = exact_json.loads(text)
-    except exact_json.JsonError:
+        return envelope_of(body, door)
+    except Unreadable:
         return None
-    return found if isinstance(found, dict) else None
 
 
 @dataclass(frozen=True)
@@ -252,7 +258,6 @@ def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
 PEEK_SECONDS = 20
 # A receive that waits asks all of SQS's servers, one that does not asks a sample of them.
 LONG_POLL_SECONDS = 1
-MAX_ENTRIES = 10  # of one receive or batch request
 
 
 @dataclass(frozen=True)
@@ -342,7 +347,7 @@ class Held:
             yield letters
 
     def hide(self, letter: DeadLetter, seconds: int) -> None:
-        """Keep a message hidden for so many seconds from now."""
+        """Keep a message hidden for this many seconds from now."""
         self.sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=letter.receipt_handle, VisibilityTimeout=seconds
         )
@@ -390,19 +395,24 @@ class Held:
             message_id=message["MessageId"],
             receipt_handle=message["ReceiptHandle"],
             body=message["Body"],
-            message_attributes=_sendable(message),
+            message_attributes=_as_in_an_event(message),
             sent_timestamp=int(system.get("SentTimestamp", 0)),
             max_receives=self.max_receives,
             source=source and source.rpartition(":")[2],
         )
 
 
-def _sendable(message: MessageTypeDef) -> Attributes:
-    """The attributes with nothing in them but what may be sent again."""
+def _as_in_an_event(message: MessageTypeDef) -> dict[str, dict[str, str]]:
+    """The message's attributes in the form that Lambda has them in an event."""
     return {
-        name: {"DataType": value["DataType"], "BinaryValue": value["BinaryValue"]}
-        if "BinaryValue" in value
-        else {"DataType": value["DataType"], "StringValue": value.get("StringValue", "")}
+        name: {
+            "dataType": value["DataType"],
+            **(
+                {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
+                if "BinaryValue" in value
+                else {"stringValue": value.get("StringValue", "")}
+            ),
+        }
         for name, value in message.get("MessageAttributes", {}).items()
     }
 

@@ -1,4 +1,4 @@
-"""What `pipelinectl demo` does: real messages, killed workers, and counts that must come out."""
+"""What `pipelinectl demo` does: real messages, killed workers, and counts that must add up."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline_core import exact_json
-from pipelinectl import objects, sending, uploading
+from pipelinectl import sending, uploading
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.objects import Kind, Results
+from pipelinectl.objects import Results
 from pipelinectl.objects import read as read_reject
 from pipelinectl.timeline import Operation, Timeline, build_timeline
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs.client import SQSClient
 
+    from pipeline_core.catalog import Catalog, CatalogEntry
+    from pipeline_core.files import Counts
     from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
     from pipelinectl.executions import Executions
     from pipelinectl.items import Items
-    from pipelinectl.objects import Catalog, Entry, Reject
+    from pipelinectl.objects import Reject
     from pipelinectl.sending import Body
     from pipelinectl.uploading import BucketDoor, Source, Uploaded
 
@@ -393,23 +395,24 @@ class FileAccount:
     """What became of a file, and its rejected rows; `entry` is None if it is not done yet."""
 
     uploaded: Uploaded
-    entry: Entry | None
+    entry: CatalogEntry | None
     rejects: tuple[Reject, ...] = ()
 
     @property
     def key(self) -> str:
         """The object's key."""
-        return self.uploaded.path.key
+        return self.uploaded.object_id.key
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """`rows`, `results` and `rejects` once it is done."""
-        return self.entry.counts if self.entry else {}
+    def counts(self) -> Counts:
+        """What the catalog says of its rows; none before it is done."""
+        none: Counts = {"rows": 0, "results": 0, "rejects": 0}
+        return self.entry.get("counts", none) if self.entry else none
 
     @property
     def balanced(self) -> bool:
         """Whether it is done and each row is a result or a reject."""
-        if self.entry is None or self.entry.state != objects.DONE:
+        if self.entry is None or self.entry["state"] != "done":
             return False
         return self.counts["rows"] == self.counts["results"] + len(self.rejects)
 
@@ -423,7 +426,7 @@ def file_source(folder: Path) -> Source:
     path = folder / FILE
     metadata = {"processing-type": "order"}
     return uploading.Source(
-        path, uploading.size_of(path), objects.content_type(path.name), metadata
+        path, uploading.size_of(path), uploading.content_type(path.name), metadata
     )
 
 
@@ -435,13 +438,13 @@ def upload_file(door: BucketDoor, file: Source, run: str) -> Uploaded:
 def file_account(
     known: Catalog, results: Results, uploaded: Uploaded, deadline_seconds: float
 ) -> FileAccount:
-    """Wait until the pipeline is through with the file, and read which rows were rejected.
+    """Wait until the pipeline is done with the file, and read which rows were rejected.
 
     Its key is of this run: nobody replaces it.
     """
-    for _, entry in objects.settled(known, (uploaded,), deadline_seconds, lambda _: True):
-        if entry is None or entry.state != objects.DONE:
+    for _, entry in uploading.settled(known, (uploaded,), deadline_seconds, lambda _: True):
+        if entry is None or entry["state"] != "done":
             return FileAccount(uploaded, entry)
-        rejects = map(read_reject, results.lines(results.parts(entry, Kind.REJECTS)))
+        rejects = map(read_reject, results.lines(results.parts(entry, "rejects")))
         return FileAccount(uploaded, entry, tuple(rejects))
     return FileAccount(uploaded, None)

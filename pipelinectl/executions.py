@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_lambda.type_defs import EventTypeDef, ExecutionTypeDef
 
-    from pipelinectl.redrive import Read, Redelivery
+    from pipelinectl.redrive import ReadPayload, Redelivery
 
 
 LAST = "last"
@@ -190,7 +190,7 @@ def messages(
     environment: str | None,
     *,
     force: bool = False,
-    read: Read = redrive.no_payloads,
+    read: ReadPayload = redrive.no_payloads,
 ) -> list[Redelivery]:
     """The messages of an execution's input, to send again; `force` allows one that succeeded.
 

@@ -1,7 +1,7 @@
 """Make of a message that was given up the message to send again: same identity, same attributes.
 
 It goes to the pipeline's internal queue. What is known of its record, its producer's attributes
-among it, stands there in one attribute (src/pipeline_core/messages.py).
+among it, stands there in one attribute.
 """
 
 from __future__ import annotations
@@ -11,32 +11,35 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from pipeline_core import exact_json
-from pipelinectl import sending
-from pipelinectl.dead_letters import MAX_ENTRIES, DeadLetter
-from pipelinectl.errors import OperationFailedError
-from pipelinectl.exact_json import dumps
-from pipelinectl.objects import ObjectPath
-from pipelinectl.sending import Attributes, requests
+from pipeline_core import exact_json, messages
+from pipeline_core.messages import (
+    MAX_ENTRIES,
+    Carried,
+    Objects,
+    Pointed,
+    Silent,
+    given_id,
+    record_id_in,
+)
+from pipeline_core.objects import Pointer, is_s3_event
+from pipelinectl.dead_letters import DeadLetter
+from pipelinectl.errors import OperationFailedError, StackMissingError
+from pipelinectl.sending import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from pipelinectl.dead_letters import DeadLetterQueue, Held
     from pipelinectl.sending import Pace, Refused, Sender, Sent
 
 
-Read: TypeAlias = Callable[[ObjectPath], str | None]
+ReadPayload: TypeAlias = Callable[[Pointer], str | None]
 """The text of a payload that a message points to; None where it is not to be had."""
 
-_PASSED_ON = ("continue_from", "offloaded")
-"""What the pipeline notes for itself, which is no business of anybody else's."""
 
-
-def no_payloads(_: ObjectPath) -> None:
+def no_payloads(_: Pointer) -> None:
     """Where there is nothing to read payloads from."""
 
 
@@ -44,28 +47,22 @@ def no_payloads(_: ObjectPath) -> None:
 class Redelivery:
     """A message to send again.
 
-    `origin` is the id it had in its old place; `record` is what is known of its record, as JSON.
+    `origin` is the id it had in its old place; `carried` is what is known of its record.
     """
 
     origin: str
     text: str
-    record: str
+    carried: Carried
 
     @property
-    def attributes(self) -> Attributes:
+    def attributes(self) -> Mapping[str, Any]:
         """The one attribute."""
-        return {sending.RECORD: sending.string(self.record)}
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes that SQS counts."""
-        return len(self.text.encode()) + sending.size(self.attributes)
+        return messages.attributes(self.carried)
 
     @property
     def execution_id(self) -> str | None:
         """Key of the item that it will become; None of an object."""
-        carried: dict[str, Any] = exact_json.loads(self.record)
-        return carried.get(sending.EXECUTION_ID) or sending.record_id(self.text)
+        return self.carried.get("execution_id")
 
 
 def of_letter(
@@ -73,20 +70,47 @@ def of_letter(
     environment: str | None,
     body: str | None = None,
     *,
-    read: Read = no_payloads,
+    read: ReadPayload = no_payloads,
 ) -> Redelivery:
     """What to send again for a dead letter, with `body` instead of its own where one is given.
 
     Raises:
         StackMissingError: its id is one that the pipeline gives, and `environment` is not known.
     """
-    # By its own body: mending a record does not make another one of it.
-    record = _record(letter, environment, read, mended=body is not None)
-    return Redelivery(letter.message_id, letter.body if body is None else body, record)
+    known: dict[str, Any] = {
+        **(letter.carried or {}),
+        # By its own body: an edited record is still the same one.
+        "execution_id": _execution_id(letter, environment, read),
+        "sent_timestamp": letter.first_sent,
+        "door": letter.door,
+        "message_attributes": letter.producers_attributes,
+    }
+    if body is not None:
+        known.pop("offloaded", None)  # what is sent now is no pointer that the pipeline put there
+    if letter.says_why:
+        known.pop("handed_over", None)  # it is sent on as often as any other again
+    carried = {name: value for name, value in known.items() if value not in (None, {})}
+    text = letter.body if body is None else body
+    return Redelivery(letter.message_id, text, cast("Carried", carried))
+
+
+def _execution_id(letter: DeadLetter, environment: str | None, read: ReadPayload) -> str | None:
+    """The identity that the pipeline gives to its record; None of an object, which has its own."""
+    if letter.execution_id is not None:
+        return letter.execution_id
+    match letter.envelope:
+        case Objects() | Silent():
+            return None
+        case Pointed(pointer) if chosen := record_id_in(read(pointer) or ""):
+            return chosen
+    if environment is None:
+        msg = "the stack has no parameter 'Environment': deploy it again with this template.yaml"
+        raise StackMissingError(msg)
+    return given_id(environment, letter.message_id)
 
 
 def of_event(
-    payload: str, environment: str | None, *, read: Read = no_payloads
+    payload: str, environment: str | None, *, read: ReadPayload = no_payloads
 ) -> list[Redelivery]:
     """What to send again for the event of an execution: all of it.
 
@@ -97,71 +121,37 @@ def of_event(
         OperationFailedError: `payload` is neither.
         StackMissingError: an id is one that the pipeline gives, and `environment` is not known.
     """
-    if sending.is_s3_event(payload):
-        return [Redelivery("the event of S3", payload, _text({"door": "objects"}))]
     try:
         event = exact_json.loads(payload)
     except exact_json.JsonError as error:
         raise _no_event(f"it is not JSON: {error}") from error
+    if is_s3_event(event):
+        return [Redelivery("the event of S3", payload, {"door": "objects"})]
     match event:
         case {"Records": [_, *_] as records}:
-            return [_of_record(record, environment, read) for record in records]
+            return [of_letter(_as_letter(one), environment, read=read) for one in records]
     raise _no_event("it has no 'Records'")
 
 
-def _of_record(record: Any, environment: str | None, read: Read) -> Redelivery:
-    """As of a dead letter: after some more deliveries, SQS would have made one of it."""
+def _as_letter(record: Any) -> DeadLetter:
+    """After some more deliveries, SQS would have made a dead letter of the message."""
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
-            attributes = sending.from_event(record.get("messageAttributes") or {})
-        case _:
-            raise _no_event("one of its records has no 'messageId' or no 'body'")
-    sent = (record.get("attributes") or {}).get("SentTimestamp", "0")
-    letter = DeadLetter(
-        message_id,
-        receipt_handle="",
-        body=body,
-        message_attributes=attributes,
-        sent_timestamp=int(sent) if str(sent).isdecimal() else 0,
-        source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
-    )
-    return of_letter(letter, environment, read=read)
+            sent = (record.get("attributes") or {}).get("SentTimestamp", "0")
+            return DeadLetter(
+                message_id,
+                receipt_handle="",
+                body=body,
+                message_attributes=record.get("messageAttributes") or {},
+                sent_timestamp=int(sent) if str(sent).isdecimal() else 0,
+                source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
+            )
+    raise _no_event("one of its records has no 'messageId' or no 'body'")
 
 
 def _no_event(why: str) -> OperationFailedError:
     msg = f"the execution's input is no SQS event, {why}: there is no message to send again"
     return OperationFailedError(msg)
-
-
-def _record(
-    letter: DeadLetter, environment: str | None, read: Read, *, mended: bool = False
-) -> str:
-    if letter.record is not None:
-        return letter.attributes[sending.RECORD]
-    kept = letter.kept or {}
-    known = {
-        "execution_id": _execution_id(letter, environment, read),
-        "sent_timestamp": letter.first_sent,
-        "door": letter.door,
-        "message_attributes": sending.to_event(letter.producers_attributes),
-        **{name: kept.get(name) for name in _PASSED_ON},
-    }
-    if mended:
-        known.pop("offloaded")  # what is sent now is no pointer that the pipeline has put there
-    return _text({name: value for name, value in known.items() if value not in (None, {})})
-
-
-def _execution_id(letter: DeadLetter, environment: str | None, read: Read) -> str | None:
-    """What is known already need not be read."""
-    if letter.given_execution_id is not None:
-        return letter.given_execution_id
-    pointer = sending.pointer_in(letter.body)
-    content = letter.body if pointer is None else read(pointer) or letter.body
-    return sending.execution_id_to_send(content, letter.message_id, environment, letter.door)
-
-
-def _text(carried: dict[str, Any]) -> str:
-    return dumps(carried, indent=None)
 
 
 @contextmanager
@@ -195,15 +185,15 @@ def held_back() -> Iterator[None]:
 # that was killed hides nothing for long.
 HOLD_SECONDS = 300
 # Nobody knows how long an editor stays open.
-MENDING_SECONDS = 3600
+EDITING_SECONDS = 3600
 
 
-Mend: TypeAlias = Callable[[DeadLetter], str | None]
+Edit: TypeAlias = Callable[[DeadLetter], str | None]
 """The body to send for a dead letter, or None to leave it where it is."""
 
 
 @dataclass
-class Account:
+class Redriven:
     """What became of the dead letters so far; `left` and `not_deleted` are message ids.
 
     `left` were not to be sent as they are, `not_deleted` were sent and are dead letters still.
@@ -219,21 +209,23 @@ class Account:
 class Redrive:
     """Redrives from one queue to another.
 
-    `environment` is the prefix of the ids that the pipeline gives. Without `mend` each dead letter
-    is sent as it is. `read` reads what a dead letter points to.
+    `environment` is the prefix of the ids that the pipeline gives. Without `edit` each dead letter
+    is sent as it is. `read` reads what a dead letter points to. `redriven` says what became
+    of the dead letters so far.
     """
 
     queue: DeadLetterQueue
     sender: Sender
     environment: str | None
     pace: Pace
-    mend: Mend | None = None
-    read: Read = no_payloads
+    edit: Edit | None = None
+    read: ReadPayload = no_payloads
+    redriven: Redriven = field(default_factory=Redriven)
 
-    def run(self, message_ids: Iterable[str], account: Account) -> Generator[int, None, None]:
-        """Redrive these messages; yields how many were dealt with each time, as `account` has it.
+    def run(self, message_ids: Iterable[str]) -> Generator[int, None, None]:
+        """Redrive these messages; yields how many were dealt with each time.
 
-        Messages that came later are left alone: one that fails again would go round for ever.
+        Messages that came later are left alone: one that fails again would go round without end.
         Whatever ends it, a message is deleted if and only if its being accepted is known, and
         all others are visible again at once. What another reader holds is passed over.
         """
@@ -241,52 +233,46 @@ class Redrive:
         held = self.queue.hold(HOLD_SECONDS)
         try:
             for letters in self._received(held, wanted):
-                yield from self._redrive(held, letters, account)
+                yield from self._redrive(held, letters)
         finally:
             held.release()
 
     def _received(self, held: Held, wanted: set[str]) -> Iterator[list[DeadLetter]]:
         """Those wanted, as they come, each once."""
-        # While one is being mended, no others need be kept from their readers.
-        receives = held.receives(1 if self.mend else MAX_ENTRIES)
+        # While one is being edited, no others need be kept from their readers.
+        receives = held.receives(1 if self.edit else MAX_ENTRIES)
         while wanted and (letters := next(receives, None)):
             found = {m.message_id: m for m in letters if m.message_id in wanted}
             wanted.difference_update(found)
             yield list(found.values())
 
-    def _redrive(self, held: Held, letters: list[DeadLetter], account: Account) -> Iterator[int]:
-        messages = [m for m in (self._message(held, one, account) for one in letters) if m]
+    def _redrive(self, held: Held, letters: list[DeadLetter]) -> Iterator[int]:
+        again = [m for m in (self._message(held, one) for one in letters) if m]
         by_id = {letter.message_id: letter for letter in letters}
-        for batch in requests(messages, self.pace.batch(MAX_ENTRIES)):
+        for batch in requests(again, self.pace.batch(MAX_ENTRIES)):
             self.pace.wait(len(batch))
             with held_back():
-                self._send(held, batch, by_id, account)
+                self._send(held, batch, by_id)
             yield len(batch)
-        if len(messages) < len(letters):
-            yield len(letters) - len(messages)
+        if len(again) < len(letters):
+            yield len(letters) - len(again)
 
-    def _message(self, held: Held, letter: DeadLetter, account: Account) -> Redelivery | None:
-        if self.mend is None:
+    def _message(self, held: Held, letter: DeadLetter) -> Redelivery | None:
+        if self.edit is None:
             return of_letter(letter, self.environment, read=self.read)
-        held.hide(letter, MENDING_SECONDS)
-        body = self.mend(letter)
+        held.hide(letter, EDITING_SECONDS)
+        body = self.edit(letter)
         if body is None:
-            account.left.append(letter.message_id)
+            self.redriven.left.append(letter.message_id)
             return None
         return of_letter(letter, self.environment, body, read=self.read)
 
-    def _send(
-        self,
-        held: Held,
-        batch: list[Redelivery],
-        letters: dict[str, DeadLetter],
-        account: Account,
-    ) -> None:
+    def _send(self, held: Held, batch: list[Redelivery], letters: dict[str, DeadLetter]) -> None:
         outcome = self.sender.send_batch(batch)
-        account.sent += outcome.sent
-        account.refused += outcome.refused
+        self.redriven.sent += outcome.sent
+        self.redriven.refused += outcome.refused
         kept = [letters[sent.message.origin] for sent in outcome.sent]
         try:
             kept = held.delete(kept)
         finally:
-            account.not_deleted += [letter.message_id for letter in kept]
+            self.redriven.not_deleted += [letter.message_id for letter in kept]

@@ -1,27 +1,30 @@
-"""Message attributes: in the form that SQS takes, and in the form that Lambda writes them in."""
+"""Send messages: bodies, those that go as claim checks, in full batches, at a pace."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
-import json
 import math
 import random
-import re
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pipeline_core import exact_json
-from pipelinectl.errors import StackMissingError, UsageError
+from pipeline_core.messages import (
+    MAX_ENTRIES,
+    MAX_MESSAGE_BYTES,
+    NOT_ALLOWED,
+    message_size,
+    pointer_to,
+)
+from pipeline_core.objects import Pointer
+from pipeline_core.sizes import batches, text_size
+from pipelinectl.errors import UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.objects import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,178 +32,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sqs.client import SQSClient
-    from mypy_boto3_sqs.type_defs import (
-        BatchResultErrorEntryTypeDef,
-        MessageAttributeValueOutputTypeDef,
-        SendMessageBatchResultTypeDef,
-    )
+    from mypy_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef, SendMessageBatchResultTypeDef
 
-
-Attributes: TypeAlias = Mapping[str, "MessageAttributeValueOutputTypeDef"]
-"""Attributes by name, in the form that SQS takes and gives."""
-
-
-def string(value: str) -> MessageAttributeValueOutputTypeDef:
-    """An attribute of text."""
-    return {"DataType": "String", "StringValue": value}
-
-
-def number(value: int) -> MessageAttributeValueOutputTypeDef:
-    """An attribute that is a number."""
-    return {"DataType": "Number", "StringValue": str(value)}
-
-
-def texts(attributes: Attributes) -> dict[str, str]:
-    """Those attributes that are text or number, as text."""
-    return {n: value["StringValue"] for n, value in attributes.items() if "StringValue" in value}
-
-
-def size(attributes: Attributes) -> int:
-    """Bytes as SQS counts them: names, types and values."""
-    return sum(
-        len(name.encode())
-        + len(value["DataType"].encode())
-        + len(value.get("StringValue", "").encode())
-        + len(value.get("BinaryValue", b""))
-        for name, value in attributes.items()
-    )
-
-
-def from_event(name_to_value: Mapping[str, Any]) -> dict[str, MessageAttributeValueOutputTypeDef]:
-    """Attributes in the form of a Lambda event, without those that hold nothing SQS would take."""
-    read = {name: _from_event(value) for name, value in name_to_value.items()}
-    return {name: value for name, value in read.items() if value is not None}
-
-
-def to_event(attributes: Attributes) -> dict[str, dict[str, str]]:
-    """Attributes in the form of a Lambda event."""
-    return {name: _to_event(value) for name, value in attributes.items()}
-
-
-def _to_event(value: MessageAttributeValueOutputTypeDef) -> dict[str, str]:
-    if "BinaryValue" in value:
-        content = base64.b64encode(value["BinaryValue"]).decode()
-        return {"dataType": value["DataType"], "binaryValue": content}
-    return {"dataType": value["DataType"], "stringValue": value.get("StringValue", "")}
-
-
-def _from_event(value: Any) -> MessageAttributeValueOutputTypeDef | None:
-    match value:
-        case {"stringValue": str(text)}:
-            return {"DataType": value.get("dataType", "String"), "StringValue": text}
-        case {"binaryValue": str(text)}:
-            return _binary(value.get("dataType", "Binary"), text)
-    return None
-
-
-def _binary(data_type: str, text: str) -> MessageAttributeValueOutputTypeDef | None:
-    try:
-        return {"DataType": data_type, "BinaryValue": base64.b64decode(text, validate=True)}
-    except binascii.Error:
-        return None
-
-
-def unwrapped(body: str) -> str:
-    """The message that SNS has put into its envelope, or `body` itself if there is none."""
-    # Most bodies have none, and then need not be parsed.
-    if '"Notification"' not in body:
-        return body
-    try:
-        envelope = exact_json.loads(body)
-    except exact_json.JsonError:
-        return body
-    match envelope:
-        case {
-            "Type": "Notification",
-            "TopicArn": str(),
-            "MessageId": str(),
-            "Message": str(message),
-        }:
-            return message
-    return body
-
-
-RECORD = "durable_pipeline.record"
-"""The message attribute by which a message in one of the pipeline's own queues says whose it is.
-
-Its value is JSON: `execution_id`, `sent_timestamp`, `door`, `message_attributes` and others.
-"""
-
-EXECUTION_ID = "execution_id"
-SENT_TIMESTAMP = "sent_timestamp"
-_RECORD_ID = "record_id"
-_MAX_TIMESTAMP_DIGITS = 15
-
-Door: TypeAlias = Literal["messages", "objects"]
-"""Where a record came in: from whoever may send, or from S3. That decides what is believed."""
-
-
-def execution_id_to_send(
-    content: str, message_id: str, environment: str | None, door: Door | None
-) -> str | None:
-    """The `execution_id` that the pipeline gives to a message that came in by `door`.
-
-    By its `content` (its body, or what that points to), because there the producer's `record_id`
-    counts; None of an object, which is known by its key. `environment` is the prefix of the ids
-    that come from the message id.
-
-    Raises:
-        StackMissingError: the id is one of these, and `environment` is not known.
-    """
-    if chosen := record_id(content):
-        return chosen
-    if door != "messages" and is_s3_event(content):
-        return None
-    if environment is None:
-        msg = "the stack has no parameter 'Environment': deploy it again with this template.yaml"
-        raise StackMissingError(msg)
-    return f"{environment}-{message_id}"
-
-
-def record_id(body: str) -> str | None:
-    """The producer's own id of the record, if the body is a JSON object with one that is text."""
-    body = unwrapped(body)
-    # Most bodies have none, and then need not be parsed.
-    if f'"{_RECORD_ID}"' not in body:
-        return None
-    try:
-        content = exact_json.loads(body)
-    except exact_json.JsonError:
-        return None
-    found = content.get(_RECORD_ID) if isinstance(content, dict) else None
-    return found if isinstance(found, str) else None
-
-
-def is_s3_event(body: str) -> bool:
-    """Whether `body` is a notification of S3, whose objects are known by their keys."""
-    body = unwrapped(body)
-    if '"aws:s3"' not in body:
-        return False
-    try:
-        content = exact_json.loads(body)
-    except exact_json.JsonError:
-        return False
-    match content:
-        case {"Records": [{"eventSource": "aws:s3"}, *_]}:
-            return True
-    return False
-
-
-def first_sent(texts: Mapping[str, str], sent_timestamp: int) -> int:
-    """When the record was first sent, in ms: what it brings along, or else when SQS got it."""
-    brought = texts.get(SENT_TIMESTAMP, "")
-    if brought.isascii() and brought.isdecimal() and len(brought) <= _MAX_TIMESTAMP_DIGITS:
-        return int(brought)
-    return sent_timestamp
-
-
-# One message, and all messages of one SendMessageBatch together, hold at most 1 MiB.
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MAX_BYTES = 1_048_576
-
-# SQS takes #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF only.
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_NOT_ALLOWED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _UTF8_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -217,11 +50,11 @@ class Body:
 
     @cached_property
     def size(self) -> int:
-        """Bytes that SQS counts."""
-        return len(self.text.encode())
+        """Bytes."""
+        return text_size(self.text)
 
     @property
-    def attributes(self) -> Attributes:
+    def attributes(self) -> Mapping[str, Any]:
         """What is sent as it is has no message attributes."""
         return {}
 
@@ -251,16 +84,16 @@ def from_whole(content: bytes, name: str) -> Body:
     return Body(text.removesuffix("\n").removesuffix("\r"), name)
 
 
-def check(bodies: Iterable[Body], *, offloaded_above: float = math.inf) -> None:
+def check(bodies: Iterable[Body], *, claim_checks_above: float = math.inf) -> None:
     """Hold every body to the rules of SQS, so that nothing is sent when one breaks them.
 
-    One of more than `offloaded_above` bytes does not travel in its message.
+    One of more than `claim_checks_above` bytes does not travel in its message.
 
     Raises:
         UsageError: a body is empty, larger than 1 MiB or holds a character SQS refuses.
     """
     for body in bodies:
-        if body.size <= offloaded_above:
+        if body.size <= claim_checks_above:
             _check_size(body)
             _check_characters(body)
 
@@ -314,28 +147,22 @@ def _check_size(body: Body) -> None:
     if not body.text:
         msg = f"{body.origin}: the body is empty, and SQS takes 1 byte to 1 MiB: send some text"
         raise UsageError(msg)
-    if body.size > MAX_BYTES:
+    if body.size > MAX_MESSAGE_BYTES:
         msg = (
-            f"{body.origin}: {body.size:,} bytes, and SQS takes {MAX_BYTES:,} (1 MiB) at most: "
-            "split the record, or send it as a claim check with 'pipelinectl send'"
+            f"{body.origin}: {body.size:,} bytes, and SQS takes {MAX_MESSAGE_BYTES:,} (1 MiB) at "
+            "most: split the record, or send it as a claim check with 'pipelinectl send'"
         )
         raise UsageError(msg)
 
 
 def _check_characters(body: Body) -> None:
-    if found := _NOT_ALLOWED.search(body.text):
+    if found := NOT_ALLOWED.search(body.text):
         msg = (
             f"{body.origin}: U+{ord(found[0]):04X} at character {found.start() + 1}, and SQS "
             "refuses control characters: write it as a JSON escape (\\uXXXX)"
         )
         raise UsageError(msg)
 
-
-POINTER_CLASSES = (
-    "software.amazon.payloadoffloading.PayloadS3Pointer",
-    "com.amazon.sqs.javamessaging.MessageS3Pointer",
-)
-"""What a pointer says it is: of today's libraries, and of those before."""
 
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
 """The reserved attribute that tells the libraries of a pointer."""
@@ -346,50 +173,45 @@ DEFAULT_THRESHOLD = 128 * 1024
 A body that travels in its message stays in its item, as it came and as it became, and an item has
 at most 400 KiB: not enough for two of the libraries' 256 KiB."""
 
-_WORKERS = 8
-_GONE = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
-# The most that a document may have (MaximumDocumentSize of template.yaml).
-_MAX_PAYLOAD_BYTES = 100 * 1024 * 1024
+_UPLOADS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """A message whose body lies in S3, of `payload_size` bytes."""
+    """A message whose body lies in S3, as `payload_size` bytes."""
 
     origin: str
-    payload: ObjectPath
+    payload: Pointer
     payload_size: int
 
     @property
     def text(self) -> str:
         """The pointer."""
-        place = {"s3BucketName": self.payload.bucket, "s3Key": self.payload.key}
-        return json.dumps([POINTER_CLASSES[0], place])
+        return pointer_to(self.payload["bucket"], self.payload["key"])
 
     @property
-    def attributes(self) -> Attributes:
+    def attributes(self) -> Mapping[str, Any]:
         """The reserved attribute."""
-        return {SIZE_ATTRIBUTE: number(self.payload_size)}
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes that SQS counts."""
-        return len(self.text.encode()) + size(self.attributes)
+        return {SIZE_ATTRIBUTE: {"DataType": "Number", "StringValue": str(self.payload_size)}}
 
 
 @dataclass(frozen=True)
 class PayloadStore:
-    """The bucket of payloads, in which everything expires by itself."""
+    """The bucket of payloads, in which everything expires by itself.
+
+    `maximum_size` is the most bytes that the pipeline reads of a document.
+    """
 
     s3: S3Client
     bucket: str
+    maximum_size: float = math.inf
 
     def put_all(self, bodies: Sequence[Body]) -> Iterator[ClaimCheck]:
         """Put each body under a key of its own; its message is to be sent only after that.
 
         Nothing is taken back where that fails: payloads without a message expire.
         """
-        pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="payload")
+        pool = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="payload")
         try:
             yield from pool.map(self._put, bodies)
         finally:
@@ -397,31 +219,28 @@ class PayloadStore:
 
     def _put(self, body: Body) -> ClaimCheck:
         content = body.text.encode()
-        path = ObjectPath(self.bucket, str(uuid.uuid4()))
-        self.s3.put_object(Bucket=path.bucket, Key=path.key, Body=content)
-        return ClaimCheck(body.origin, path, len(content))
+        key = str(uuid.uuid4())
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+        return ClaimCheck(body.origin, {"bucket": self.bucket, "key": key}, len(content))
 
+    def read(self, payload: Pointer) -> str | None:
+        """The text of a payload; None where it is gone, no text, or nothing the pipeline reads.
 
-@dataclass(frozen=True)
-class PayloadReader:
-    """Reads payloads in the pipeline's own buckets, and no others: a pointer may name any."""
-
-    s3: S3Client
-    buckets: frozenset[str]
-
-    def read(self, payload: ObjectPath) -> str | None:
-        """The text of a payload; None where it is gone, no text, or nothing the pipeline reads."""
+        A pointer may name any bucket; the pipeline reads what lies in this one.
+        """
         from botocore.exceptions import ClientError
 
-        if payload.bucket not in self.buckets:
+        from pipeline_core.payloads import NOT_THERE
+
+        if payload["bucket"] != self.bucket:
             return None
         try:
-            response = self.s3.get_object(Bucket=payload.bucket, Key=payload.key)
+            response = self.s3.get_object(Bucket=self.bucket, Key=payload["key"])
         except ClientError as error:
-            if error.response["Error"]["Code"] in _GONE:
+            if error.response["Error"]["Code"] in NOT_THERE:
                 return None
             raise
-        if response["ContentLength"] > _MAX_PAYLOAD_BYTES:
+        if response["ContentLength"] > self.maximum_size:
             response["Body"].close()
             return None
         try:
@@ -430,54 +249,13 @@ class PayloadReader:
             return None
 
 
-def pointer_in(body: str) -> ObjectPath | None:
-    """Where the payload lies, if `body` is a pointer."""
-    body = unwrapped(body)
-    # Most bodies are none, and then need not be parsed.
-    if not any(name in body for name in POINTER_CLASSES):
-        return None
-    try:
-        content = exact_json.loads(body)
-    except exact_json.JsonError:
-        return None
-    match content:
-        case [str(name), {"s3BucketName": str(bucket), "s3Key": str(key)}]:
-            return ObjectPath(bucket, key) if name in POINTER_CLASSES else None
-    return None
-
-
-Entry = TypeVar("Entry")
-
-
-def batches(
-    entries: Iterable[Entry], *, size_of: Callable[[Entry], int], max_count: int, max_bytes: int
-) -> Iterator[list[Entry]]:
-    """Cut `entries` into lists of at most `max_count` and `max_bytes` together, order kept.
-
-    An entry that is larger than `max_bytes` by itself stands alone: whether it may be sent at all
-    is for the caller to check.
-    """
-    batch: list[Entry] = []
-    batch_bytes = 0
-    for entry in entries:
-        size = size_of(entry)
-        if batch and (len(batch) == max_count or batch_bytes + size > max_bytes):
-            yield batch
-            batch, batch_bytes = [], 0
-        batch.append(entry)
-        batch_bytes += size
-    if batch:
-        yield batch
-
-
-MAX_ENTRIES = 10  # of one SendMessageBatch
 WORKERS = 3
 ATTEMPTS = 5
 _FIRST_BACKOFF_SECONDS = 0.2
 
 
 class Message(Protocol):
-    """What can be sent; `size` is in bytes as SQS counts them, attributes included."""
+    """What can be sent."""
 
     @property
     def origin(self) -> str:
@@ -488,12 +266,8 @@ class Message(Protocol):
         """The body."""
 
     @property
-    def attributes(self) -> Attributes:
-        """Message attributes."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
+    def attributes(self) -> Mapping[str, Any]:
+        """Message attributes, as SQS takes them."""
 
 
 M = TypeVar("M", bound=Message)
@@ -563,35 +337,31 @@ class Sender:
         return BatchOutcome(tuple(sent[index] for index in sorted(sent)), tuple(refused))
 
     def _request(self, pending: dict[int, M]) -> SendMessageBatchResultTypeDef:
-        return self.sqs.send_message_batch(
-            QueueUrl=self.queue_url,
-            Entries=[
-                {
-                    "Id": str(index),
-                    "MessageBody": message.text,
-                    "MessageAttributes": message.attributes,
-                }
-                for index, message in pending.items()
-            ],
-        )
+        entries: Any = [{"Id": str(n), **_entry(message)} for n, message in pending.items()]
+        return self.sqs.send_message_batch(QueueUrl=self.queue_url, Entries=entries)
+
+
+def _entry(message: Message) -> dict[str, Any]:
+    return {"MessageBody": message.text, "MessageAttributes": message.attributes}
+
+
+def size_of(message: Message) -> int:
+    """Bytes of a message as SQS counts them, attributes included."""
+    return message_size(_entry(message))
 
 
 def requests(messages: Iterable[M], max_count: int = MAX_ENTRIES) -> Iterator[list[M]]:
     """Cut `messages` into lists that SQS takes in one request."""
-    return batches(
-        messages,
-        size_of=lambda message: message.size,
-        max_count=max_count,
-        max_bytes=MAX_BYTES,
-    )
+    return batches(messages, size_of, max_bytes=MAX_MESSAGE_BYTES, max_entries=max_count)
 
 
 def _too_large(pending: dict[int, M]) -> Iterator[Refused[M]]:
     """Take out of `pending` what would make SQS refuse the whole request."""
-    for index in [index for index, message in pending.items() if message.size > MAX_BYTES]:
-        message = pending.pop(index)
-        reason = f"{message.size:,} bytes with its attributes, and SQS takes {MAX_BYTES:,}"
-        yield Refused(message, "MessageTooLong", reason)
+    sizes = {index: size_of(message) for index, message in pending.items()}
+    for index, size in sizes.items():
+        if size > MAX_MESSAGE_BYTES:
+            reason = f"{size:,} bytes with its attributes, and SQS takes {MAX_MESSAGE_BYTES:,}"
+            yield Refused(pending.pop(index), "MessageTooLong", reason)
 
 
 def _refused(

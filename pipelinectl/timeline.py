@@ -137,13 +137,6 @@ class Timeline:
             )
         return _last(operation for _, operation in self.walk() if operation.ended_at is None)
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether an operation or a handler invocation failed, whatever came of it."""
-        return self.failed_invocations > 0 or any(
-            operation.failed or operation.starts > 1 for _, operation in self.walk()
-        )
-
 
 def _last(operations: Iterable[Operation]) -> str | None:
     """Name of the one that began last: of those in one another the innermost."""

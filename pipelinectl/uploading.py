@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipelinectl.errors import (
-    NotFoundError,
-    OperationFailedError,
-    UsageError,
-)
-from pipelinectl.objects import MESSAGES, ObjectPath
+from pipeline_core.files import COMPRESSED, CONTENT_TYPES
+from pipeline_core.objects import MAX_KEY_BYTES, ObjectId
+from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import IO, Any
+    from typing import IO
 
     from mypy_boto3_s3.client import S3Client
 
+    from pipeline_core.catalog import Catalog, CatalogEntry
     from pipelinectl.aws import Answer, SignedHttp
 
 
@@ -116,7 +116,6 @@ def _said(content: bytes) -> str:
     return "an error without a message"
 
 
-MAX_KEY_BYTES = 1024
 _OK = 200
 _NOT_FOUND = "404"
 
@@ -140,10 +139,43 @@ class Uploaded:
     """
 
     source: Source
-    path: ObjectPath
+    object_id: ObjectId
     etag: str
     version_id: str | None = None
     upload_id: str | None = None
+
+
+def content_type(key: str) -> str:
+    """The content type of an object the pipeline reads, by the suffix of its key, or file name.
+
+    Raises:
+        UsageError: the pipeline does not read such objects.
+    """
+    refuse_compressed(key)
+    try:
+        return CONTENT_TYPES[suffix_of(key)]
+    except KeyError:
+        known = ", ".join(CONTENT_TYPES)
+        msg = (
+            f"{key}: the pipeline reads {known}, and tells them by the suffix: give it one of them"
+        )
+        raise UsageError(msg) from None
+
+
+def refuse_compressed(name: str) -> None:
+    """Refuse what no other name would make readable.
+
+    Raises:
+        UsageError: the file's name, or the key, says that it is compressed.
+    """
+    if suffix_of(name) in COMPRESSED:
+        msg = f"{name}: it is compressed, which the pipeline does not read: decompress it first"
+        raise UsageError(msg)
+
+
+def suffix_of(key: str) -> str:
+    """The suffix of a key or file name, in small letters; empty if it has none."""
+    return PurePosixPath(key).suffix.lower()
 
 
 def is_newest(s3: S3Client, upload: Uploaded) -> bool:
@@ -153,7 +185,7 @@ def is_newest(s3: S3Client, upload: Uploaded) -> bool:
     if upload.version_id is None:
         return True
     try:
-        head = s3.head_object(Bucket=upload.path.bucket, Key=upload.path.key)
+        head = s3.head_object(Bucket=upload.object_id.bucket, Key=upload.object_id.key)
     except ClientError as error:
         if error.response["Error"]["Code"] != _NOT_FOUND:
             raise
@@ -183,13 +215,15 @@ class BucketDoor:
         Raises:
             UsageError: the file cannot be read, or S3 does not take such a key.
         """
-        path = ObjectPath(self.bucket, self._key(source))
+        object_id = ObjectId(self.bucket, self._key(source))
         options: Any = {"ContentType": source.content_type, "Metadata": dict(source.metadata)}
         with opened(source.path) as file:
-            self.s3.upload_fileobj(file, path.bucket, path.key, ExtraArgs=options, Callback=advance)
+            self.s3.upload_fileobj(
+                file, object_id.bucket, object_id.key, ExtraArgs=options, Callback=advance
+            )
         # A managed upload does not say which version it has made.
-        head = self.s3.head_object(Bucket=path.bucket, Key=path.key)
-        return Uploaded(source, path, head["ETag"].strip('"'), head.get("VersionId"))
+        head = self.s3.head_object(Bucket=object_id.bucket, Key=object_id.key)
+        return Uploaded(source, object_id, head["ETag"].strip('"'), head.get("VersionId"))
 
     def _key(self, source: Source) -> str:
         name = name_of(source.path, self.key)
@@ -224,8 +258,8 @@ class ApiDoor:
             answer = self.http.plain("PUT", upload.url, headers, body)
         if answer.status != _OK:
             raise refusal(str(source.path), answer)
-        path = ObjectPath(self.bucket, f"{MESSAGES}/{upload.id}")
-        return Uploaded(source, path, answer.etag, upload_id=upload.id)
+        object_id = ObjectId(self.bucket, f"messages/{upload.id}")
+        return Uploaded(source, object_id, answer.etag, upload_id=upload.id)
 
 
 class _Metered:
@@ -288,3 +322,48 @@ def size_of(path: Path) -> int:
 def unreadable(path: Path, error: OSError) -> UsageError:
     """The error that a file cannot be read."""
     return UsageError(f"{path}: {error.strerror or error}: name a file that can be read")
+
+
+_PAUSE_SECONDS = 1.0
+
+
+def settled(
+    catalog: Catalog,
+    uploads: Iterable[Uploaded],
+    seconds: float,
+    is_newest: Callable[[Uploaded], bool],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[Uploaded, CatalogEntry | None]]:
+    """Each upload with its entry as soon as the pipeline is done with it.
+
+    An entry of an older state of the object is not the one waited for. Where there is none for an
+    upload any more, as it is not the newest state of its object, it comes with None. Ends after so
+    many `seconds`, without the uploads that were not settled by then.
+    """
+    pending = list(uploads)
+    give_up_at = clock() + seconds
+    while pending:
+        for upload in list(pending):
+            entry = catalog.get(upload.object_id)
+            if entry is None:
+                continue
+            if not _is_of(entry, upload):
+                if not is_newest(upload):
+                    pending.remove(upload)
+                    yield upload, None
+            elif entry["state"] in ("done", "failed"):
+                pending.remove(upload)
+                yield upload, entry
+        if not pending or clock() + _PAUSE_SECONDS > give_up_at:
+            return
+        sleep(_PAUSE_SECONDS)
+
+
+def _is_of(entry: CatalogEntry, upload: Uploaded) -> bool:
+    """Whether it is of the state that was uploaded, by its version or else by its ETag."""
+    known = entry.get("version_id")
+    if upload.version_id is not None and known:
+        return known == upload.version_id
+    return entry.get("etag", "").strip('"') == upload.etag

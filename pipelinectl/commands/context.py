@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_core.catalog import Catalog
 from pipelinectl import local
 from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
@@ -14,15 +15,14 @@ from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.errors import UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
-from pipelinectl.objects import Catalog, Results
-from pipelinectl.redrive import Read
-from pipelinectl.sending import PayloadReader, PayloadStore, Sender
+from pipelinectl.objects import Results
+from pipelinectl.redrive import ReadPayload
+from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,13 @@ class Pipeline:
     @property
     def payloads(self) -> PayloadStore:
         """Where bodies go that are too large for a message."""
-        return PayloadStore(self.connection.s3, self.stack.payload_bucket)
+        maximum = float(self.stack.parameters.get("MaximumDocumentSize", "inf"))
+        return PayloadStore(self.connection.s3, self.stack.payload_bucket, maximum)
 
     @property
-    def payload_reader(self) -> Read:
+    def read_payload(self) -> ReadPayload:
         """Reads what messages point to; most are no pointers, and then S3 is not needed."""
-        stack = self.stack
-        buckets = frozenset({stack.input_bucket, stack.payload_bucket, stack.output_bucket})
-        return lambda payload: PayloadReader(self.connection.s3, buckets).read(payload)
+        return lambda pointer: self.payloads.read(pointer)
 
     @property
     def catalog(self) -> Catalog:

@@ -31,10 +31,11 @@ def cost(
     *,
     limit: Annotated[
         int,
-        typer.Option("--limit", min=1, help="Without ARNs: the newest so many that have ended."),
+        typer.Option("--limit", min=1, help="Without ARNs: the newest ones that have ended."),
     ] = 20,
     records: Annotated[
-        int | None, typer.Option("--records", min=1, help="Forecast a month of so many records.")
+        int | None,
+        typer.Option("--records", min=1, help="Forecast a month of this many records."),
     ] = None,
     batch_size: Annotated[
         int | None,

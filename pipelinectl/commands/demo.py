@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline_core.messages import MAX_MESSAGE_BYTES, given_id
 from pipelinectl import demo as play
-from pipelinectl import local, objects
+from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack, function_name
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
+from pipelinectl.commands.dlq import reasons_table, render_dead_letters
+from pipelinectl.commands.executions import render_timeline
+from pipelinectl.commands.items import items_table
+from pipelinectl.commands.objects import render_object
 from pipelinectl.commands.output import bar, counted, duration, err, out, print_json, size, step
-from pipelinectl.commands.send import offloaded
+from pipelinectl.commands.send import with_claim_checks
 from pipelinectl.dead_letters import grouped
 from pipelinectl.errors import OperationFailedError
-from pipelinectl.objects import INPUT
-from pipelinectl.sending import DEFAULT_THRESHOLD, MAX_BYTES
+from pipelinectl.sending import DEFAULT_THRESHOLD
 from pipelinectl.uploading import BucketDoor
 
 if TYPE_CHECKING:
@@ -87,7 +91,7 @@ def demo(
     if not account.balanced:
         raise OperationFailedError(_complaint(account))
     if not file.balanced:
-        msg = f"the file's rows do not come out: see 'pipelinectl objects show {file.key}'"
+        msg = f"the file's rows do not add up: see 'pipelinectl objects show {file.key}'"
         raise OperationFailedError(msg)
 
 
@@ -132,7 +136,7 @@ class _Acts:
         self._act("9  The count")
         self._sums(account, file_account)
         self._act("Look around")
-        self._farewell(uploaded.path.key)
+        self._farewell(uploaded.object_id.key)
         return account, file_account
 
     def _act(self, title: str) -> None:
@@ -157,15 +161,15 @@ class _Acts:
         bad = sum(message.bad for message in prepared)
         self._act(f"2  Send a file, and {len(prepared):,} messages, {bad} of them bad on purpose")
         with self._step(f"{file.path.name} uploaded to the input bucket"):
-            door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, INPUT)
+            door = BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, "input")
             return play.upload_file(door, file, self._run)
 
     def _send(self, pipeline: Pipeline, prepared: Sequence[DemoMessage]) -> list[SentMessage]:
         largest = max(message.body.size for message in prepared)
-        large = f", one of {size(largest)} as a claim check" if largest > MAX_BYTES else ""
+        large = f", one of {size(largest)} as a claim check" if largest > MAX_MESSAGE_BYTES else ""
         with self._step(f"{counted(len(prepared), 'message')} sent{large}"):
             bodies = [message.body for message in prepared]
-            outgoing = offloaded(pipeline, bodies, DEFAULT_THRESHOLD, quiet=True)
+            outgoing = with_claim_checks(pipeline, bodies, DEFAULT_THRESHOLD, quiet=True)
             outcomes = list(pipeline.sender.send(outgoing))
         if any(outcome.refused for outcome in outcomes):
             msg = "SQS refused messages of the demo: see 'pipelinectl local logs ministack'"
@@ -174,7 +178,7 @@ class _Acts:
         environment = local.LOCAL_PARAMETERS["Environment"]
         return [
             # The pipeline gives an id to a record that brings none.
-            play.SentMessage(sent, message.record_id or f"{environment}-{sent}")
+            play.SentMessage(sent, message.record_id or given_id(environment, sent))
             for message, sent in zip(prepared, accepted, strict=True)
         ]
 
@@ -225,7 +229,7 @@ class _Acts:
             dead_before,
         )
         self._tallies(settlement.watch(_SETTLING_SECONDS))
-        with self._step(f"{uploaded.path.key} is through"):
+        with self._step(f"{uploaded.object_id.key} is done"):
             file = play.file_account(
                 pipeline.catalog, pipeline.results, uploaded, _SETTLING_SECONDS
             )
@@ -252,9 +256,6 @@ class _Acts:
             self._console.print(_counts(last))
 
     def _results(self, pipeline: Pipeline, chaos: play.Chaos, arn: str, account: Account) -> None:
-        from pipelinectl.commands.executions import render_timeline
-        from pipelinectl.commands.output import items_table, reasons_table, render_dead_letters
-
         self._act("5  The execution whose worker was killed")
         self._print(render_timeline(chaos.timeline(arn), arn, self._console.width))
         self._act("6  Some of what was stored")
@@ -269,23 +270,21 @@ class _Acts:
             self._console.print("the dead-letter queue holds nothing of this run")
 
     def _file(self, pipeline: Pipeline, file: FileAccount) -> None:
-        from pipelinectl.commands.objects import render_object
-
         self._act("8  The file, and its rows that were rejected")
         if file.entry is None:
-            self._console.print("the pipeline is not through with it yet")
+            self._console.print("the pipeline is not done with it yet")
         else:
-            place = objects.location(file.entry, pipeline.stack.output_bucket)
-            self._print(render_object(file.entry, place, file.rejects, datetime.now(UTC)))
+            bucket = pipeline.stack.output_bucket
+            self._print(render_object(file.entry, bucket, file.rejects, datetime.now(UTC)))
 
     def _print(self, parts: Iterable[RenderableType]) -> None:
         for part in parts:
             self._console.print(part)
 
     def _sums(self, account: Account, file: FileAccount) -> None:
-        """The sums that must come out."""
+        """The sums that must add up."""
         stored, dead = len(account.stored), len(account.dead_letters)
-        rows, kept, rejected = (file.counts.get(n, 0) for n in ("rows", "results", "rejects"))
+        rows, kept, rejected = (file.counts[n] for n in ("rows", "results", "rejects"))
         for sent, good, arrived in (
             (f"sent {account.sent:,}", account, f"{stored:,} stored + {dead:,} dead letters"),
             (f"{rows:,} rows of {file.key}", file, f"{kept:,} results + {rejected:,} rejects"),
@@ -335,7 +334,7 @@ def _complaint(account: Account) -> str:
         for ids, what in ((account.missing, "nowhere yet"), (account.doubled, "in two places"))
         if ids
     )
-    return f"the count does not come out: {wrong}: see 'pipelinectl executions list'"
+    return f"the count does not add up: {wrong}: see 'pipelinectl executions list'"
 
 
 def _few(ids: tuple[str, ...]) -> str:

@@ -23,39 +23,83 @@ from pipelinectl.commands.output import (
     age,
     clock,
     counted,
+    facts,
     note,
-    out,
     print_json,
+    print_parts,
     progress,
+    table,
+    titled,
     visible,
 )
 from pipelinectl.commands.send import STDIN, content, refusal, refusals_document
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.redrive import HOLD_SECONDS, Account, Mend, Redrive, of_letter
+from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
 from pipelinectl.sending import Body, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
     from pipelinectl.redrive import Redelivery
-    from pipelinectl.sending import Attributes
+
+
+Stage = Annotated[str | None, typer.Option("--stage", help="Only those given up at this stage.")]
+Reason = Annotated[
+    str | None,
+    typer.Option("--reason", help="Only this error type, or this text in the error message."),
+]
+
+_SHORT = 8  # of a message id, as the list shows it
+_GAP = 2
 
 
 def print_dead_letters(letters: list[DeadLetter]) -> None:
     """Print the reasons with their counts, then one line a dead letter."""
-    from pipelinectl.commands.output import reasons_table, render_dead_letters
-
     if letters:
-        console = out()
-        console.print(reasons_table(grouped(letters)))
-        console.print()
-        for part in render_dead_letters(letters, datetime.now(UTC)):
-            console.print(part)
+        print_parts([reasons_table(grouped(letters)), ""])
+        print_parts(render_dead_letters(letters, datetime.now(UTC)))
+
+
+def reasons_table(groups: Iterable[tuple[str, str, int]]) -> Table:
+    """How many dead letters there are of each stage and error type."""
+    found = table("dead letters", "stage", "error type")
+    found.columns[0].justify = "right"
+    for stage, error_type, count in groups:
+        found.add_row(f"{count:,}", stage, error_type)
+    return found
+
+
+def render_dead_letters(letters: Iterable[DeadLetter], now: datetime) -> Iterator[RenderableType]:
+    """One line a dead letter, with the beginning of its message id, and its reasons below."""
+    rows = [(_dead_letter_cells(letter, now), letter) for letter in letters]
+    header = ("message", "execution_id", "stage", "error type", "tries", "age")
+    cells_of = [cells for cells, _ in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells_of, strict=True)]
+    yield _line(header, widths, "dim")
+    for cells, letter in rows:
+        yield _line(cells, widths)
+        for reason in letter.errors or (letter.error_message,):
+            yield Padding(Text(reason, style="yellow"), (0, 0, 0, _SHORT + _GAP))
+
+
+def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
+    return (
+        letter.message_id[:_SHORT],
+        letter.execution_id or "",
+        letter.stage,
+        letter.error_type,
+        "" if letter.attempts is None else str(letter.attempts),
+        age(letter.failed_at, now),
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return Text((" " * _GAP).join(padded).rstrip(), style=style)
 
 
 def document(letter: DeadLetter) -> dict[str, Any]:
@@ -70,13 +114,9 @@ def document(letter: DeadLetter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "failed_at": letter.failed_at,
         "attributes": letter.attributes,
-        "payload": str(letter.payload) if letter.payload else None,
+        "payload": letter.payload.path if letter.payload else None,
         "body": letter.body,
     }
-
-
-_INDENT = (0, 0, 0, 2)
-_SHORT = 8  # of a message id, as the list shows it
 
 
 def render_dead_letter(
@@ -84,32 +124,28 @@ def render_dead_letter(
 ) -> Iterator[RenderableType]:
     """Where and when, every reason, body, the producer's attributes, and how to send it `again`."""
     yield Text(f"dead letter {letter.message_id}", style="bold")
-    yield _facts(letter, again, now)
-    yield from _part("reasons", _reasons(letter))
-    yield from _part("body", Text(_readable(letter.body)))
+    yield _known(letter, again, now)
+    yield from titled("reasons", _reasons(letter))
+    yield from titled("body", Text(_readable(letter.body)))
     if producers := letter.producers_attributes:
-        yield from _part("the producer's attributes", _attributes(producers))
-    yield from _part("send it again", _remedies(letter))
+        yield from titled("the producer's attributes", _attributes(producers))
+    yield from titled("send it again", _remedies(letter))
 
 
-def _part(title: str, content: RenderableType) -> Iterator[RenderableType]:
-    yield Text(f"\n{title}", style="bold")
-    yield Padding(content, _INDENT)
-
-
-def _facts(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
-    facts = {
-        "execution_id": again.execution_id or "",
-        "stage": letter.stage,
-        "error type": letter.error_type,
-        "tries": "" if letter.attempts is None else str(letter.attempts),
-        "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
-        "message id": letter.original_message_id,
-        "execution": letter.durable_execution_arn or "",
-        "request": letter.request_id or "",
-        "payload": f"s3://{visible(str(letter.payload))}" if letter.payload else "",
-    }
-    return _grid({name: value for name, value in facts.items() if value})
+def _known(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
+    return facts(
+        {
+            "execution_id": again.execution_id or "",
+            "stage": letter.stage,
+            "error type": letter.error_type,
+            "tries": "" if letter.attempts is None else str(letter.attempts),
+            "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
+            "message id": letter.original_message_id,
+            "execution": letter.durable_execution_arn or "",
+            "request": letter.request_id or "",
+            "payload": f"s3://{visible(letter.payload.path)}" if letter.payload else "",
+        }
+    )
 
 
 def _reasons(letter: DeadLetter) -> Text:
@@ -124,27 +160,22 @@ def _readable(body: str) -> str:
         return body
 
 
-def _attributes(attributes: Attributes) -> Table:
-    return _grid(
-        {
-            name: value.get("StringValue") or f"{len(value['BinaryValue'])} bytes"
-            for name, value in attributes.items()
-        }
-    )
+def _attributes(attributes: Mapping[str, Any]) -> Table:
+    return facts({name: _attribute(value) for name, value in attributes.items()})
+
+
+def _attribute(value: Any) -> str:
+    match value:
+        case {"stringValue": str(text)}:
+            return text
+        case {"binaryValue": str(content)}:
+            return f"{len(content) * 3 // 4 - content.count('=')} bytes"
+    return "not an attribute of SQS's"
 
 
 def _remedies(letter: DeadLetter) -> Table:
     command = f"pipelinectl dlq redrive --id {letter.message_id[:_SHORT]}"
-    return _grid({"as it is": command, "mended": f"{command} --edit"})
-
-
-def _grid(rows: dict[str, str]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(name, Text(value))
-    return table
+    return facts({"as it is": command, "edited": f"{command} --edit"})
 
 
 _FALLBACK = "vi"
@@ -196,7 +227,7 @@ def replacement(body: str | None, body_file: str | None, *, edit: bool) -> Body 
         UsageError: they contradict each other, or SQS would not take the body.
     """
     if sum((body is not None, body_file is not None, edit)) > 1:
-        msg = "--edit, --body and --body-file each say how to mend: give one of them"
+        msg = "--edit, --body and --body-file each give a new body: give one of them"
         raise UsageError(msg)
     found = _read(body, body_file)
     sending.check([found] if found else [])
@@ -210,7 +241,7 @@ def _read(body: str | None, body_file: str | None) -> Body | None:
     return None if body is None else Body(body, "--body")
 
 
-def by(body: Body) -> Mend:
+def by(body: Body) -> Edit:
     """Send `body` instead."""
     return lambda _: body.text
 
@@ -244,14 +275,9 @@ def redrive(
             "--id", help="This one: message id, its beginning, or execution_id. May be repeated."
         ),
     ] = None,
-    reason: Annotated[
-        str | None,
-        typer.Option("--reason", help="Only this error type, or this text in the error message."),
-    ] = None,
-    stage: Annotated[
-        str | None, typer.Option("--stage", help="Only those given up at this stage.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
+    reason: Reason = None,
+    stage: Stage = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are in the queue now.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be sent.")
     ] = False,
@@ -274,7 +300,7 @@ def redrive(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=_SLOWEST, help="Send at most so many messages a second."),
+        typer.Option("--rate", min=_SLOWEST, help="Send at most this many messages a second."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -301,17 +327,17 @@ def redrive(
     if dry_run:
         _show(chosen, as_json=as_json)
         return
-    mend = by_editor if edit else by(replaced) if replaced else None
+    new_body = by_editor if edit else by(replaced) if replaced else None
     plan = Redrive(
         pipeline.dead_letters,
         pipeline.resender,
         pipeline.stack.environment,
         Pace(rate),
-        mend,
-        pipeline.payload_reader,
+        new_body,
+        pipeline.read_payload,
     )
-    account = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
-    _report(account, len(chosen), as_json=as_json)
+    redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
+    _report(redriven, len(chosen), as_json=as_json)
 
 
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
@@ -331,8 +357,8 @@ def _chosen(pipeline: Pipeline, ids: list[str], only: Filter) -> list[DeadLetter
 def _check_single(chosen: list[DeadLetter]) -> None:
     if len(chosen) != 1:
         msg = (
-            f"a body mends one dead letter, and {len(chosen):,} match: "
-            "name one with --id, or mend each with --edit"
+            f"a body replaces that of one dead letter, and {len(chosen):,} match: "
+            "name one with --id, or change each with --edit"
         )
         raise UsageError(msg)
 
@@ -345,52 +371,52 @@ def _show(chosen: list[DeadLetter], *, as_json: bool) -> None:
     note(f"would send {counted(len(chosen), 'message')}; nothing was changed")
 
 
-def _run(plan: Redrive, message_ids: list[str], *, quiet: bool) -> Account:
-    account = Account()
+def _run(plan: Redrive, message_ids: list[str], *, quiet: bool) -> Redriven:
+    redriven = plan.redriven
     complete = False
     try:
         with (
             progress("redriving", len(message_ids), quiet=quiet) as advance,
-            closing(plan.run(message_ids, account)) as steps,
+            closing(plan.run(message_ids)) as steps,
         ):
             for count in steps:
                 advance(count)
         complete = True
     except KeyboardInterrupt:
         complete = True
-        msg = f"interrupted: {_summary(account, len(message_ids))}; the others stay dead letters"
+        msg = f"interrupted: {_summary(redriven, len(message_ids))}; the others stay dead letters"
         raise KeyboardInterrupt(msg) from None
     finally:
-        _warn(account)
+        _warn(redriven)
         if not complete:
-            note(_summary(account, len(message_ids)))
-    return account
+            note(_summary(redriven, len(message_ids)))
+    return redriven
 
 
-def _summary(account: Account, total: int) -> str:
-    return f"sent {len(account.sent):,} of {counted(total, 'message')}"
+def _summary(redriven: Redriven, total: int) -> str:
+    return f"sent {len(redriven.sent):,} of {counted(total, 'message')}"
 
 
-def _warn(account: Account) -> None:
-    if account.not_deleted:
-        shown = ", ".join(account.not_deleted[:_SHOWN])
-        count = counted(len(account.not_deleted), "message")
+def _warn(redriven: Redriven) -> None:
+    if redriven.not_deleted:
+        shown = ", ".join(redriven.not_deleted[:_SHOWN])
+        count = counted(len(redriven.not_deleted), "message")
         note(f"sent, but not deleted: {count}, which does no harm, it is the same record: {shown}")
 
 
-def _report(account: Account, total: int, *, as_json: bool) -> None:
-    missing = total - len(account.sent) - len(account.refused) - len(account.left)
+def _report(redriven: Redriven, total: int, *, as_json: bool) -> None:
+    missing = total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
     if as_json:
-        print_json(_document(account) | {"missing": missing})
+        print_json(_document(redriven) | {"missing": missing})
     else:
-        typer.echo(_summary(account, total))
+        typer.echo(_summary(redriven, total))
         if missing:
             note(f"{counted(missing, 'message')} were gone, or held by another reader")
-    if account.refused:
-        raise refusal(account.refused, "which stay dead letters")
+    if redriven.refused:
+        raise refusal(redriven.refused, "which stay dead letters")
 
 
-def _document(account: Account) -> dict[str, Any]:
+def _document(redriven: Redriven) -> dict[str, Any]:
     return {
         "sent": [
             {
@@ -398,11 +424,11 @@ def _document(account: Account) -> dict[str, Any]:
                 "new_message_id": sent.message_id,
                 "execution_id": sent.message.execution_id,
             }
-            for sent in account.sent
+            for sent in redriven.sent
         ],
-        "refused": refusals_document(account.refused),
-        "left": account.left,
-        "not_deleted": account.not_deleted,
+        "refused": refusals_document(redriven.refused),
+        "left": redriven.left,
+        "not_deleted": redriven.not_deleted,
     }
 
 
@@ -418,13 +444,8 @@ def list_(
     ctx: typer.Context,
     *,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Read at most this many.")] = 100,
-    stage: Annotated[
-        str | None, typer.Option("--stage", help="Only those given up at this stage.")
-    ] = None,
-    reason: Annotated[
-        str | None,
-        typer.Option("--reason", help="Only this error type, or this text in the error message."),
-    ] = None,
+    stage: Stage = None,
+    reason: Reason = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
@@ -474,9 +495,8 @@ def show(
         return
 
     for letter in found:
-        again = of_letter(letter, pipeline.stack.environment, read=pipeline.payload_reader)
-        for part in render_dead_letter(letter, again, datetime.now(UTC)):
-            out().print(part)
+        again = of_letter(letter, pipeline.stack.environment, read=pipeline.read_payload)
+        print_parts(render_dead_letter(letter, again, datetime.now(UTC)))
 
 
 app.command()(redrive)
@@ -489,10 +509,10 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Delete all dead letters for good, those included that arrive in the next minute.
+    """Delete all dead letters for good, including those that arrive in the next minute.
 
-    Asks first, and refuses where there is no terminal to ask in. With --json: {"purged": N}, N as
-    SQS estimates it.
+    It asks first; where there is no terminal to ask in, it needs --yes. With --json:
+    {"purged": N}, N as SQS estimates it.
 
     Example:
     - `pipelinectl dlq purge --yes`

@@ -12,14 +12,17 @@ from rich.text import Text
 from pipelinectl.commands.context import JsonFlag, open_pipeline
 from pipelinectl.commands.output import (
     bar,
+    clock,
     counted,
     duration,
     note,
+    note_count,
     out,
     print_json,
+    print_parts,
     shorten,
     size,
-    status_style,
+    table,
 )
 from pipelinectl.commands.send import delivery_document, refusal, send_all
 from pipelinectl.errors import NotFoundError
@@ -27,12 +30,22 @@ from pipelinectl.executions import Execution, messages
 from pipelinectl.timeline import FAILED, NoHistoryError, build_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
 
     from pipelinectl.timeline import Failure, Operation, Payload, Timeline
 
+
+_STYLES = {
+    "SUCCEEDED": "green",
+    "RUNNING": "cyan",
+    "RETRYING": "yellow",
+    "FAILED": "red",
+    "TIMED_OUT": "red",
+    "STOPPED": "red",
+    "CANCELLED": "yellow",
+}
 
 _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("operation", "left"),
@@ -49,10 +62,28 @@ _BAR_WIDTHS = (8, 48)
 _NAME_WIDTH = 32
 
 
+def status_style(status: str) -> str:
+    """Colour of a status of an operation or an execution."""
+    return _STYLES.get(status, "default")
+
+
+def executions_table(executions: Iterable[Execution]) -> Table:
+    """One line an execution; its name is enough for the next command, ARNs are long."""
+    found = table("name", "status", "started", "took")
+    for execution in executions:
+        found.add_row(
+            execution.name,
+            Text(execution.status, style=status_style(execution.status)),
+            clock(execution.started_at),
+            duration(execution.seconds),
+        )
+    return found
+
+
 def render_timeline(timeline: Timeline, arn: str, width: int) -> Iterator[RenderableType]:
     """Heading, operations with bars in `width` columns, and the errors in full."""
     yield _heading(timeline, arn)
-    yield _table(timeline, width)
+    yield _operations(timeline, width)
     yield from _failures(timeline)
 
 
@@ -95,19 +126,19 @@ def _failed_invocations(timeline: Timeline) -> str:
     return f" ({timeline.failed_invocations} failed)" if timeline.failed_invocations else ""
 
 
-def _table(timeline: Timeline, width: int) -> Table:
+def _operations(timeline: Timeline, width: int) -> Table:
     rows = [
         _cells(timeline, prefix, operation)
         for prefix, operation in _with_branches(timeline.operations, "")
     ]
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    found = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for name, justify in _COLUMNS:
-        table.add_column(name, justify=justify, no_wrap=True)
+        found.add_column(name, justify=justify, no_wrap=True)
     bar_width = _bar_width(rows, width)
     bars = (_bar(timeline, operation, bar_width) for _, operation in timeline.walk())
     for cells, drawn in zip(rows, bars, strict=True):
-        table.add_row(*cells[:_BAR_COLUMN], drawn, *cells[_BAR_COLUMN:])
-    return table
+        found.add_row(*cells[:_BAR_COLUMN], drawn, *cells[_BAR_COLUMN:])
+    return found
 
 
 def _bar_width(rows: list[tuple[Text, ...]], width: int) -> int:
@@ -273,12 +304,9 @@ def list_(
     if as_json:
         print_json([_document(execution) for execution in found])
         return
-    from pipelinectl.commands.output import executions_table
-
     if found:
         out().print(executions_table(found))
-    more = ", there may be more: --limit" if len(found) == limit else ""
-    note(f"{counted(len(found), 'execution')}{more}")
+    note_count(len(found), "execution", limit)
 
 
 @app.command()
@@ -303,9 +331,7 @@ def show(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False)
     if as_json:
         print_json(timeline_document(timeline, arn))
     else:
-        console = out()
-        for part in render_timeline(timeline, arn, console.width):
-            console.print(part)
+        print_parts(render_timeline(timeline, arn, out().width))
 
 
 @app.command()
@@ -350,7 +376,7 @@ def retry(
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     arn = pipeline.executions.resolve(execution)
     found = pipeline.executions.input_of(arn)
-    again = messages(found, pipeline.stack.environment, force=force, read=pipeline.payload_reader)
+    again = messages(found, pipeline.stack.environment, force=force, read=pipeline.read_payload)
     outcome = send_all(pipeline.resender, again, quiet=as_json)
     note(_MAY_COME_BACK)
     if as_json:

@@ -1,15 +1,53 @@
 """`pipelinectl items`."""
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from pipelinectl.commands.context import JsonFlag, open_pipeline
-from pipelinectl.commands.output import counted, note, out, print_json
+from pipelinectl.commands.output import (
+    note_count,
+    out,
+    print_json,
+    shorten,
+    size,
+    table,
+    visible,
+)
 from pipelinectl.errors import NotFoundError, UsageError
+from pipelinectl.exact_json import dumps
 from pipelinectl.items import Item, Items
 
 _DEFAULT_LIMIT = 50
+_DOCUMENT_WIDTH = 160
+
+
+def items_table(items: Iterable[Item]) -> Table:
+    """One line an item; what was made of the record is cut to the width there is."""
+    found = table("execution_id", "data_source", "type", "processed")
+    found.expand = True
+    found.add_column("transformed", no_wrap=True, overflow="ellipsis", ratio=1)
+    for item in items:
+        found.add_row(
+            Text(visible(item.execution_id)),
+            Text(visible(item.text("data_source"))),
+            Text(visible(item.text("processing_type"))),
+            Text(visible(item.text("processed_at")[5:19].replace("T", " "))),
+            Text(visible(shorten(_transformed(item), _DOCUMENT_WIDTH)), style="dim"),
+        )
+    return found
+
+
+def _transformed(item: Item) -> str:
+    """What was made of the record, or where that lies if it is too large for an item."""
+    match item.attributes.get("transformed_data_pointer"):
+        case {"bucket": bucket, "key": key, "size": Decimal() as count}:
+            return f"{size(int(count))} in s3://{bucket}/{key}"
+    return dumps(item.attributes.get("transformed_data"), indent=None)
 
 
 def items(
@@ -40,13 +78,13 @@ def items(
     - `pipelinectl items --id local-7c2f --json`
     """
     _check(execution_id, source, counting=count)
-    table = open_pipeline(ctx, quiet=as_json).items
+    stored = open_pipeline(ctx, quiet=as_json).items
     if execution_id is not None:
-        _show_one(table, execution_id)
+        _show_one(stored, execution_id)
     elif count:
-        _show_count(table.count(source=source), as_json=as_json)
+        _show_count(stored.count(source=source), as_json=as_json)
     else:
-        _show_some(list(table.scan(source=source, limit=limit)), limit, as_json=as_json)
+        _show_some(list(stored.scan(source=source, limit=limit)), limit, as_json=as_json)
 
 
 def _check(execution_id: str | None, source: str | None, *, counting: bool) -> None:
@@ -55,8 +93,8 @@ def _check(execution_id: str | None, source: str | None, *, counting: bool) -> N
         raise UsageError(msg)
 
 
-def _show_one(table: Items, execution_id: str) -> None:
-    item = table.get(execution_id)
+def _show_one(stored: Items, execution_id: str) -> None:
+    item = stored.get(execution_id)
     if item is None:
         msg = f"no item '{execution_id}': it may be a dead letter, see 'pipelinectl dlq list'"
         raise NotFoundError(msg)
@@ -74,9 +112,6 @@ def _show_some(found: list[Item], limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json([item.attributes for item in found])
         return
-    from pipelinectl.commands.output import items_table
-
     if found:
         out().print(items_table(found))
-    more = ", there may be more: --limit" if len(found) == limit else ""
-    note(f"{counted(len(found), 'item')}{more}")
+    note_count(len(found), "item", limit)

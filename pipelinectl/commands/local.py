@@ -4,21 +4,33 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from pipelinectl import local
 from pipelinectl.aws import FUNCTION_ROLES, Connection
 from pipelinectl.commands.context import JsonFlag, options_of
-from pipelinectl.commands.output import clock, err, out, print_json, print_json_line, step
+from pipelinectl.commands.output import (
+    clock,
+    duration,
+    err,
+    out,
+    print_json,
+    print_json_line,
+    step,
+    table,
+)
 from pipelinectl.errors import NotFoundError
 from pipelinectl.local import FileLog, FunctionLog, LogLine
 
 if TYPE_CHECKING:
     from localcloud.settings import Settings
+    from localcloud.supervisor import ProcessStatus
     from localcloud.watch import Watch
 
 app = typer.Typer(
@@ -113,8 +125,6 @@ def status(*, as_json: JsonFlag = False) -> None:
     if as_json:
         print_json([vars(process) for process in statuses])
     else:
-        from pipelinectl.commands.output import processes_table
-
         out().print(processes_table(statuses, time.time()))
     if not local.is_up(statuses):
         msg = "the local cloud is not up: start it with 'pipelinectl local up'"
@@ -240,3 +250,19 @@ def _print_log_line(line: LogLine, *, as_json: bool) -> None:
         print_json_line({"at": line.at, "text": line.text})
     else:
         typer.echo(line.text if line.at is None else f"{clock(line.at)} {line.text}")
+
+
+def processes_table(statuses: "Sequence[ProcessStatus]", now: float) -> Table:
+    """One line a process of the local cloud."""
+    found = table("process", "state", "pid", "port", "restarts", "since")
+    for status in statuses:
+        running = status.state == "running"
+        found.add_row(
+            status.name,
+            Text(status.state, style="green" if running else "yellow"),
+            "" if status.pid is None else str(status.pid),
+            str(status.port),
+            str(status.restarts),
+            "" if status.since is None else duration(now - status.since),
+        )
+    return found

@@ -8,72 +8,85 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl import objects
+from pipeline_core.catalog import State
+from pipeline_core.objects import ObjectId
 from pipelinectl.aws import CHUNK_BYTES
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import (
     age,
     clock,
-    counted,
+    facts,
     note,
-    out,
+    note_count,
     print_json,
+    print_parts,
     shorten,
     size,
+    titled,
     transfer,
     visible,
 )
 from pipelinectl.errors import NotFoundError, UsageError
-from pipelinectl.objects import DONE, FAILED, Entry, Kind, Reject, reference_to, resolve
+from pipelinectl.objects import (
+    Kind,
+    Reject,
+    find,
+    folder,
+    is_upload_id,
+    newest,
+    object_of,
+    reason_of,
+    reference_to,
+    resolve,
+)
 from pipelinectl.objects import read as read_reject
 from pipelinectl.uploading import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rich.console import RenderableType
 
+    from pipeline_core.catalog import CatalogEntry
     from pipelinectl.aws import Stack
-    from pipelinectl.objects import Entry, ObjectPath, Reject
 
 
-_STYLES = {DONE: "green", FAILED: "red", "processing": "cyan", "deleted": "dim"}
+_STYLES = {"done": "green", "failed": "red", "processing": "cyan", "deleted": "dim"}
 _INDENT = (0, 0, 0, 2)
 _CONTENT_WIDTH = 300
 _GAP = "  "
-_COUNTS = ("rows", "results", "rejects")
+_COUNTS: tuple[Literal["rows", "results", "rejects"], ...] = ("rows", "results", "rejects")
 _HEADER = ("state", "size", *_COUNTS, "age")
 
 
 def render_objects(
-    entries: Sequence[Entry], stack: Stack, now: datetime
+    entries: Sequence[CatalogEntry], stack: Stack, now: datetime
 ) -> Iterator[RenderableType]:
     """One line an object, its name last as it may be long, and below it why it failed."""
     rows = [_cells(entry, now) for entry in entries]
     widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
     yield _line(_HEADER, widths, "object", "dim")
     for entry, cells in zip(entries, rows, strict=True):
-        name = visible(reference_to(entry.path, stack))
-        yield _line(cells, widths, name, _STYLES.get(entry.state, ""))
-        if entry.reason:
-            yield Padding(Text(visible(entry.reason), style="yellow"), _INDENT)
+        name = visible(reference_to(object_of(entry), stack))
+        yield _line(cells, widths, name, _STYLES.get(entry["state"], ""))
+        if reason := reason_of(entry):
+            yield Padding(Text(visible(reason), style="yellow"), _INDENT)
 
 
-def _cells(entry: Entry, now: datetime) -> tuple[str, ...]:
-    counts = (entry.counts.get(name) for name in _COUNTS)
+def _cells(entry: CatalogEntry, now: datetime) -> tuple[str, ...]:
+    counts = entry.get("counts")
     return (
-        visible(entry.state),
-        "" if entry.size is None else size(entry.size),
-        *("" if count is None else f"{count:,}" for count in counts),
+        visible(entry["state"]),
+        size(entry["size"]) if "size" in entry else "",
+        *(f"{counts[name]:,}" if counts else "" for name in _COUNTS),
         _age(entry, now),
     )
 
@@ -88,36 +101,37 @@ def _line(cells: Sequence[str], widths: Sequence[int], name: str, style: str) ->
 
 
 def render_object(
-    entry: Entry, results: ObjectPath, rejects: Sequence[Reject] | None, now: datetime
+    entry: CatalogEntry, bucket: str, rejects: Sequence[Reject] | None, now: datetime
 ) -> Iterator[RenderableType]:
-    """State, counts, where its results are, every reason, and rejected rows where wanted."""
-    yield Text(visible(str(entry.path)), style="bold")
-    yield _facts(entry, results, now)
-    if reasons := entry.errors or (entry.reason,) * bool(entry.reason):
-        yield from _part("reasons", Text("\n".join(map(visible, reasons)), style="yellow"))
+    """State, counts, where its results are in the output `bucket`, reasons, rejected rows."""
+    yield Text(visible(entry["object"]), style="bold")
+    yield _known(entry, bucket, now)
+    if "reason" in entry:
+        reasons = entry["reason"].get("errors") or [reason_of(entry)]
+        yield from titled("reasons", Text("\n".join(map(visible, reasons)), style="yellow"))
     if rejects is not None:
-        yield from _part("rejected rows", _rejects(rejects))
+        yield from titled("rejected rows", _rejects(rejects))
 
 
-def _facts(entry: Entry, results: ObjectPath, now: datetime) -> Table:
-    changed = _moment(entry)
-    facts: dict[str, str | Text] = {
-        "state": _state(entry),
-        "changed": f"{clock(changed)} ({age(changed, now)} ago)" if changed else "",
-        "size": "" if entry.size is None else size(entry.size),
-        **{name: f"{count:,}" for name, count in entry.counts.items()},
-        "results in": f"s3://{visible(str(results))}" if entry.counts else "",
-        "manifest": f"s3://{visible(str(entry.manifest))}" if entry.manifest else "",
-        "execution_id": visible(entry.text("execution_id")),
-        "version": visible(entry.text("version_id")),
-    }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        if value:
-            table.add_row(name, value if isinstance(value, Text) else Text(value))
-    return table
+def _known(entry: CatalogEntry, bucket: str, now: datetime) -> Table:
+    changed, counts, manifest = _moment(entry), entry.get("counts"), entry.get("manifest")
+    return facts(
+        {
+            "state": _state(entry),
+            "changed": f"{clock(changed)} ({age(changed, now)} ago)" if changed else "",
+            "size": size(entry["size"]) if "size" in entry else "",
+            **({name: f"{counts[name]:,}" for name in _COUNTS} if counts else {}),
+            "results in": visible(_results(entry, bucket)) if counts else "",
+            "manifest": f"s3://{visible(ObjectId.of(manifest).path)}" if manifest else "",
+            "execution_id": visible(entry.get("execution_id", "")),
+            "version": visible(entry.get("version_id", "")),
+        }
+    )
+
+
+def _results(entry: CatalogEntry, bucket: str) -> str:
+    """Where all that was made of it lies."""
+    return f"s3://{bucket}/{folder(entry)}"
 
 
 def _rejects(rejects: Sequence[Reject]) -> Text:
@@ -133,23 +147,18 @@ def _rejects(rejects: Sequence[Reject]) -> Text:
     return text
 
 
-def _part(title: str, content: RenderableType) -> Iterator[RenderableType]:
-    yield Text(f"\n{title}", style="bold")
-    yield Padding(content, _INDENT)
+def _state(entry: CatalogEntry) -> Text:
+    return Text(visible(entry["state"]), style=_STYLES.get(entry["state"], ""))
 
 
-def _state(entry: Entry) -> Text:
-    return Text(visible(entry.state), style=_STYLES.get(entry.state, ""))
-
-
-def _age(entry: Entry, now: datetime) -> str:
+def _age(entry: CatalogEntry, now: datetime) -> str:
     moment = _moment(entry)
     return age(moment, now) if moment else ""
 
 
-def _moment(entry: Entry) -> datetime | None:
+def _moment(entry: CatalogEntry) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(entry.text("updated_at"))
+        moment = datetime.fromisoformat(entry["updated_at"])
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -160,16 +169,6 @@ app = typer.Typer(
 )
 
 _SHOWN_REJECTS = 10
-
-
-class State(StrEnum):
-    """States of an object, as the catalog has them."""
-
-    RECEIVED = "received"
-    PROCESSING = "processing"
-    DONE = objects.DONE
-    FAILED = objects.FAILED
-    DELETED = "deleted"
 
 
 @app.command("list")
@@ -192,16 +191,14 @@ def list_(
     - `pipelinectl objects list --limit 5 --json`
     """
     pipeline = open_pipeline(ctx, quiet=as_json)
-    found = pipeline.catalog.newest(limit, state=state.value if state else None)
+    found = newest(pipeline.catalog, limit, state)
     if as_json:
-        print_json([objects.document(entry) for entry in found])
+        print_json(found)
         return
 
     if found:
-        for part in render_objects(found, pipeline.stack, datetime.now(UTC)):
-            out().print(part)
-    more = ", there may be more: --limit" if len(found) == limit else ""
-    note(f"{counted(len(found), 'object')}{more}")
+        print_parts(render_objects(found, pipeline.stack, datetime.now(UTC)))
+    note_count(len(found), "object", limit)
 
 
 @app.command()
@@ -218,7 +215,7 @@ def show(
         bool, typer.Option("--rejects", help="Also the first rejected rows, with their reasons.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="So many of the rejected rows.")
+        int, typer.Option("--limit", min=1, help="At most this many rejected rows.")
     ] = _SHOWN_REJECTS,
     as_json: JsonFlag = False,
 ) -> None:
@@ -232,28 +229,27 @@ def show(
     - `pipelinectl objects show input/orders.csv --rejects --limit 3`
     """
     pipeline = open_pipeline(ctx, quiet=as_json)
-    entry = pipeline.catalog.find(resolve(reference, pipeline.stack))
+    entry = find(pipeline.catalog, resolve(reference, pipeline.stack))
     rejected = _rejected(pipeline, entry, limit) if rejects else None
-    place = objects.location(entry, pipeline.stack.output_bucket)
+    bucket = pipeline.stack.output_bucket
     if as_json:
-        print_json(_document(entry, f"s3://{place}", rejected))
+        print_json(_document(entry, bucket, rejected))
         return
 
-    for part in render_object(entry, place, rejected, datetime.now(UTC)):
-        out().print(part)
+    print_parts(render_object(entry, bucket, rejected, datetime.now(UTC)))
 
 
-def _rejected(pipeline: Pipeline, entry: Entry, limit: int) -> list[Reject]:
+def _rejected(pipeline: Pipeline, entry: CatalogEntry, limit: int) -> list[Reject]:
     """The first rejected rows; none of an object that has no rows."""
     try:
-        parts = pipeline.results.parts(entry, Kind.REJECTS)
+        parts = pipeline.results.parts(entry, "rejects")
     except NotFoundError:
         return []
     return [read_reject(line) for line in itertools.islice(pipeline.results.lines(parts), limit)]
 
 
-def _document(entry: Entry, place: str, rejected: list[Reject] | None) -> dict[str, Any]:
-    document = objects.document(entry) | {"results": place}
+def _document(entry: CatalogEntry, bucket: str, rejected: list[Reject] | None) -> dict[str, Any]:
+    document: dict[str, Any] = {**entry, "results": _results(entry, bucket)}
     if rejected is not None:
         document["rejects"] = [reject.document for reject in rejected]
     return document
@@ -313,7 +309,7 @@ def download(
     if reference is not None:
         content = _original(pipeline, reference)
     else:
-        kind = Kind.RESULTS if results is not None else Kind.REJECTS
+        kind: Kind = "results" if results is not None else "rejects"
         content = _made(pipeline, results or rejects or "", kind)
     count = _write(content, output, quiet=as_json)
     if as_json:
@@ -324,12 +320,12 @@ def download(
 
 def _original(pipeline: Pipeline, reference: str) -> Content:
     """An upload through the API, which needs no rights in a bucket, or an object."""
-    if objects.is_upload_id(reference):
+    if is_upload_id(reference):
         return _upload(pipeline, reference)
-    path = objects.resolve(reference, pipeline.stack)
-    response = pipeline.connection.s3.get_object(Bucket=path.bucket, Key=path.key)
+    found = resolve(reference, pipeline.stack)
+    response = pipeline.connection.s3.get_object(Bucket=found.bucket, Key=found.key)
     chunks = response["Body"].iter_chunks(CHUNK_BYTES)
-    return Content(path.key, response["ContentLength"], chunks)
+    return Content(found.key, response["ContentLength"], chunks)
 
 
 def _upload(pipeline: Pipeline, upload_id: str) -> Content:
@@ -342,11 +338,11 @@ def _upload(pipeline: Pipeline, upload_id: str) -> Content:
 
 def _made(pipeline: Pipeline, reference: str, kind: Kind) -> Content:
     """All parts of the results or rejects of an object."""
-    entry = pipeline.catalog.find(objects.resolve(reference, pipeline.stack))
+    entry = find(pipeline.catalog, resolve(reference, pipeline.stack))
     parts = pipeline.results.parts(entry, kind)
-    if entry.state != DONE:
-        note(f"{entry.path} is {entry.state}: these are its {kind.value} so far")
-    name = f"{kind.value} of {entry.path.key}"
+    if entry["state"] != "done":
+        note(f"{entry['object']} is {entry['state']}: these are its {kind} so far")
+    name = f"{kind} of {entry['key']}"
     return Content(name, sum(part.size for part in parts), pipeline.results.chunks(parts))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -15,15 +14,10 @@ from rich.text import Text
 from pipelinectl.exact_json import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from rich.console import Console, RenderableType
-
-    from localcloud.supervisor import ProcessStatus
-    from pipelinectl.dead_letters import DeadLetter
-    from pipelinectl.executions import Execution
-    from pipelinectl.items import Item
 
 
 # What tables are laid out for where there is no terminal to ask.
@@ -49,6 +43,13 @@ def print_json_line(document: object) -> None:
     """Write one JSON document on a line of its own, at once: for output that has no end."""
     sys.stdout.write(dumps(document, indent=None) + "\n")
     sys.stdout.flush()
+
+
+def print_parts(parts: Iterable[RenderableType]) -> None:
+    """Print results, one below the other."""
+    console = out()
+    for part in parts:
+        console.print(part)
 
 
 def note(text: str) -> None:
@@ -202,120 +203,32 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-_DOCUMENT_WIDTH = 160
-_ID_WIDTH = 8
-_GAP = 2
-
-
-def items_table(items: Iterable[Item]) -> Table:
-    """One line an item; what was made of the record is cut to the width there is."""
-    table = _table("execution_id", "data_source", "type", "processed")
-    table.expand = True
-    table.add_column("transformed", no_wrap=True, overflow="ellipsis", ratio=1)
-    for item in items:
-        table.add_row(
-            Text(visible(item.execution_id)),
-            Text(visible(item.text("data_source"))),
-            Text(visible(item.text("processing_type"))),
-            Text(visible(item.text("processed_at")[5:19].replace("T", " "))),
-            Text(visible(shorten(_transformed(item), _DOCUMENT_WIDTH)), style="dim"),
-        )
-    return table
-
-
-def _transformed(item: Item) -> str:
-    """What was made of the record, or where that lies if it is too large for an item."""
-    match item.attributes.get("transformed_data_pointer"):
-        case {"bucket": bucket, "key": key, "size": Decimal() as count}:
-            return f"{size(int(count))} in s3://{bucket}/{key}"
-    return dumps(item.attributes.get("transformed_data"), indent=None)
-
-
-def executions_table(executions: Iterable[Execution]) -> Table:
-    """One line an execution; its name is enough for the next command, ARNs are long."""
-    table = _table("name", "status", "started", "took")
-    for execution in executions:
-        table.add_row(
-            execution.name,
-            Text(execution.status, style=status_style(execution.status)),
-            clock(execution.started_at),
-            duration(execution.seconds),
-        )
-    return table
-
-
-def reasons_table(groups: Iterable[tuple[str, str, int]]) -> Table:
-    """How many dead letters there are of each stage and error type."""
-    table = _table("dead letters", "stage", "error type")
-    table.columns[0].justify = "right"
-    for stage, error_type, count in groups:
-        table.add_row(f"{count:,}", stage, error_type)
-    return table
-
-
-def render_dead_letters(letters: Iterable[DeadLetter], now: datetime) -> Iterator[RenderableType]:
-    """One line a dead letter, with the beginning of its message id, and its reasons below."""
-    rows = [(_dead_letter_cells(letter, now), letter) for letter in letters]
-    header = ("message", "execution_id", "stage", "error type", "tries", "age")
-    cells_of = [cells for cells, _ in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells_of, strict=True)]
-    yield _line(header, widths, "dim")
-    for cells, letter in rows:
-        yield _line(cells, widths)
-        for reason in letter.errors or (letter.error_message,):
-            yield Padding(Text(reason, style="yellow"), (0, 0, 0, _ID_WIDTH + _GAP))
-
-
-def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
-    return (
-        letter.message_id[:_ID_WIDTH],
-        letter.execution_id or "",
-        letter.stage,
-        letter.error_type,
-        "" if letter.attempts is None else str(letter.attempts),
-        age(letter.failed_at, now),
-    )
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return Text((" " * _GAP).join(padded).rstrip(), style=style)
-
-
-def processes_table(statuses: Sequence[ProcessStatus], now: float) -> Table:
-    """One line a process of the local cloud."""
-    table = _table("process", "state", "pid", "port", "restarts", "since")
-    for status in statuses:
-        running = status.state == "running"
-        table.add_row(
-            status.name,
-            Text(status.state, style="green" if running else "yellow"),
-            "" if status.pid is None else str(status.pid),
-            str(status.port),
-            str(status.restarts),
-            "" if status.since is None else duration(now - status.since),
-        )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
+def table(*columns: str) -> Table:
+    """A table of plain lines under these headings."""
+    found = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    return table
+        found.add_column(column, no_wrap=True, overflow="ellipsis")
+    return found
 
 
-_STYLES = {
-    "SUCCEEDED": "green",
-    "RUNNING": "cyan",
-    "RETRYING": "yellow",
-    "FAILED": "red",
-    "TIMED_OUT": "red",
-    "STOPPED": "red",
-    "CANCELLED": "yellow",
-}
+def facts(rows: Mapping[str, str | Text]) -> Table:
+    """What is known of one thing, a line for each name; what is empty is left out."""
+    found = Table(box=None, show_header=False, pad_edge=False)
+    found.add_column(style="dim", no_wrap=True)
+    found.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value:
+            found.add_row(name, value if isinstance(value, Text) else Text(value))
+    return found
 
 
-def status_style(status: str) -> str:
-    """Colour of a status of an operation or an execution."""
-    return _STYLES.get(status, "default")
+def titled(title: str, content: RenderableType) -> Iterator[RenderableType]:
+    """A part of all that is known of one thing, below its title."""
+    yield Text(f"\n{title}", style="bold")
+    yield Padding(content, (0, 0, 0, 2))
+
+
+def note_count(count: int, noun: str, limit: int) -> None:
+    """Say how many were found, and how to see more where `limit` ended it."""
+    more = ", there may be more: --limit" if count == limit else ""
+    note(f"{counted(count, noun)}{more}")

@@ -1,13 +1,13 @@
 """What a command reads: a file, or stdin where `-` is given."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline_core.messages import MAX_MESSAGE_BYTES
 from pipelinectl import sending
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, note, print_json, progress
@@ -90,7 +90,7 @@ def refusal(refused: Sequence[Refused[M]], remedy: str) -> OperationFailedError:
     return OperationFailedError(msg)
 
 
-def offloaded(
+def with_claim_checks(
     pipeline: Pipeline, messages: Sequence[Body], threshold: int, *, quiet: bool
 ) -> list[Message]:
     """The messages, with a claim check for each that has more than `threshold` bytes.
@@ -100,25 +100,6 @@ def offloaded(
     large = [one for one in messages if one.size > threshold]
     checks = iter(_put(pipeline.payloads, large, quiet=quiet) if large else [])
     return [next(checks) if one.size > threshold else one for one in messages]
-
-
-@contextmanager
-def telling_of_payloads_left(bucket: str) -> Iterator[list[Message]]:
-    """Say that payloads are left, unless the messages it is given are all sent by the end.
-
-    Yields the list of messages that are not sent.
-    """
-    unsent: list[Message] = []
-    try:
-        yield unsent
-    finally:
-        if any(isinstance(message, ClaimCheck) for message in unsent):
-            note(f"payloads of messages that were not sent stay in {bucket} until they expire")
-
-
-def refused_of(outcome: BatchOutcome[Message]) -> list[Message]:
-    """The messages that SQS did not take."""
-    return [refused.message for refused in outcome.refused]
 
 
 def _put(store: PayloadStore, bodies: Sequence[Body], *, quiet: bool) -> list[ClaimCheck]:
@@ -144,7 +125,7 @@ def send(
         str | None,
         typer.Option("--file", "-f", help="A file with one body a line; - reads stdin."),
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Send it all this often.")] = 1,
+    count: Annotated[int, typer.Option("--count", min=1, help="Send it this many times.")] = 1,
     record_id_prefix: Annotated[
         str | None,
         typer.Option(
@@ -158,7 +139,7 @@ def send(
         typer.Option(
             "--claim-check-above",
             min=0,
-            max=sending.MAX_BYTES,
+            max=MAX_MESSAGE_BYTES,
             metavar="BYTES",
             help="Put a larger body into the payload bucket and send a pointer to it.",
         ),
@@ -179,13 +160,17 @@ def send(
     - `jq -c .records[] export.json | pipelinectl send --file - --record-id-prefix import-7`
     """
     prepared = _prepared(_read(body, file), count, record_id_prefix)
-    sending.check(prepared, offloaded_above=claim_check_above)
+    sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
-    messages = offloaded(pipeline, prepared, claim_check_above, quiet=as_json)
-    with telling_of_payloads_left(pipeline.stack.payload_bucket) as unsent:
-        unsent += messages
+    messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)
+    unsent: Iterable[Message] = messages
+    try:
         outcome = send_all(pipeline.sender, messages, quiet=as_json)
-        unsent[:] = refused_of(outcome)
+        unsent = (refused.message for refused in outcome.refused)
+    finally:
+        if any(isinstance(message, ClaimCheck) for message in unsent):
+            bucket = pipeline.stack.payload_bucket
+            note(f"payloads of messages that were not sent stay in {bucket} until they expire")
     _report(outcome, as_json=as_json)
 
 

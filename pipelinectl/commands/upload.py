@@ -2,18 +2,20 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from pipelinectl import objects, uploading
+from pipeline_core.catalog import CatalogEntry
+from pipeline_core.files import EmptyCells
+from pipeline_core.objects import ObjectId
+from pipelinectl import uploading
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, note, print_json, progress, size, transfer, visible
 from pipelinectl.errors import OperationFailedError, UsageError
-from pipelinectl.objects import Entry
+from pipelinectl.objects import reason_of
 from pipelinectl.uploading import ApiDoor, BucketDoor, Door, Source, Uploaded
 
 _WAIT_SECONDS = 600
@@ -32,19 +34,8 @@ _OF_ROWS = {
 _OF_CELLS = ("delimiter", "empty-cells")
 
 
-class EmptyCells(StrEnum):
-    """What an empty cell is."""
-
-    ABSENT = "absent"
-    EMPTY = "empty"
-
-
-class To(StrEnum):
-    """The ways in."""
-
-    INPUT = objects.INPUT
-    MESSAGES = objects.MESSAGES
-    DIRECT = objects.DIRECT
+To = Literal["input", "messages", "direct"]
+"""The ways in."""
 
 
 def upload(
@@ -58,7 +49,7 @@ def upload(
             help="input: the bucket, through the queue. direct: the bucket, to the function at "
             "once. messages: through the uploads API, which needs no rights in a bucket.",
         ),
-    ] = To.INPUT,
+    ] = "input",
     key: Annotated[
         str | None,
         typer.Option(
@@ -83,26 +74,26 @@ def upload(
         EmptyCells | None,
         typer.Option(
             "--empty-cells",
-            help="What an empty cell of CSV is: absent, a field that the record has not, which is "
-            "the default, or empty, a field that is an empty text.",
+            help="What an empty cell of CSV means: absent, the record does not have the field "
+            "(the default), or empty, the field is an empty text.",
         ),
     ] = None,
     wait: Annotated[
         bool,
         typer.Option(
             "--wait",
-            help="Wait until the pipeline is through; ends with 1 if it failed or was replaced.",
+            help="Wait until the pipeline is done; exit with 1 if a file failed or was replaced.",
         ),
     ] = False,
     timeout: Annotated[
-        int, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")
+        int, typer.Option("--timeout", min=1, help="Wait at most this many seconds.")
     ] = _WAIT_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Upload files for the pipeline to process: rows of CSV or JSON Lines, or a JSON document.
 
-    The same key again is the same object in a newer state, which replaces what was made of the one
-    before. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog, null
+    The same key again is the same object in a newer state, which replaces what was made of the
+    older one. With --json: {"uploads": [...]}, with --wait each with its entry in the catalog, null
     where the object was replaced or removed meanwhile.
 
     Examples:
@@ -116,7 +107,7 @@ def upload(
         "processing-type": processing_type,
         "data-source": data_source,
         "delimiter": None if delimiter is None else _named(delimiter),
-        "empty-cells": None if empty_cells is None else empty_cells.value,
+        "empty-cells": empty_cells,
     }
     given = {name: value for name, value in metadata.items() if value is not None}
     sources = [_source(path, key, given) for path in files]
@@ -130,7 +121,7 @@ def upload(
 
 
 def _check(files: Sequence[Path], to: To, key: str | None) -> None:
-    if key is not None and to is To.MESSAGES:
+    if key is not None and to == "messages":
         msg = "--key is for the bucket: the uploads API gives keys of its own: leave it out"
         raise UsageError(msg)
     if key is not None and not key.endswith("/") and len(files) > 1:
@@ -140,7 +131,7 @@ def _check(files: Sequence[Path], to: To, key: str | None) -> None:
         )
         raise UsageError(msg)
     names = [path.name for path in files]
-    if to is not To.MESSAGES and (twice := {name for name in names if names.count(name) > 1}):
+    if to != "messages" and (twice := {name for name in names if names.count(name) > 1}):
         msg = f"{min(twice)}: two files of this name would be one object: upload them one by one"
         raise UsageError(msg)
 
@@ -156,9 +147,9 @@ def _named(delimiter: str) -> str:
 
 
 def _source(path: Path, key: str | None, metadata: dict[str, str]) -> Source:
-    objects.refuse_compressed(path.name)
+    uploading.refuse_compressed(path.name)
     name = uploading.name_of(path, key)
-    content_type = objects.content_type(name)
+    content_type = uploading.content_type(name)
     _refuse_ignored(name, metadata)
     travelling = {one: _in_ascii(value) for one, value in metadata.items()}
     return Source(path, uploading.size_of(path), content_type, travelling)
@@ -166,7 +157,7 @@ def _source(path: Path, key: str | None, metadata: dict[str, str]) -> Source:
 
 def _refuse_ignored(name: str, metadata: dict[str, str]) -> None:
     """Refuse what the pipeline would not look at, so that nobody thinks that it was done."""
-    suffix = objects.suffix_of(name)
+    suffix = uploading.suffix_of(name)
     if suffix == ".csv":
         return
     ignored = [_OF_ROWS[one] for one in metadata if suffix == ".json" or one in _OF_CELLS]
@@ -188,10 +179,10 @@ def _in_ascii(value: str) -> str:
 
 
 def _door(pipeline: Pipeline, to: To, key: str | None) -> Door:
-    if to is To.MESSAGES:
+    if to == "messages":
         http = pipeline.connection.http("s3")
         return ApiDoor(pipeline.uploads_api, http, pipeline.stack.payload_bucket)
-    return BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, to.value, key)
+    return BucketDoor(pipeline.connection.s3, pipeline.stack.input_bucket, to, key)
 
 
 def _put_all(door: Door, sources: Sequence[Source], *, quiet: bool) -> list[Uploaded]:
@@ -211,39 +202,39 @@ def _put_all(door: Door, sources: Sequence[Source], *, quiet: bool) -> list[Uplo
 
 
 def _line(one: Uploaded) -> str:
-    return f"uploaded {one.source.path} ({size(one.source.size)}) as {one.path.key}"
+    return f"uploaded {one.source.path} ({size(one.source.size)}) as {one.object_id.key}"
 
 
 def _wait(
     pipeline: Pipeline, uploads: Sequence[Uploaded], seconds: int, *, quiet: bool
-) -> dict[objects.ObjectPath, Entry | None]:
+) -> dict[ObjectId, CatalogEntry | None]:
     """The entries of what was settled in time, each told of as it comes unless `quiet`.
 
     None is that of an object that was replaced or removed meanwhile.
     """
-    entries: dict[objects.ObjectPath, Entry | None] = {}
+    entries: dict[ObjectId, CatalogEntry | None] = {}
     is_newest = partial(uploading.is_newest, pipeline.connection.s3)
     with progress("waiting for the pipeline", len(uploads), quiet=quiet) as advance:
-        for one, entry in objects.settled(pipeline.catalog, uploads, seconds, is_newest):
-            entries[one.path] = entry
+        for one, entry in uploading.settled(pipeline.catalog, uploads, seconds, is_newest):
+            entries[one.object_id] = entry
             advance(1)
             if not quiet:
-                typer.echo(f"{one.path.key}: {_outcome(entry)}")
+                typer.echo(f"{one.object_id.key}: {_outcome(entry)}")
     return entries
 
 
-def _outcome(entry: Entry | None) -> str:
+def _outcome(entry: CatalogEntry | None) -> str:
     if entry is None:
         return "replaced or removed meanwhile"
-    return f"{entry.state} {visible(_summary(entry))}".rstrip()
+    return f"{entry['state']} {visible(_summary(entry))}".rstrip()
 
 
 def _judge(
-    uploads: Sequence[Uploaded], entries: dict[objects.ObjectPath, Entry | None], seconds: int
+    uploads: Sequence[Uploaded], entries: dict[ObjectId, CatalogEntry | None], seconds: int
 ) -> None:
-    failed = [path.key for path, one in entries.items() if one and one.state == objects.FAILED]
-    replaced = [path.key for path, one in entries.items() if one is None]
-    pending = [one.path.key for one in uploads if one.path not in entries]
+    failed = [at.key for at, one in entries.items() if one and one["state"] == "failed"]
+    replaced = [at.key for at, one in entries.items() if one is None]
+    pending = [one.object_id.key for one in uploads if one.object_id not in entries]
     if failed:
         msg = f"{counted(len(failed), 'object')} failed: see 'pipelinectl objects show {failed[0]}'"
         raise OperationFailedError(msg)
@@ -255,30 +246,33 @@ def _judge(
         raise OperationFailedError(msg)
     if pending:
         msg = (
-            f"the pipeline is not through with {counted(len(pending), 'object')} after {seconds} s"
+            f"the pipeline is not done with {counted(len(pending), 'object')} after {seconds} s"
             f" ({', '.join(pending[:_SHOWN])}): see 'pipelinectl objects show {pending[0]}'"
         )
         raise OperationFailedError(msg)
 
 
-def _document(one: Uploaded, entries: dict[objects.ObjectPath, Entry | None]) -> dict[str, Any]:
+def _document(one: Uploaded, entries: dict[ObjectId, CatalogEntry | None]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "file": str(one.source.path),
-        "bucket": one.path.bucket,
-        "key": one.path.key,
+        "bucket": one.object_id.bucket,
+        "key": one.object_id.key,
         "size": one.source.size,
         "etag": one.etag,
         "version_id": one.version_id,
         "upload_id": one.upload_id,
     }
-    if one.path in entries:
-        entry = entries[one.path]
-        document["entry"] = None if entry is None else objects.document(entry)
+    if one.object_id in entries:
+        document["entry"] = entries[one.object_id]
     return document
 
 
-def _summary(entry: Entry) -> str:
+def _summary(entry: CatalogEntry) -> str:
     """What became of an object, in a few words: its counts, or the reason."""
-    if entry.state == objects.FAILED:
-        return entry.reason or "no reason was recorded"
-    return ", ".join(counted(n, name.removesuffix("s")) for name, n in entry.counts.items())
+    if entry["state"] == "failed":
+        return reason_of(entry) or "no reason was recorded"
+    counts = entry.get("counts")
+    if counts is None:
+        return ""
+    rows, results, rejects = counts["rows"], counts["results"], counts["rejects"]
+    return f"{counted(rows, 'row')}, {counted(results, 'result')}, {counted(rejects, 'reject')}"

@@ -50,7 +50,7 @@ def function_state(stack: Deployed, name: str) -> Findings:
         yield problem(name, f"last update Failed {reason}".strip(), again)
     elif state == "Pending" or update == "InProgress":
         found = f"{state}, last update {update}"
-        yield warning(name, found, "wait until it is through, and ask again")
+        yield warning(name, found, "wait until it is done, and ask again")
     else:
         yield ok(name, state)
 

@@ -298,7 +298,7 @@ def stack_status(stack: Deployed, name: str) -> Findings:
     found = f"{status} {stack.description.get('StackStatusReason', '')}".strip()
     events = f"aws cloudformation describe-stack-events --stack-name {name}"
     if status.endswith("_IN_PROGRESS"):
-        yield warning(name, found, "wait until it is through, and ask again")
+        yield warning(name, found, "wait until it is done, and ask again")
     elif status == "UPDATE_ROLLBACK_COMPLETE":
         remedy = f"the version before runs: see why with '{events}', then deploy again"
         yield warning(name, found, remedy)

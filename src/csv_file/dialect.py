@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from csv_file.source import Head
 from csv_file.syntax import InvalidFile, InvalidQuotes, check_quotes, csv_syntax
-from pipeline_core.files import Cursor, Format
+from pipeline_core.files import COMPRESSED, Cursor, Format
 
 MAX_COLUMNS = 1000
 
@@ -43,8 +43,6 @@ NO_TEXT = {
     b"\xfd7zXZ\0": ("compressed with xz", _DECOMPRESS),
 }
 """How files begin that are no text: what they seem to be, and what to do."""
-
-COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 
 _QUOTED = re.compile(rb'(?<![^,;\t|\r\n])"[^"]*+(?:""[^"]*+)*+"?')
 

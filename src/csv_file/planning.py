@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 from csv_file.dialect import dialect_of
 from csv_file.source import Head, blocks, read_head
 from csv_file.syntax import JSON_LINES, MAX_ROW_BYTES, InvalidFile, Syntax, csv_syntax
-from pipeline_core.files import Cursor, EmptyCells, File, Plan, Range
+from pipeline_core.files import METADATA, Cursor, EmptyCells, File, Plan, Range
 from pipeline_core.objects import ObjectState
 from validate.rules import processing_types
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 # What a file is: its dialect, and the processing type and source of its rows.
 
 DEFAULT_TYPE = "standard"
-
-METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
 
 
 def described(head: Head) -> tuple[File, Cursor]:

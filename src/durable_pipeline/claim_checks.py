@@ -8,7 +8,6 @@ bucket of payloads, where everything expires; the store stage keeps what an item
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from durable_pipeline.records import MAX_INLINE_BYTES, OFFLOADED, Outcomes, Record, failure
 from durable_pipeline.settings import ONE_ATTEMPT, Settings, s3
+from pipeline_core.messages import pointer_to
 from pipeline_core.objects import Pointer
 from pipeline_core.sizes import text_size
 
@@ -79,8 +79,7 @@ def in_place_of(client: S3Client, bucket: str, record: Record) -> str | None:
     """The body of a message that takes the place of one too large; None if S3 did not take that."""
     if put(client, bucket, record) is None:
         return None
-    place = {"s3BucketName": bucket, "s3Key": key_of(record)}
-    return json.dumps(["software.amazon.payloadoffloading.PayloadS3Pointer", place])
+    return pointer_to(bucket, key_of(record))
 
 
 def key_of(record: Record) -> str:

@@ -13,7 +13,13 @@ from durable_pipeline.claim_checks import in_place_of
 from durable_pipeline.records import Outcome, Record, shortened
 from durable_pipeline.settings import Settings, s3
 from pipeline_core.contract import Reason
-from pipeline_core.messages import MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
+from pipeline_core.messages import (
+    LETTER_ATTRIBUTES,
+    MAX_MESSAGE_BYTES,
+    NOT_ALLOWED,
+    message_size,
+    requests,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -22,8 +28,6 @@ if TYPE_CHECKING:
 logger = Logger(child=True)
 
 MAX_ERRORS_TEXT = 8 * 1024
-
-ESSENTIAL_ATTRIBUTES = ("stage", "error_type", "execution_id", "original_message_id")
 
 UNTOLD: Reason = {
     "type": "TopicUnavailable",
@@ -81,7 +85,7 @@ def _entry(
         entry |= {"MessageBody": pointer, "MessageAttributes": values}
     if message_size(entry) > MAX_MESSAGE_BYTES:
         values = entry["MessageAttributes"]
-        entry["MessageAttributes"] = {name: values[name] for name in ESSENTIAL_ATTRIBUTES}
+        entry["MessageAttributes"] = {name: values[name] for name in LETTER_ATTRIBUTES}
     return entry
 
 

@@ -14,46 +14,35 @@ identity it has at every delivery, is decided here, by the door that it came thr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from durable_pipeline.records import IGNORED, OFFLOADED, Batch, Outcome, Record, rejection
 from durable_pipeline.settings import Settings
-from pipeline_core import exact_json, objects
-from pipeline_core.files import FILE_SUFFIXES
+from pipeline_core import objects
+from pipeline_core.files import COMPRESSED, DOCUMENT_SUFFIX, FILE_SUFFIXES
 from pipeline_core.messages import (
     ATTRIBUTE,
     MADE_HERE,
     UUID,
-    Carried,
     Envelope,
     Inline,
     Objects,
     Pointed,
     Silent,
     Unreadable,
-    anything_in,
-    cursor,
-    document_in,
-    objects_in,
+    carried_in,
+    envelope_of,
+    given_id,
+    producers_in,
     record_id_in,
 )
-from pipeline_core.objects import ObjectId, ObjectState, Pointer, S3Event
+from pipeline_core.objects import MAX_KEY_BYTES, ObjectId, ObjectState, Pointer, S3Event
 from pipeline_core.sizes import text_size, wire_json
-
-MAX_KEY_BYTES = 1024
-
-DOCUMENT_SUFFIX = ".json"
 
 MARKERS = frozenset({"_SUCCESS", ".DS_Store", "Thumbs.db"})
 """Names of what tools leave beside the files that they write; there is nothing in it to take in."""
-
-
-LETTER_ATTRIBUTES = frozenset({"stage", "error_type", "execution_id", "original_message_id"})
-"""What each of the pipeline's own dead letters has; those of other systems have not all of them."""
-
-MAX_ID_BYTES = 2048
 
 
 @dataclass(frozen=True)
@@ -112,12 +101,12 @@ def _record(message: Mapping[str, Any], settings: Settings) -> Record:
     """The record of a message of which nothing is believed yet."""
     return Record(
         id=message["messageId"],
-        execution_id=f"{settings.environment}-{message['messageId']}",
+        execution_id=given_id(settings.environment, message["messageId"]),
         body=message["body"],
         sent_timestamp=_number(message["attributes"].get("SentTimestamp")),
         receive_count=int(message["attributes"].get("ApproximateReceiveCount", 1)),
         receipt_handle=message["receiptHandle"],
-        attributes=_producers(message.get("messageAttributes", {})),
+        attributes=producers_in(message.get("messageAttributes", {})),
         queue_url=_queue_url(message, settings),
     )
 
@@ -129,13 +118,7 @@ def _reading(record: Record, message: Mapping[str, Any], settings: Settings) -> 
         record = replace(record, door="objects")
     else:
         record = _believed(record, message.get("messageAttributes", {}))
-    return _of_envelope(record, _envelope(record), settings)
-
-
-def _envelope(record: Record) -> Envelope:
-    if record.door == "messages":
-        return document_in(record.body)
-    return objects_in(record.body) if record.door == "objects" else anything_in(record.body)
+    return _of_envelope(record, envelope_of(record.body, record.door), settings)
 
 
 def _of_envelope(record: Record, envelope: Envelope, settings: Settings) -> Reading:
@@ -156,7 +139,7 @@ def _of_envelope(record: Record, envelope: Envelope, settings: Settings) -> Read
 
 def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
     """``record`` as the message says that it is; one of the pipeline's own queues brought it."""
-    carried = _carried(attributes)
+    carried = carried_in(attributes) or {}
     others = {name: value for name, value in record.attributes.items() if name != ATTRIBUTE}
     execution_id = carried.get("execution_id")
     # Nothing can have been sent after the message that tells of it.
@@ -172,77 +155,6 @@ def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
         attributes=carried.get("message_attributes", others),
         offloaded=carried.get("offloaded", False),
     )
-
-
-def _carried(attributes: Mapping[str, Any]) -> Carried:
-    """What a message carries along: as it is sent again, or as a dead letter that was moved.
-
-    Raises:
-        Unreadable: it is malformed.
-    """
-    try:
-        if ATTRIBUTE in attributes:
-            return _checked_carried(exact_json.loads(_attribute(attributes, ATTRIBUTE) or ""))
-        if attributes.keys() >= LETTER_ATTRIBUTES:
-            original = _original(attributes)
-            carried = {name: original[name] for name in _OF_LETTERS if name in original}
-            carried["execution_id"] = _attribute(attributes, "execution_id")
-            return _checked_carried(carried)
-    except ValueError as error:
-        raise Unreadable("InvalidEvent", f"its attribute {ATTRIBUTE}: {error}") from None
-    return {}
-
-
-_OF_LETTERS = ("sent_timestamp", "door", "handed_over", "continue_from", "offloaded")
-
-
-def _checked_carried(value: object) -> Carried:
-    """``value``, if it is what a message may carry along."""
-    match value:
-        case {**fields}:
-            carried = {name: fields[name] for name in Carried.__annotations__ if name in fields}
-        case _:
-            raise ValueError("it must be a JSON object")
-    for name, right in _RIGHT.items():
-        if name in carried and not right(carried[name]):
-            raise ValueError(f"{name} is not of the right type: {str(carried[name])[:50]!r}")
-    if "continue_from" in carried:
-        carried["continue_from"] = cursor(carried["continue_from"])
-    return cast("Carried", carried)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
-
-
-_RIGHT: Mapping[str, Callable[[Any], bool]] = {
-    "execution_id": lambda value: isinstance(value, str) and 0 < text_size(value) <= MAX_ID_BYTES,
-    "sent_timestamp": _is_count,
-    "door": lambda value: value in ("messages", "objects"),
-    "handed_over": _is_count,
-    "offloaded": lambda value: value is True,
-    "message_attributes": lambda value: isinstance(value, dict),
-}
-
-
-def _original(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dead letter kept of the message that it was."""
-    try:
-        original = exact_json.loads(_attribute(attributes, "original") or "")
-    except exact_json.JsonError:
-        return {}
-    return original if isinstance(original, dict) else {}
-
-
-def _producers(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The attributes that the record's producer gave it, which are kept and never believed.
-
-    A dead letter that was sent again as it was has them inside its own; as often as it was.
-    """
-    while attributes.keys() >= LETTER_ATTRIBUTES:
-        inner = _original(attributes).get("message_attributes")
-        attributes = inner if isinstance(inner, dict) else {}
-    return attributes
 
 
 def _without_queue(entry: Mapping[str, Any], settings: Settings) -> Reading:
@@ -294,7 +206,7 @@ def _of_object(record: Record, event: S3Event, settings: Settings) -> Reading:
 def _unsupported(key: str) -> str:
     known = ", ".join((DOCUMENT_SUFFIX, *FILE_SUFFIXES))
     of_no_type = f"the object {key[-80:]!r} is of no type that is processed"
-    if key.lower().endswith((".gz", ".zip", ".bz2", ".zst", ".xz")):
+    if key.lower().endswith(COMPRESSED):
         return f"{of_no_type}: decompress it, and upload what is in it with a name in: {known}"
     return f"{of_no_type}; its name must end in: {known}"
 
@@ -368,12 +280,6 @@ def reserved(record: Record, settings: Settings) -> str | None:
         f"record_id {record.execution_id[:100]!r} has the shape of the ids that the pipeline makes "
         f"itself: {prefix} and a message's id, or an object's name and digest; choose another one"
     )
-
-
-def _attribute(attributes: Mapping[str, Any], name: str) -> str | None:
-    value = attributes.get(name)
-    text = value.get("stringValue") if isinstance(value, Mapping) else None
-    return text if isinstance(text, str) else None
 
 
 def _number(text: object) -> int:

@@ -7,19 +7,20 @@ or repeated changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
-
-from pipeline_core.contract import Reason
-from pipeline_core.files import Counts
 from pipeline_core.objects import ObjectId, ObjectState, Pointer
 
 if TYPE_CHECKING:
+    from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from pipeline_core.contract import Reason
+    from pipeline_core.files import Counts
 
 
 State = Literal["received", "processing", "failed", "done", "deleted"]
@@ -32,9 +33,6 @@ IS_LATER = "attribute_not_exists(#object) OR #sequencer < :sequencer"
 IS_FURTHER = "#sequencer = :sequencer AND #state_rank < :state_rank"
 # What a removal leaves behind it: nothing goes further, so the same removal may come twice.
 IS_NOT_EARLIER = "attribute_not_exists(#object) OR #sequencer <= :sequencer"
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class Details(TypedDict, total=False):
@@ -105,10 +103,20 @@ class Catalog:
             Key={"object": {"S": object_id.path}},
             ConsistentRead=True,
         )
-        item = response.get("Item")
-        if item is None:
-            return None
-        return cast("CatalogEntry", {name: _plain(_deserialize(v)) for name, v in item.items()})
+        return _entry(response["Item"]) if "Item" in response else None
+
+    def entries(self, state: State | None = None) -> Iterator[CatalogEntry]:
+        """All entries, or those in ``state``, in no order; reads the whole table."""
+        only: dict[str, Any] = {}
+        if state is not None:
+            only = {
+                "FilterExpression": "#state = :state",
+                "ExpressionAttributeNames": _names("state"),
+                "ExpressionAttributeValues": {":state": {"S": state}},
+            }
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table_name, **only)
+        for page in pages:
+            yield from map(_entry, page["Items"])
 
     def write(self, entry: CatalogEntry) -> bool:
         """Write ``entry``; whether it was written, or else was superseded by what is there.
@@ -159,6 +167,8 @@ class Catalog:
 
 def _accepted(request: Any, **arguments: Any) -> bool:
     """Whether DynamoDB carried out ``request``, its condition being true."""
+    from botocore.exceptions import ClientError
+
     try:
         request(**arguments)
     except ClientError as error:
@@ -168,8 +178,21 @@ def _accepted(request: Any, **arguments: Any) -> bool:
     return True
 
 
+@cache
+def _types() -> tuple[TypeSerializer, TypeDeserializer]:
+    from boto3.dynamodb.types import TypeDeserializer, TypeSerializer  # slow to import
+
+    return TypeSerializer(), TypeDeserializer()
+
+
 def _item(entry: CatalogEntry) -> dict[str, Any]:
-    return {name: _serialize(value) for name, value in entry.items()}
+    serialize = _types()[0].serialize
+    return {name: serialize(value) for name, value in entry.items()}
+
+
+def _entry(item: Mapping[str, Any]) -> CatalogEntry:
+    deserialize = _types()[1].deserialize
+    return cast("CatalogEntry", {name: _plain(deserialize(v)) for name, v in item.items()})
 
 
 def _names(*names: str) -> dict[str, str]:

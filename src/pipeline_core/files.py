@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NotRequired, TypedDict
 
 from pipeline_core.objects import ObjectState
@@ -82,3 +83,22 @@ class Part(Range, Tally):
 
 
 FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+
+DOCUMENT_SUFFIX = ".json"
+
+CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+}
+"""The content type of what is processed, by the suffix of its key."""
+
+COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst")
+"""Suffixes of what must be decompressed first."""
+
+UPLOAD_ID = re.compile(r"[0-9a-f]{32}\.(?:csv|json|jsonl)")
+"""What the uploads API calls an upload: the last part of its key."""
+
+METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
+"""The names of an object's metadata that say how a file is to be read."""

@@ -1,10 +1,10 @@
 """What a message says, what one of the pipeline's own carries along, and whose record it is.
 
 Which of it is believed is a matter of the door that a message came through, and is decided by
-`durable_pipeline.intake`. The queue that anybody may send to takes documents, and believes nothing
-that is said about them. Whose record a message is, and how old, is only read in the queues that the
-pipeline and its operators send to: it stands in one attribute, so that the ten that SQS allows stay
-the producer's.
+whoever reads it: `durable_pipeline.intake`, and pipelinectl for what operators send again. The
+queue that anybody may send to takes documents, and believes nothing that is said about them. Whose
+record a message is, and how old, is only read in the queues that the pipeline and its operators
+send to: it stands in one attribute, so that the ten that SQS allows stay the producer's.
 
 Requests to SQS: what one message and one request may have.
 """
@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from pipeline_core import exact_json, objects
 from pipeline_core.files import Cursor
 from pipeline_core.objects import Pointer, S3Event, is_s3_event, sent_through_sns
-from pipeline_core.sizes import batches
+from pipeline_core.sizes import batches, text_size
 
 ATTRIBUTE = "durable_pipeline.record"
 """The name of the message attribute, of type String; its value is a `Carried` as JSON."""
@@ -52,15 +52,101 @@ class Carried(TypedDict):
 
 def attributes(carried: Carried) -> dict[str, Any]:
     """The message attributes of a message that carries ``carried``, as SendMessage takes them."""
-    text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"))
+    # In what somebody else made there may be decimals, which need not keep their type.
+    text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"), default=str)
     return {ATTRIBUTE: {"DataType": "String", "StringValue": text}}
 
 
+LETTER_ATTRIBUTES = frozenset({"stage", "error_type", "execution_id", "original_message_id"})
+"""What each of the pipeline's own dead letters has; those of other systems have not all of them."""
+
+MAX_ID_BYTES = 2048
+
+
+def carried_in(attributes: Mapping[str, Any]) -> Carried | None:
+    """What a message carries along: as it is sent again, or as a dead letter that was moved.
+
+    None where it carries nothing. ``attributes`` are as Lambda has them in an event, and must be of
+    a message that only the pipeline and its operators can have sent.
+
+    Raises:
+        Unreadable: InvalidEvent, it is malformed.
+    """
+    try:
+        if ATTRIBUTE in attributes:
+            return _checked_carried(exact_json.loads(_attribute(attributes, ATTRIBUTE) or ""))
+        if is_dead_letter(attributes):
+            own = {
+                "execution_id": _attribute(attributes, "execution_id"),
+                "message_attributes": producers_in(attributes),
+            }
+            return _checked_carried(_original(attributes) | own)
+    except ValueError as error:
+        raise Unreadable("InvalidEvent", f"its attribute {ATTRIBUTE}: {error}") from None
+    return None
+
+
+def is_dead_letter(attributes: Mapping[str, Any]) -> bool:
+    """Whether these are the attributes of a dead letter of the pipeline's, or meant to look so."""
+    return attributes.keys() >= LETTER_ATTRIBUTES
+
+
+def producers_in(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes that the record's producer gave it, which are kept and never believed.
+
+    A dead letter that was sent again as it was has them inside its own; as often as it was.
+    """
+    while is_dead_letter(attributes):
+        inner = _original(attributes).get("message_attributes")
+        attributes = inner if isinstance(inner, dict) else {}
+    return attributes
+
+
+def _original(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dead letter kept of the message that it was."""
+    original = _json(_attribute(attributes, "original") or "")
+    return original if isinstance(original, dict) else {}
+
+
+def _attribute(attributes: Mapping[str, Any], name: str) -> str | None:
+    value = attributes.get(name)
+    text = value.get("stringValue") if isinstance(value, Mapping) else None
+    return text if isinstance(text, str) else None
+
+
+def _checked_carried(value: object) -> Carried:
+    """``value``, if it is what a message may carry along."""
+    match value:
+        case {**fields}:
+            carried = {name: fields[name] for name in Carried.__annotations__ if name in fields}
+        case _:
+            raise ValueError("it must be a JSON object")
+    for name, right in _RIGHT.items():
+        if name in carried and not right(carried[name]):
+            raise ValueError(f"{name} is not of the right type: {str(carried[name])[:50]!r}")
+    if "continue_from" in carried:
+        carried["continue_from"] = cursor(carried["continue_from"])
+    return cast("Carried", carried)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
+
+
+_RIGHT: Mapping[str, Callable[[Any], bool]] = {
+    "execution_id": lambda value: isinstance(value, str) and 0 < text_size(value) <= MAX_ID_BYTES,
+    "sent_timestamp": _is_count,
+    "door": lambda value: value in ("messages", "objects"),
+    "handed_over": _is_count,
+    "offloaded": lambda value: value is True,
+    "message_attributes": lambda value: isinstance(value, dict),
+}
+
+
+POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
+
 EXTENDED_CLIENT_CLASSES = frozenset(
-    {
-        "software.amazon.payloadoffloading.PayloadS3Pointer",
-        "com.amazon.sqs.javamessaging.MessageS3Pointer",
-    }
+    {POINTER_CLASS, "com.amazon.sqs.javamessaging.MessageS3Pointer"}
 )
 """How the Amazon SQS Extended Client marks a pointer, now and in its first version."""
 
@@ -108,6 +194,22 @@ class Unreadable(ValueError):  # noqa: N818 - a record is rejected with it, it i
     def __init__(self, reason_type: str, message: str) -> None:
         super().__init__(message)
         self.type = reason_type
+
+
+def envelope_of(body: str, door: Door | None) -> Envelope:
+    """What ``body`` says by the rules of the door that it came in by; of either if none is known.
+
+    Raises:
+        Unreadable: it is not what it is meant to be.
+    """
+    if door == "messages":
+        return document_in(body)
+    return objects_in(body) if door == "objects" else anything_in(body)
+
+
+def pointer_to(bucket: str, key: str) -> str:
+    """The message that points to an object, as the Amazon SQS Extended Client writes it."""
+    return json.dumps([POINTER_CLASS, {"s3BucketName": bucket, "s3Key": key}])
 
 
 def document_in(body: str) -> Inline | Pointed:
@@ -234,6 +336,11 @@ UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 MADE_HERE = re.compile(rf"{UUID.pattern}|[0-9a-f]{{32}}|[A-Za-z0-9._-]{{0,64}}-[0-9a-f]{{16}}")
 """What follows on the environment's name in an id of a message, of an event, of an object."""
+
+
+def given_id(environment: str, message_id: str) -> str:
+    """The execution_id of a message's record whose producer gave it none."""
+    return f"{environment}-{message_id}"
 
 
 def record_id_in(body: str) -> str | None:

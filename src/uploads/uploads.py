@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from botocore.exceptions import ClientError
 
 from pipeline_core import exact_json
+from pipeline_core.files import CONTENT_TYPES, METADATA, UPLOAD_ID, EmptyCells
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -68,16 +69,10 @@ class UnsupportedContentType(RequestRefused):
 
 # What a producer asks for when it wants to upload something. Every request may be hostile.
 
-SUFFIXES = {
-    "application/json": ".json",
-    "application/x-ndjson": ".jsonl",
-    "text/csv": ".csv",
-}
+SUFFIXES = {CONTENT_TYPES[suffix]: suffix for suffix in (".json", ".jsonl", ".csv")}
 """The suffix of the key, by content type: it says how the object is read."""
 
-METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
-
-EMPTY_CELLS = ("absent", "empty")
+EMPTY_CELLS = get_args(EmptyCells)
 
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_METADATA_LENGTH = 256
@@ -210,8 +205,6 @@ def _quoted(text: str) -> str:
 PREFIX = "messages/"
 """The door of the payload bucket: what is put below it is processed."""
 
-_ID = re.compile(rf"[0-9a-f]{{32}}(?:{'|'.join(map(re.escape, SUFFIXES.values()))})")
-
 
 class Upload(TypedDict):
     """Where and how to upload. ``headers`` are signed: send exactly these, or S3 refuses."""
@@ -280,7 +273,7 @@ class Uploads:
             RequestRefused: it is no id of an upload.
             NoSuchUpload: nothing was uploaded under it, or it has expired.
         """
-        if not _ID.fullmatch(upload_id):
+        if not UPLOAD_ID.fullmatch(upload_id):
             raise RequestRefused(
                 "the id must be 32 hexadecimal digits in lower case and one of "
                 f"{', '.join(SUFFIXES.values())}: give it as POST /uploads answered it"

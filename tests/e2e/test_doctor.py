@@ -52,7 +52,7 @@ def test_our_own_template_is_sound(target: Target) -> None:
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_a_planted_fault_is_found_and_gone_when_it_is_mended(target: Target, name: str) -> None:
+def test_a_planted_fault_is_found_and_gone_when_it_is_repaired(target: Target, name: str) -> None:
     plant = PLANTS[name]
     with plant.planted(target):
         found = bad(examined(target.connection, plant.stack_name))

@@ -23,7 +23,7 @@ def operator(stack: Stack) -> Operator:
     return Operator.of(stack)
 
 
-def test_a_mended_dead_letter_becomes_the_item_it_should_have_been(
+def test_an_edited_dead_letter_becomes_the_item_it_should_have_been(
     stack: Stack, operator: Operator
 ) -> None:
     queue = stack.outputs["DataProcessingQueueUrl"]

@@ -150,7 +150,7 @@ def test_a_producer_cannot_speak_for_s3(
     assert objects.entry(key) == entry
 
 
-def test_a_mended_dead_letter_comes_back_through_the_internal_queue(
+def test_an_edited_dead_letter_comes_back_through_the_internal_queue(
     stack: Stack, clients: dict[str, Any]
 ) -> None:
     stack.take_dead_letters()

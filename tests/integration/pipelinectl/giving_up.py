@@ -9,7 +9,6 @@ from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome
 from pipeline_core import messages
-from pipelinectl.sending import Attributes
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
@@ -54,7 +53,7 @@ def move(deployed: Deployed, body: str = "{}", **producers: Any) -> str:
 
 def give_up_event(deployed: Deployed, body: str, message: str = "broken") -> str:
     """Send what Lambda sends of an event whose execution failed with `message`; its id."""
-    lambdas: Attributes = {
+    lambdas = {
         "RequestID": {"DataType": "String", "StringValue": "req-1"},
         "ErrorCode": {"DataType": "Number", "StringValue": "200"},
         "ErrorMessage": {"DataType": "String", "StringValue": message},
@@ -62,7 +61,7 @@ def give_up_event(deployed: Deployed, body: str, message: str = "broken") -> str
     return _send(deployed, body, lambdas)
 
 
-def _send(deployed: Deployed, body: str, with_attributes: Attributes) -> str:
+def _send(deployed: Deployed, body: str, with_attributes: Mapping[str, Any]) -> str:
     sent = deployed.sqs.send_message(
         QueueUrl=deployed.dead_letter_queue_url,
         MessageBody=body,

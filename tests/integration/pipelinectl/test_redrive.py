@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from pipeline_core import messages
 from pipelinectl.aws import Connection
 from pipelinectl.dead_letters import DeadLetterQueue
-from pipelinectl.redrive import Account, Redrive
+from pipelinectl.redrive import Redrive
 from pipelinectl.sending import Pace, Sender
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, known_of, move
@@ -82,8 +82,8 @@ def test_a_message_that_sqs_moved_gets_the_identity_that_it_had(deployed: Deploy
 
 
 def test_a_message_that_brings_its_identity_along_keeps_it(deployed: Deployed) -> None:
-    move(deployed, "{}", execution_id=text("own"), sent_timestamp=text("7"))
-    move(deployed, '{"record_id": "r-1"}', sent_timestamp=text("7"))
+    move(deployed, "{}", **messages.attributes({"execution_id": "own", "sent_timestamp": 7}))
+    move(deployed, '{"record_id": "r-1"}', **messages.attributes({"sent_timestamp": 7}))
 
     deployed.run("dlq", "redrive", "--all")
 
@@ -108,7 +108,7 @@ def test_all_ten_attributes_that_a_producer_may_give_are_kept(deployed: Deployed
 def test_what_is_said_of_a_message_is_believed_by_the_queue_that_sqs_moved_it_out_of(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = {"execution_id": "own", "door": "objects"}
+    own = {"execution_id": "own", "sent_timestamp": 7, "door": "objects"}
     by_pipeline = move(deployed, "1", **{messages.ATTRIBUTE: text(json.dumps(own))})
     by_producer = move(deployed, "2", **{messages.ATTRIBUTE: text(json.dumps(own))})
     sources = {by_pipeline: "stack-internal", by_producer: "stack-data-processing"}
@@ -183,7 +183,7 @@ def test_nothing_to_redrive_is_no_error_but_a_wrong_id_is(deployed: Deployed) ->
         (["--all", "--stage", "store"], "--all alone, or any of --id"),
         (["--all", "--edit", "--body", "x"], "give one of them"),
         (["--all", "--body", ""], "--body: the body is empty"),
-        (["--all", "--body", "x"], "a body mends one dead letter, and 2 match"),
+        (["--all", "--body", "x"], "a body replaces that of one dead letter, and 2 match"),
         (["--all", "--rate", "0"], "--rate"),
     ],
 )
@@ -202,7 +202,7 @@ def test_wrong_usage_is_2_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("option", "stdin"), [(["--body", "mended"], None), (["--body", "-"], "mended\n")]
+    ("option", "stdin"), [(["--body", "edited"], None), (["--body", "-"], "edited\n")]
 )
 def test_a_body_can_be_given(deployed: Deployed, option: list[str], stdin: str | None) -> None:
     give_up(deployed, "broken")
@@ -210,30 +210,30 @@ def test_a_body_can_be_given(deployed: Deployed, option: list[str], stdin: str |
     deployed.run("dlq", "redrive", "--all", *option, stdin=stdin)
 
     (message,) = deployed.again()
-    assert message["Body"] == "mended"
+    assert message["Body"] == "edited"
     assert known_of(message)["execution_id"] == "test-m-1"
 
 
 def test_a_body_can_come_from_a_file(deployed: Deployed, tmp_path: Any) -> None:
     give_up(deployed, "broken")
-    (tmp_path / "body.json").write_text("mended\n")
+    (tmp_path / "body.json").write_text("edited\n")
 
     deployed.run("dlq", "redrive", "--all", "--body-file", str(tmp_path / "body.json"))
 
-    assert deployed.bodies_again() == ["mended"]
+    assert deployed.bodies_again() == ["edited"]
 
 
 def test_each_body_is_edited_and_what_is_left_unchanged_stays(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VISUAL", "sed -i s/broken/mended/")
+    monkeypatch.setenv("VISUAL", "sed -i s/broken/edited/")
     give_up(deployed, "broken 1", message_id="m-1")
     kept = give_up(deployed, "fine", message_id="m-2")
     give_up(deployed, "broken 2", message_id="m-3")
 
     result = deployed.run("dlq", "redrive", "--all", "--edit")
 
-    assert sorted(deployed.bodies_again()) == ["mended 1", "mended 2"]
+    assert sorted(deployed.bodies_again()) == ["edited 1", "edited 2"]
     assert f"dead letter {kept} was left unchanged or emptied" in result.stderr
     assert result.stdout == "sent 2 of 3 messages\n"
     assert visible(deployed) == 1
@@ -403,13 +403,9 @@ def test_a_rate_spreads_the_messages_over_time(
     sqs: Any = Sqs(deployed.sqs, send_message_batch=noted)
     pace = Pace(rate, clock.sleep, lambda: clock.now)
 
-    done = sum(
-        Redrive(queue, Sender(sqs, deployed.internal_queue_url), "test", pace).run(
-            ids, account := Account()
-        )
-    )
+    redrive = Redrive(queue, Sender(sqs, deployed.internal_queue_url), "test", pace)
 
-    assert done == len(account.sent) == 5
+    assert sum(redrive.run(ids)) == len(redrive.redriven.sent) == 5
     assert [size for _, size in sent] == sizes
     for index, (at, _) in enumerate(sent):
         assert at == sum(size for _, size in sent[:index]) / rate

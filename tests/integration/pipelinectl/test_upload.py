@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from csv_file.planning import described
-from pipelinectl import objects, uploading
+from pipelinectl import uploading
 from tests.integration.pipelinectl.catalog_entries import put_entry
 from tests.integration.pipelinectl.conftest import TEMPLATE, Deployed
 from tests.integration.pipelinectl.uploads_server import MAXIMUM, Server, serving
@@ -256,7 +256,7 @@ def settle(
         head = deployed.s3.head_object(Bucket="test-input", Key=key)
         put_entry(deployed, f"test-input/{key}", version_id=head["VersionId"], **attributes)
 
-    monkeypatch.setattr(objects, "settled", partial(objects.settled, sleep=work))
+    monkeypatch.setattr(uploading, "settled", partial(uploading.settled, sleep=work))
 
 
 def test_wait_ends_with_the_counts(
@@ -305,7 +305,7 @@ def test_wait_ends_with_1_where_the_object_is_another_meanwhile(
             state="received" if change == "replaced" else "deleted",
         )
 
-    monkeypatch.setattr(objects, "settled", partial(objects.settled, sleep=other))
+    monkeypatch.setattr(uploading, "settled", partial(uploading.settled, sleep=other))
 
     result = deployed.run("upload", str(rows), "--wait")
     as_json = deployed.run("upload", str(rows), "--wait", "--json")
@@ -322,7 +322,7 @@ def test_wait_does_not_wait_for_ever(
     result = deployed.run("upload", str(rows), "--wait", "--timeout", "1")
 
     assert result.exit_code == 1
-    assert "not through with 1 object after 1 s (input/orders.csv)" in result.stderr
+    assert "not done with 1 object after 1 s (input/orders.csv)" in result.stderr
 
 
 def test_what_had_been_uploaded_is_told_when_it_breaks_off(

@@ -13,7 +13,14 @@ from durable_pipeline.claim_checks import key_of
 from durable_pipeline.dead_letters import attributes, send
 from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome, Record
-from pipeline_core.messages import ATTRIBUTE, MAX_MESSAGE_BYTES, NOT_ALLOWED, message_size, requests
+from pipeline_core.messages import (
+    ATTRIBUTE,
+    LETTER_ATTRIBUTES,
+    MAX_MESSAGE_BYTES,
+    NOT_ALLOWED,
+    message_size,
+    requests,
+)
 from tests.events import sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS
 
@@ -153,7 +160,7 @@ def test_a_letter_too_large_that_s3_does_not_take_has_the_reason_all_the_same(
     assert sent(queue, letter(body="x" * (MAX_MESSAGE_BYTES - 50))) == []
 
     (entry,) = queue.requests[0]
-    assert set(entry["MessageAttributes"]) == set(dead_letters.ESSENTIAL_ATTRIBUTES)
+    assert set(entry["MessageAttributes"]) == LETTER_ATTRIBUTES
 
 
 producers = st.dictionaries(

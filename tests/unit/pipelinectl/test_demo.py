@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from pipeline_core.catalog import CatalogEntry
+from pipeline_core.messages import MAX_MESSAGE_BYTES
+from pipeline_core.objects import ObjectId
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.demo import (
     Chaos,
@@ -30,8 +32,8 @@ from pipelinectl.demo import (
 )
 from pipelinectl.errors import NotFoundError, OperationFailedError
 from pipelinectl.executions import Execution
-from pipelinectl.objects import Entry, ObjectPath, Reject
-from pipelinectl.sending import MAX_BYTES, Body
+from pipelinectl.objects import Reject
+from pipelinectl.sending import Body
 from pipelinectl.uploading import Uploaded
 
 EVENTS = Path(__file__).parents[3] / "events"
@@ -60,7 +62,7 @@ def test_each_object_gets_an_identity_of_this_run_and_stays_as_it_is() -> None:
 def test_one_good_message_is_too_large_for_sqs() -> None:
     sent = list(messages(Events(GOOD, BAD), "run", 10))
 
-    large = [message for message in sent if message.body.size > MAX_BYTES]
+    large = [message for message in sent if message.body.size > MAX_MESSAGE_BYTES]
     assert large == sent[:1]
     assert not sent[0].bad
     assert json.loads(sent[0].body.text)["record_id"] == "demo-run-00001"
@@ -322,11 +324,12 @@ def test_settled_means_that_nothing_is_under_way_and_all_has_arrived() -> None:
     assert not Tally(sent=3, stored=2, dead=1, waiting=0, in_flight=1).settled
 
 
-UPLOADED = Uploaded(file_source(EVENTS), ObjectPath("bucket", "input/orders.csv"), "etag")
+UPLOADED = Uploaded(file_source(EVENTS), ObjectId("bucket", "input/orders.csv"), "etag")
 
 
-def entry(state: str, **counts: int) -> Entry:
-    return Entry({"state": state, "counts": {name: Decimal(n) for name, n in counts.items()}})
+def entry(state: str, **counts: int) -> CatalogEntry:
+    found: Any = {"state": state, "counts": counts}
+    return cast("CatalogEntry", found)
 
 
 def test_each_row_is_a_result_or_a_reject_that_was_read() -> None:

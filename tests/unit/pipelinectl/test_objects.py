@@ -1,14 +1,9 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline_core.files import FILE_SUFFIXES
 from pipeline_core.objects import ObjectId
-from pipelinectl import objects
 from pipelinectl.aws import Stack
 from pipelinectl.errors import UsageError
-from pipelinectl.objects import ObjectPath, content_type, reference_to, resolve
-from uploads.uploads import SUFFIXES
+from pipelinectl.objects import read, reference_to, resolve
 
 STACK = Stack(
     arn="arn:aws:cloudformation:eu-west-1:111122223333:stack/p/x",
@@ -35,20 +30,20 @@ UPLOAD_ID = "0123456789abcdef" * 2 + ".csv"
 @pytest.mark.parametrize(
     ("reference", "path"),
     [
-        ("input/orders.csv", ObjectPath("s-input", "input/orders.csv")),
-        ("direct/a/b.json", ObjectPath("s-input", "direct/a/b.json")),
-        ("messages/x.jsonl", ObjectPath("s-payloads", "messages/x.jsonl")),
-        (UPLOAD_ID, ObjectPath("s-payloads", f"messages/{UPLOAD_ID}")),
-        ("bucket/some/key", ObjectPath("bucket", "some/key")),
-        ("s3://bucket/key", ObjectPath("bucket", "key")),
-        ("s3://input/key", ObjectPath("input", "key")),
+        ("input/orders.csv", ObjectId("s-input", "input/orders.csv")),
+        ("direct/a/b.json", ObjectId("s-input", "direct/a/b.json")),
+        ("messages/x.jsonl", ObjectId("s-payloads", "messages/x.jsonl")),
+        (UPLOAD_ID, ObjectId("s-payloads", f"messages/{UPLOAD_ID}")),
+        ("bucket/some/key", ObjectId("bucket", "some/key")),
+        ("s3://bucket/key", ObjectId("bucket", "key")),
+        ("s3://input/key", ObjectId("input", "key")),
         ("bucket/", None),
         ("orders.csv", None),
         ("/key", None),
         ("", None),
     ],
 )
-def test_a_reference_means_one_object(reference: str, path: ObjectPath | None) -> None:
+def test_a_reference_means_one_object(reference: str, path: ObjectId | None) -> None:
     if path is None:
         with pytest.raises(UsageError, match="is no object"):
             resolve(reference, STACK)
@@ -59,36 +54,18 @@ def test_a_reference_means_one_object(reference: str, path: ObjectPath | None) -
 @pytest.mark.parametrize(
     ("path", "reference"),
     [
-        (ObjectPath("s-input", "direct/a.csv"), "direct/a.csv"),
-        (ObjectPath("s-payloads", "messages/a.csv"), "messages/a.csv"),
-        (ObjectPath("s-payloads", "input/a.csv"), "s-payloads/input/a.csv"),
-        (ObjectPath("s-input", "input"), "s-input/input"),
-        (ObjectPath("elsewhere", "input/a.csv"), "elsewhere/input/a.csv"),
+        (ObjectId("s-input", "direct/a.csv"), "direct/a.csv"),
+        (ObjectId("s-payloads", "messages/a.csv"), "messages/a.csv"),
+        (ObjectId("s-payloads", "input/a.csv"), "s-payloads/input/a.csv"),
+        (ObjectId("s-input", "input"), "s-input/input"),
+        (ObjectId("elsewhere", "input/a.csv"), "elsewhere/input/a.csv"),
     ],
 )
-def test_an_object_is_named_as_briefly_as_it_is_found(path: ObjectPath, reference: str) -> None:
+def test_an_object_is_named_as_briefly_as_it_is_found(path: ObjectId, reference: str) -> None:
     assert reference_to(path, STACK) == reference
     assert resolve(reference, STACK) == path
 
 
-@given(st.text(min_size=1), st.text(min_size=1, max_size=200))
-def test_results_lie_where_the_pipeline_puts_them(bucket: str, key: str) -> None:
-    assert ObjectPath(bucket, key).results_prefix == ObjectId(bucket, key).results_prefix
-    assert str(ObjectPath(bucket, key)) == ObjectId(bucket, key).path
-
-
-def test_files_that_can_be_uploaded_are_those_that_are_processed() -> None:
-    assert set(objects.CONTENT_TYPES) == {".json", *FILE_SUFFIXES}
-    assert set(objects.CONTENT_TYPES.values()) == set(SUFFIXES)
-
-
-def test_a_file_is_known_by_its_suffix() -> None:
-    assert content_type("2026/A.CSV") == "text/csv"
-    with pytest.raises(UsageError, match=r"a\.txt: the pipeline reads \.csv"):
-        content_type("a.txt")
-
-
-@pytest.mark.parametrize("name", ["a.csv.gz", "A.ZIP", "sub/a.jsonl.zst"])
-def test_what_is_compressed_is_to_be_decompressed_not_renamed(name: str) -> None:
-    with pytest.raises(UsageError, match=r"it is compressed, .* decompress it first"):
-        content_type(name)
+def test_a_reject_that_is_no_json_is_shown_as_it_is() -> None:
+    assert read("broken").raw == "broken"
+    assert read("[1]").raw == "[1]"

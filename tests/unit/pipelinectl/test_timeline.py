@@ -82,7 +82,6 @@ def test_failed_execution_keeps_its_error() -> None:
     assert timeline.status == "FAILED"
     assert timeline.failure is not None
     assert timeline.failure.message == "no table"
-    assert timeline.interrupted
 
 
 def ended(kind: str, *events: dict[str, Any], message: str = "boom") -> Timeline:
@@ -115,83 +114,6 @@ def test_a_healthy_execution_failed_nowhere() -> None:
     assert recorded("repeated.json").failed_in is None
 
 
-@pytest.mark.parametrize(("name", "expected"), [("repeated.json", True), ("failed.json", True)])
-def test_interrupted_is_said_of_an_execution_in_which_something_failed(
-    name: str, *, expected: bool
-) -> None:
-    assert recorded(name).interrupted is expected
-
-
-def test_healthy_execution_is_not_interrupted() -> None:
-    timeline = build_timeline(
-        [
-            event("ExecutionStarted", 0, Id="e", Name="run"),
-            invoke("Started", 1, "a", "validate"),
-            invoke("Succeeded", 2, "a", "validate"),
-        ]
-    )
-
-    assert not timeline.interrupted
-
-
-def test_attempt_in_the_name_of_an_operation_counts() -> None:
-    timeline = build_timeline(
-        [
-            event("ExecutionStarted", 0, Id="e", Name="run"),
-            invoke("Started", 1, "a", "store"),
-            invoke("Failed", 2, "a", "store", Error={"Payload": {"ErrorType": "Boom"}}),
-            invoke("Started", 3, "b", "store attempt 2"),
-        ]
-    )
-
-    assert [operation.attempts for _, operation in timeline.walk()] == [1, 2]
-
-
-def test_same_name_with_other_input_after_a_failure_is_no_repetition() -> None:
-    failure = {"Error": {"Payload": {"ErrorType": "Boom", "ErrorMessage": ""}}}
-    timeline = build_timeline(
-        [
-            event("ExecutionStarted", 0, Id="e", Name="run"),
-            invoke("Started", 1, "a", "store", Input={"Payload": "1"}),
-            invoke("Failed", 2, "a", "store", **failure),
-            invoke("Started", 3, "b", "store", Input={"Payload": "2"}),
-        ]
-    )
-
-    assert [operation.attempts for _, operation in timeline.walk()] == [1, 1]
-
-
-def test_running_execution_lasts_until_the_last_thing_known_of_it() -> None:
-    timeline = build_timeline(
-        [
-            event("ExecutionStarted", 0, Id="e", Name="run"),
-            invoke("Started", 1.5, "a", "validate"),
-        ]
-    )
-
-    assert (timeline.status, timeline.ended_at, timeline.seconds) == ("RUNNING", None, 1.5)
-    (operation,) = timeline.operations
-    assert (operation.status, operation.ended_at) == ("RUNNING", None)
-
-
-def test_step_that_waits_for_its_next_attempt_is_retrying() -> None:
-    details = {
-        "Error": {
-            "Payload": {"ErrorType": "TooManyRequestsException", "ErrorMessage": "slow down"}
-        },
-        "RetryDetails": {"CurrentAttempt": 1, "NextAttemptDelaySeconds": 5},
-    }
-    timeline = build_timeline(
-        [
-            event("ExecutionStarted", 0, Id="e", Name="run"),
-            event("StepStarted", 1, Id="s", Name="settle"),
-            event("StepFailed", 2, Id="s", Name="settle", StepFailedDetails=details),
-        ]
-    )
-
-    assert timeline.operations[0].status == "RETRYING"
-
-
 def test_failed_handler_invocations_are_counted_apart() -> None:
     error = {"Error": {"Payload": {"ErrorType": "Runtime.ExitError"}}}
     timeline = build_timeline(
@@ -203,7 +125,6 @@ def test_failed_handler_invocations_are_counted_apart() -> None:
     )
 
     assert (timeline.invocations, timeline.failed_invocations) == (2, 1)
-    assert timeline.interrupted
 
 
 def test_events_of_a_type_not_yet_known_are_passed_over() -> None:

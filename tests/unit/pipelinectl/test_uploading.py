@@ -1,29 +1,34 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pipelinectl.objects import Entry, ObjectPath, settled
-from pipelinectl.uploading import Source, Uploaded
+import pytest
+
+from pipeline_core.catalog import CatalogEntry
+from pipeline_core.objects import ObjectId
+from pipelinectl.errors import UsageError
+from pipelinectl.uploading import Source, Uploaded, content_type, settled
 
 SOURCE = Source(Path("a.csv"), 8, "text/csv", {})
 
 
 def uploaded(key: str, version_id: str | None = None) -> Uploaded:
-    return Uploaded(SOURCE, ObjectPath("b", key), "e1", version_id)
+    return Uploaded(SOURCE, ObjectId("b", key), "e1", version_id)
 
 
-def entry(state: str, **more: str) -> Entry:
-    return Entry({"bucket": "b", "state": state, "etag": "e1", **more})
+def entry(state: str, **more: str) -> CatalogEntry:
+    found: Any = {"bucket": "b", "state": state, "etag": "e1", **more}
+    return cast("CatalogEntry", found)
 
 
 class Catalog:
-    """Answers with what it is told to, one poll after the other, the last for ever."""
+    """Answers with what it is told to, one poll after the other, the last one again and again."""
 
-    def __init__(self, **answers: list[Entry | None]) -> None:
+    def __init__(self, **answers: list[CatalogEntry | None]) -> None:
         self.answers = answers
         self.now = 0.0
 
-    def get(self, path: ObjectPath) -> Entry | None:
-        answers = self.answers[path.key]
+    def get(self, object_id: ObjectId) -> CatalogEntry | None:
+        answers = self.answers[object_id.key]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def sleep(self, seconds: float) -> None:
@@ -38,11 +43,11 @@ def wait(
         stand_in,
         uploads,
         seconds,
-        lambda upload: upload.path.key != replaced,
+        lambda upload: upload.object_id.key != replaced,
         sleep=catalog.sleep,
         clock=lambda: catalog.now,
     )
-    return [(upload.path.key, entry.state if entry else None) for upload, entry in found]
+    return [(upload.object_id.key, entry["state"] if entry else None) for upload, entry in found]
 
 
 def test_each_is_told_of_as_soon_as_it_is_settled() -> None:
@@ -87,3 +92,15 @@ def test_it_ends_in_time_without_what_is_not_settled() -> None:
 
     assert wait(catalog, uploaded("a"), uploaded("b"), seconds=5) == [("b", "done")]
     assert 4 <= catalog.now <= 5
+
+
+def test_a_file_is_known_by_its_suffix() -> None:
+    assert content_type("2026/A.CSV") == "text/csv"
+    with pytest.raises(UsageError, match=r"a\.txt: the pipeline reads \.csv"):
+        content_type("a.txt")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "A.ZIP", "sub/a.jsonl.zst"])
+def test_what_is_compressed_is_to_be_decompressed_not_renamed(name: str) -> None:
+    with pytest.raises(UsageError, match=r"it is compressed, .* decompress it first"):
+        content_type(name)

@@ -3,13 +3,13 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelinectl.sending import batches
+from pipeline_core.sizes import batches
 
 SIZES = st.lists(st.integers(min_value=1, max_value=100))
 
 
-def cut(sizes: list[int], *, max_count: int = 10, max_bytes: int = 100) -> list[list[int]]:
-    return list(batches(sizes, size_of=int, max_count=max_count, max_bytes=max_bytes))
+def cut(sizes: list[int], *, max_entries: int = 10, max_bytes: int = 100) -> list[list[int]]:
+    return list(batches(sizes, int, max_bytes=max_bytes, max_entries=max_entries))
 
 
 @given(SIZES)

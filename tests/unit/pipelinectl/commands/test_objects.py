@@ -1,31 +1,32 @@
 from datetime import UTC, datetime
-from decimal import Decimal
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console, RenderableType
 
+from pipeline_core.catalog import CatalogEntry
 from pipelinectl.commands.objects import render_object, render_objects
 from pipelinectl.commands.output import visible
-from pipelinectl.objects import Entry, ObjectPath, read
+from pipelinectl.objects import read
 from tests.unit.pipelinectl.test_objects import STACK
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOSTILE = "[red]x[/nothing]\x1b[2J\r\n\u202e.csv"
-COUNTS = {"rows": Decimal(1200), "results": Decimal(1199), "rejects": Decimal(1)}
+COUNTS = {"rows": 1200, "results": 1199, "rejects": 1}
 
 
-def entry(**more: Any) -> Entry:
-    return Entry(
-        {
-            "bucket": "s-input",
-            "key": "input/a.csv",
-            "state": "done",
-            "size": Decimal(2048),
-            "updated_at": "2026-03-01T11:58:00.000000Z",
-            **more,
-        }
-    )
+def entry(bucket: str = "s-input", key: str = "input/a.csv", **more: Any) -> CatalogEntry:
+    found: Any = {
+        "object": f"{bucket}/{key}",
+        "bucket": bucket,
+        "key": key,
+        "sequencer": "66",
+        "state": "done",
+        "size": 2048,
+        "updated_at": "2026-03-01T11:58:00.000000Z",
+        **more,
+    }
+    return cast("CatalogEntry", found)
 
 
 def printed(*parts: RenderableType) -> str:
@@ -56,12 +57,14 @@ def test_what_anybody_may_have_made_cannot_steer_the_terminal() -> None:
         reason={"type": HOSTILE, "message": HOSTILE, "errors": [HOSTILE]},
         version_id=HOSTILE,
         execution_id=HOSTILE,
+        counts=COUNTS,
+        manifest={"bucket": HOSTILE, "key": f"{HOSTILE}/manifest.json"},
     )
     reject = read('{"row": 1, "line": 2, "raw": "[red]\\u001b[2J", "reason": {"message": "[/]"}}')
 
     said = printed(
         *render_objects([hostile], STACK, NOW),
-        *render_object(hostile, ObjectPath("out", HOSTILE), [reject], NOW),
+        *render_object(hostile, "out", [reject], NOW),
     )
 
     assert "[red]x[/nothing]" in said
@@ -75,11 +78,7 @@ def test_all_of_an_object_is_shown() -> None:
         read('{"row":2,"line":3,"reason":{"type":"T","message":"m","errors":["x","y"]},"raw":"1,"}')
     ]
 
-    said = printed(
-        *render_object(
-            entry(counts=COUNTS, manifest=manifest), ObjectPath("out", "results/a/"), rejects, NOW
-        )
-    )
+    said = printed(*render_object(entry(counts=COUNTS, manifest=manifest), "out", rejects, NOW))
 
     for text in (
         "s3://out/results/a/",
@@ -95,12 +94,7 @@ def test_all_of_an_object_is_shown() -> None:
 def test_reasons_are_shown_one_by_one() -> None:
     failed = entry(state="failed", reason={"type": "NotUtf8", "message": "no text"})
 
-    assert "NotUtf8: no text" in printed(*render_object(failed, ObjectPath("o", "r"), None, NOW))
-
-
-def test_a_reject_that_is_no_json_is_shown_as_it_is() -> None:
-    assert read("broken").raw == "broken"
-    assert read("[1]").raw == "[1]"
+    assert "NotUtf8: no text" in printed(*render_object(failed, "o", None, NOW))
 
 
 def test_visible_leaves_text_alone() -> None:

@@ -213,7 +213,7 @@ def test_functions_go_by_their_role_or_their_name(function: str, group: str) -> 
 
 
 def test_local_parameters_are_parameters_of_the_template() -> None:
-    template = (Path(__file__).parents[3] / "template.yaml").read_text()
+    template = (Path(__file__).parents[4] / "template.yaml").read_text()
 
     assert [name for name in local.LOCAL_PARAMETERS if f"\n  {name}:\n" not in template] == []
 

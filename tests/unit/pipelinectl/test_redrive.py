@@ -1,8 +1,11 @@
 import base64
 import json
+import os
+import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,12 +14,13 @@ from hypothesis import strategies as st
 from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from pipeline_core import messages
-from pipelinectl import redrive, sending
+from pipeline_core.messages import ATTRIBUTE, LETTER_ATTRIBUTES, MAX_MESSAGE_BYTES
+from pipeline_core.objects import Pointer
+from pipelinectl import redrive
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.errors import OperationFailedError, StackMissingError
-from pipelinectl.objects import ObjectPath
-from pipelinectl.redrive import Redelivery
-from pipelinectl.sending import MAX_BYTES, RECORD, Attributes, ClaimCheck
+from pipelinectl.redrive import Redelivery, held_back
+from pipelinectl.sending import ClaimCheck, size_of
 from tests.events import s3_event, sns_envelope, sqs_event, sqs_message
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
 
@@ -32,7 +36,7 @@ ENVIRONMENT = "test"
 SETTINGS = replace(ANY_SETTINGS, environment=ENVIRONMENT)
 
 NAMES = st.text("abcdefghij", min_size=1, max_size=8) | st.sampled_from(
-    ["execution_id", "sent_timestamp", "stage", "error_type", "original", RECORD]
+    ["execution_id", "sent_timestamp", "stage", "error_type", "original", ATTRIBUTE]
 )
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF), min_size=1, max_size=20)
 VALUES = st.one_of(
@@ -63,22 +67,10 @@ CAME_IN: st.SearchStrategy[tuple[str, dict[str, Any], str]] = st.one_of(
 SOURCES = {"queue": "stack-data-processing", "objects": "stack-objects"}
 """How the queues of the reader's settings are called where they are deployed."""
 
-POINTER = ClaimCheck("a body", ObjectPath("payloads", "3f2a"), 1).text
+POINTER = ClaimCheck("a body", {"bucket": "payloads", "key": "3f2a"}, 1).text
 
 
-def in_the_form_of_sqs(attributes: Mapping[str, Any]) -> Any:
-    return {
-        name: {"DataType": value["dataType"]}
-        | (
-            {"StringValue": value["stringValue"]}
-            if "stringValue" in value
-            else {"BinaryValue": base64.b64decode(value["binaryValue"])}
-        )
-        for name, value in attributes.items()
-    }
-
-
-def in_the_form_of_an_event(attributes: Attributes) -> dict[str, Any]:
+def in_the_form_of_an_event(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: {"stringValue": value["StringValue"], "dataType": value["DataType"]}
         for name, value in attributes.items()
@@ -110,7 +102,8 @@ def given_up(record: Any, _: str = "queue") -> DeadLetter:
     """The dead letter that the pipeline itself sends, as it is received."""
     outcome: Any = {"outcome": "failed", "stage": "store", "reason": None}
     sent = attributes(record, outcome, "uuid/uuid", "2026-01-01T00:00:00Z")
-    return DeadLetter("dead-1", "handle", record.body, sent, 1_800_000_000_000)
+    as_received = in_the_form_of_an_event(sent)
+    return DeadLetter("dead-1", "handle", record.body, as_received, 1_800_000_000_000)
 
 
 def moved(record: Any, queue: str = "queue") -> DeadLetter:
@@ -124,12 +117,22 @@ def letter(
     source: str | None = "stack-data-processing",
     message_id: str = "m-1",
 ) -> DeadLetter:
-    sent = in_the_form_of_sqs(producers)
-    return DeadLetter(message_id, "handle", body, sent, 1_772_354_400_000, source=source)
+    return DeadLetter(message_id, "handle", body, producers, 1_772_354_400_000, source=source)
 
 
 def texts(**values: str) -> dict[str, Any]:
     return {name: {"stringValue": text, "dataType": "String"} for name, text in values.items()}
+
+
+def of_ours(original: Mapping[str, Any], execution_id: str = "own") -> dict[str, Any]:
+    """The attributes of a dead letter that the pipeline sent, which kept this of the message."""
+    return texts(
+        stage="store",
+        error_type="Odd",
+        execution_id=execution_id,
+        original_message_id="m-1",
+        original=json.dumps(original),
+    )
 
 
 def test_the_attribute_is_the_one_that_the_pipeline_reads() -> None:
@@ -146,7 +149,6 @@ def test_the_attribute_is_the_one_that_the_pipeline_reads() -> None:
     assert message.attributes.keys() == expected.keys()
     assert message.attributes[name]["DataType"] == expected[name]["DataType"]
     assert known_of(message) == known | {"sent_timestamp": 1_772_354_400_000}
-    assert get_args(sending.Door) == get_args(messages.Door)
 
 
 @pytest.mark.parametrize("dead", [given_up, moved])
@@ -186,7 +188,7 @@ FORGED = texts(
     RequestID="r",
     ErrorCode="200",
     ErrorMessage="m",
-) | {RECORD: {"stringValue": '{"execution_id": "somebody-else"}', "dataType": "String"}}
+) | {ATTRIBUTE: {"stringValue": '{"execution_id": "somebody-else"}', "dataType": "String"}}
 
 
 @pytest.mark.parametrize("body", ["{}", json.dumps(EVENT)])
@@ -207,17 +209,23 @@ def test_nothing_is_believed_of_what_a_producer_says(body: str) -> None:
 
 @pytest.mark.parametrize("source", ["stack-internal", "stack-files"])
 def test_what_the_pipeline_sent_itself_is_sent_again_as_it_is(source: str) -> None:
-    known = '{"execution_id":"own","sent_timestamp":7,"door":"objects","continue_from":{}}'
-    record = {RECORD: {"stringValue": known, "dataType": "String"}}
+    known: messages.Carried = {
+        "execution_id": "own",
+        "sent_timestamp": 7,
+        "door": "objects",
+        "handed_over": 3,
+        "continue_from": {"offset": 7, "row": 2, "line": 3},
+    }
+    record = in_the_form_of_an_event(messages.attributes(known))
     event = sqs_event(from_queue(sqs_message("a body", "m-1", attributes=record), source))
 
     of_letter = redrive.of_letter(letter("a body", record, source), ENVIRONMENT)
     (of_event,) = redrive.of_event(json.dumps(event), ENVIRONMENT)
-    mended = redrive.of_letter(letter("a body", record, source), ENVIRONMENT, "mended")
+    edited = redrive.of_letter(letter("a body", record, source), ENVIRONMENT, "edited")
 
     assert of_letter == of_event == Redelivery("m-1", "a body", known)
-    assert mended == Redelivery("m-1", "mended", known)
-    assert mended.execution_id == "own"
+    assert edited == Redelivery("m-1", "edited", known)
+    assert edited.execution_id == "own"
 
 
 def test_a_dead_letter_that_was_sent_to_the_internal_queue_by_hand_is_the_same_record() -> None:
@@ -225,21 +233,19 @@ def test_a_dead_letter_that_was_sent_to_the_internal_queue_by_hand_is_the_same_r
     dead = given_up(first_read("broken", texts(source="till-7")))
     by_hand = replace(dead, source="stack-internal", message_id="m-2")
 
-    assert redrive.of_letter(by_hand, ENVIRONMENT).record == (
-        redrive.of_letter(dead, ENVIRONMENT).record
+    assert redrive.of_letter(by_hand, ENVIRONMENT).carried == (
+        redrive.of_letter(dead, ENVIRONMENT).carried
     )
 
 
 def test_what_was_noted_of_a_record_is_passed_on() -> None:
     cursor = {"offset": 7, "row": 2, "line": 3}
     original = {"sent_timestamp": 7, "door": "objects", "continue_from": cursor, "offloaded": True}
-    dead = letter(
-        "{}", texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
-    )
+    dead = letter("{}", of_ours(original), None)
 
     assert known_of(redrive.of_letter(dead, ENVIRONMENT)) == original | {"execution_id": "own"}
-    # A body that was mended is no pointer that the pipeline has put in the place of a large one.
-    assert "offloaded" not in known_of(redrive.of_letter(dead, ENVIRONMENT, "mended"))
+    # A body that was edited is no pointer that the pipeline has put in the place of a large one.
+    assert "offloaded" not in known_of(redrive.of_letter(dead, ENVIRONMENT, "edited"))
 
 
 @pytest.mark.parametrize(
@@ -250,15 +256,25 @@ def test_a_dead_letter_from_before_has_no_door_and_keeps_its_identity_and_its_ag
     body: str, door: str | None
 ) -> None:
     producers = texts(source="till-7", execution_id="own", sent_timestamp="7")
-    original = {"sent_timestamp": 7, "message_attributes": producers}
-    dead = letter(
-        body, texts(error_type="Odd", execution_id="own", original=json.dumps(original)), None
-    )
+    dead = letter(body, of_ours({"sent_timestamp": 7, "message_attributes": producers}), None)
 
-    known = known_of(redrive.of_letter(dead, ENVIRONMENT, "mended"))
+    known = known_of(redrive.of_letter(dead, ENVIRONMENT, "edited"))
 
     assert known.get("door") == door
     assert (known["execution_id"], known["sent_timestamp"]) == ("own", 7)
+
+
+def test_a_dead_letter_without_room_for_its_reason_says_what_failed_and_whose_record_it_is() -> (
+    None
+):
+    attributes = {n: value for n, value in of_ours({}).items() if n in LETTER_ATTRIBUTES}
+    dead = letter("{}", attributes, None)
+
+    assert (dead.stage, dead.error_type, dead.error_message) == ("store", "Odd", "")
+    assert known_of(redrive.of_letter(dead, ENVIRONMENT)) == {
+        "execution_id": "own",
+        "sent_timestamp": dead.sent_timestamp,
+    }
 
 
 TEN = {
@@ -273,8 +289,8 @@ def test_however_often_a_record_is_given_up_it_stays_the_same() -> None:
 
     for _ in range(14):
         message = redrive.of_letter(given_up(record), ENVIRONMENT)
-        assert message.size <= MAX_BYTES
-        sizes.append(message.size)
+        assert size_of(message) <= MAX_MESSAGE_BYTES
+        sizes.append(size_of(message))
         record = read_again(message)
         assert record.attributes == TEN
         assert (record.execution_id, record.sent_timestamp) == ("test-m-1", 1_772_354_400_000)
@@ -282,7 +298,7 @@ def test_however_often_a_record_is_given_up_it_stays_the_same() -> None:
     assert len(set(sizes)) == 1
 
 
-def test_a_mended_body_does_not_make_another_record() -> None:
+def test_an_edited_body_does_not_make_another_record() -> None:
     for body, own in (("broken", "test-m-1"), ('{"record_id": "old"}', "old")):
         dead = letter(body, {})
 
@@ -316,14 +332,19 @@ def test_what_is_no_sqs_event_is_one(payload: str, said: str) -> None:
     "original", ["", "no JSON", "[]", '{"message_attributes": 1, "sent_timestamp": "x"}']
 )
 def test_a_dead_letter_that_somebody_else_made_does_no_harm(original: str) -> None:
-    dead = letter("{}", texts(error_type="Odd", original=original), None)
+    for named in (texts(error_type="Odd"), of_ours({}, execution_id="test-m-1")):
+        dead = letter("{}", named | texts(original=original), None)
 
-    assert known_of(redrive.of_letter(dead, ENVIRONMENT))["execution_id"] == "test-m-1"
+        assert known_of(redrive.of_letter(dead, ENVIRONMENT))["execution_id"] == "test-m-1"
 
 
 def with_the_payload(payload: str | None) -> Any:
     """Reads one payload, and knows no other."""
-    return {ObjectPath("payloads", "3f2a"): payload}.get
+
+    def read(pointer: Pointer) -> str | None:
+        return payload if pointer == {"bucket": "payloads", "key": "3f2a"} else None
+
+    return read
 
 
 @pytest.mark.parametrize(
@@ -357,7 +378,7 @@ def test_a_payload_is_not_read_where_the_identity_is_known() -> None:
 
 @pytest.mark.parametrize("more", [{}, texts(TraceHeader="Root=1")])
 def test_an_event_that_lambda_gave_up_is_sent_again_as_s3_sent_it(more: Any) -> None:
-    dead = DeadLetter("dead-1", "handle", json.dumps(EVENT), in_the_form_of_sqs(LAMBDAS | more), 7)
+    dead = DeadLetter("dead-1", "handle", json.dumps(EVENT), LAMBDAS | more, 7)
 
     message = redrive.of_letter(dead, ENVIRONMENT)
 
@@ -373,3 +394,46 @@ def test_an_event_that_s3_sent_to_the_function_is_one_message() -> None:
 
     assert json.loads(message.text) == EVENT
     assert known_of(message) == {"door": "objects"}
+
+
+def interrupted(times: int) -> list[str]:
+    """What a block came to that is interrupted so often."""
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        work(done, times)
+    return done
+
+
+def work(done: list[str], times: int) -> None:
+    with held_back():
+        done.append("begun")
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append("rest")
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
+    assert interrupted(times=1) == ["begun", "rest"]
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    assert interrupted(times=2) == ["begun"]
+
+
+def test_afterwards_interrupts_are_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    with held_back():
+        pass
+
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_may_use_it() -> None:
+    done: list[str] = []
+
+    thread = threading.Thread(target=work, args=(done, 0))
+    thread.start()
+    thread.join()
+
+    assert done == ["begun", "rest"]
