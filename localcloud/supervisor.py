@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ import psutil
 
 from localcloud import processes
 from localcloud.processes import ProcessIdentity
-from localcloud.settings import HOST, ROOT, LocalCloudError, Settings
+from localcloud.settings import HOST, ROOT, LocalCloudError, Settings, free_settings
 
 log = logging.getLogger("supervisor")
 
@@ -145,6 +146,22 @@ def down(settings: Settings) -> list[str]:
         processes.remove_worker_directories(settings)
         _state_file(settings).unlink(missing_ok=True)
         return stopped
+
+
+@contextlib.contextmanager
+def fresh(directory: Path) -> Iterator[Settings]:
+    """Run a new local cloud in `directory`, on free ports, for as long as the block lasts.
+
+    What an earlier one left there goes first; what this one leaves stays, to be looked at.
+    """
+    settings = free_settings(directory)
+    down(settings)
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        up(settings)
+        yield settings
+    finally:
+        down(settings)
 
 
 def status(settings: Settings) -> list[ProcessStatus]:
