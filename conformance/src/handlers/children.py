@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import NoReturn
 
 from aws_durable_execution_sdk_python import (
@@ -26,6 +27,7 @@ from aws_durable_execution_sdk_python.retries import (
 from .serdes import Uppercase
 
 SECOND = Duration.from_seconds(1)
+RECORDED_SECONDS = 2
 NO_RETRY = StepConfig(retry_strategy=RetryPresets.none())
 TWO_ATTEMPTS = StepConfig(
     retry_strategy=create_retry_strategy(
@@ -155,6 +157,8 @@ def interrupted(event: str, context: DurableContext) -> str:
 
         def die_first(_: StepContext) -> str:
             if first:
+                # The start of the step is recorded while it runs already.
+                time.sleep(RECORDED_SECONDS)
                 os._exit(1)
             return event
 
