@@ -30,7 +30,7 @@ from conformance.results import (
 from localcloud import cloudformation_yaml
 from localcloud.deploy import deploy
 from localcloud.settings import ROOT, LocalCloudError, Settings
-from localcloud.supervisor import fresh
+from localcloud.supervisor import fresh, neutral_environment
 
 TEMPLATE = ROOT / "conformance" / "template.yaml"
 PAGE = ROOT / "docs" / "conformance.md"
@@ -42,7 +42,7 @@ RUN = "local"
 STACK = f"conformance-tests-{RUN}"
 AT_ONCE = 10
 """Requirements; most of their time they wait."""
-SECONDS = 900
+SECONDS = 600
 
 VERSIONS = {
     "aws-durable-execution-conformance-tests": "conformance.txt",
@@ -73,7 +73,7 @@ class Run:
         with (self.folder / "log").open("wb") as log:
             subprocess.run(  # noqa: S603 - our own program, AWS's package
                 self._command(template, at_once),
-                env=os.environ | self.settings.client_environment(),
+                env=neutral_environment(os.environ) | self.settings.client_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
