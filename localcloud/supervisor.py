@@ -184,12 +184,12 @@ def kill(settings: Settings, target: str, served_seconds: float = 0.0) -> list[i
     """
     if target in SERVICE_NAMES:
         return _kill_service(settings, target)
-    own_names = _functions_meant(settings, target)
+    name = _function_meant(settings, target)
     youngest = time.time() - served_seconds
     return [
         worker.identity.pid
         for worker in processes.find_workers(settings)
-        if worker.function_name in own_names
+        if worker.function_name == name
         and worker.identity.create_time <= youngest
         and processes.kill(worker.identity)
     ]
@@ -583,13 +583,11 @@ def _kill_service(settings: Settings, name: str) -> list[int]:
     ]
 
 
-def _functions_meant(settings: Settings, target: str) -> set[str]:
-    """Return the function named `target`, or that alone ends with `-<target>`, and its twin."""
-    from localcloud.overlay import TWIN_SUFFIX, twin_name  # as in _deployed_functions
-
+def _function_meant(settings: Settings, target: str) -> str:
+    """Return the function named `target`, or that alone ends with `-<target>`."""
     names = {worker.function_name for worker in processes.find_workers(settings)}
     names |= _deployed_functions(settings)
-    known = sorted({name.removesuffix(TWIN_SUFFIX) for name in names})
+    known = sorted(names)
     matches = [name for name in known if name == target] or [
         name for name in known if name.endswith(f"-{target}")
     ]
@@ -597,7 +595,7 @@ def _functions_meant(settings: Settings, target: str) -> set[str]:
         problem = "matches several functions" if matches else "is no known target"
         choice = ", ".join([*SERVICE_NAMES, *known])
         raise LocalCloudError(f"{target!r} {problem}: choose one of {choice}.")
-    return {matches[0], twin_name(matches[0])}
+    return matches[0]
 
 
 def _deployed_functions(settings: Settings) -> set[str]:
