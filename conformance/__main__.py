@@ -45,10 +45,10 @@ AT_ONCE = 10
 SECONDS = 600
 
 VERSIONS = {
-    "aws-durable-execution-conformance-tests": "conformance.txt",
-    "aws-durable-execution-sdk-python": "dev.txt",
-    "aws-durable-execution-sdk-python-testing": "dev.txt",
-    "ministack": "ministack.txt",
+    "aws-durable-execution-conformance-tests": "requirements/conformance.txt",
+    "aws-durable-execution-sdk-python": "conformance/layer/requirements.txt",
+    "aws-durable-execution-sdk-python-testing": "requirements/dev.txt",
+    "ministack": "requirements/ministack.txt",
 }
 """The packages that make a result, and the lock files that say their versions."""
 
@@ -129,15 +129,22 @@ def run(ids: Sequence[str]) -> list[Result]:
         again = [result.id for result in first if not is_as_recorded(result, FAILING)]
         if not again:
             return first
+        print(f"once more, one at a time: {', '.join(again)}", flush=True)
         second = Run(settings, WORK / "run-2", template).results(again, at_once=1)
     return [*(result for result in first if result.id not in again), *second]
 
 
 def requirements() -> dict[str, list[str]]:
-    """The ids of AWS's requirements, by their suites."""
+    """The ids of AWS's requirements, by their suites.
+
+    Raises:
+        ConformanceError: they are not installed.
+    """
     found: dict[str, list[str]] = {}
     for path in AWS.glob("lib/*/site-packages/aws_durable_*_tests/test_requirements/*/*.yaml"):
         found.setdefault(path.parent.name, []).append(path.stem)
+    if not found:
+        raise ConformanceError(f"AWS's requirements are not in {AWS}: run `make conformance`.")
     return found
 
 
@@ -179,10 +186,10 @@ def versions() -> dict[str, str]:
     """The versions of the packages that make a result, by their names, as they are pinned."""
     found: dict[str, str] = {}
     for name, file in VERSIONS.items():
-        pins = (ROOT / "requirements" / file).read_text("utf-8")
+        pins = (ROOT / file).read_text("utf-8")
         pin = re.search(rf"^{re.escape(name)}==(\S+)", pins, re.MULTILINE)
         if pin is None:
-            raise ConformanceError(f"requirements/{file} does not pin {name}: run `make lock`.")
+            raise ConformanceError(f"{file} does not pin {name}: run `make lock`.")
         found[name] = pin[1]
     return found
 

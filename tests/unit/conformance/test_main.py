@@ -16,6 +16,7 @@ from conformance.__main__ import (
     ConformanceError,
     chosen,
     of_requirements,
+    requirements,
     versions,
 )
 from conformance.results import FAILING, order
@@ -34,6 +35,15 @@ MET = Counter(
     for resource in RESOURCES.values()
     for id_ in resource.get("TestingMetadata", {}).get("TestDescription", [])
 )
+
+
+def test_without_awss_package_there_is_nothing_to_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conformance.__main__.AWS", tmp_path)
+
+    with pytest.raises(ConformanceError, match="run `make conformance`"):
+        requirements()
 
 
 def test_no_words_stand_for_all_requirements() -> None:
