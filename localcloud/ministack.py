@@ -2,9 +2,10 @@
 
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
-event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. It refuses
-by itself items, batches and numbers that DynamoDB would not take, notifications above 256 KB and
-code above 250 MB.
+event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. Lambda's
+runtime and durable functions have modules of their own, `lambda_runtime` and `durable_functions`.
+It refuses by itself items, batches and numbers that DynamoDB would not take, notifications above
+256 KB and code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
 nothing but the standard library and `quotas`, which does likewise.
@@ -31,6 +32,7 @@ from localcloud import quotas
 from localcloud.quotas import MAX_INPUT_BYTES, Refusal, utf8_length
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
+GATEWAY_VARIABLE = "AWS_ENDPOINT_URL_LAMBDA"
 _LOOK_EVERY_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 
@@ -55,9 +57,6 @@ _PRINCIPAL_ARN = "aws:principalarn"
 _SESSION = re.compile(r"arn:([a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
 _FUNCTION = "AWS::Lambda::Function"
-# What the overlay adds to templates (see `overlay`), which is not there on AWS.
-_OVERLAID_VARIABLES = ("LOCALCLOUD_", "MINISTACK_")
-_TWIN_SUFFIX = "--handler"
 
 Action = Callable[..., Any]
 Message = dict[str, Any]
@@ -70,37 +69,43 @@ def main() -> None:
     # All of its own environment.
     from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
     from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.core import (
-        iam_evaluator,
-        lambda_runtime,  # type: ignore[import-not-found]  # in ministack's environment
-    )
-    from ministack.services import (
+    from ministack.core import iam_evaluator  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.core import lambda_runtime as workers
+    from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
+        iam,
         lambda_svc,
         s3,
         sns,
-        sqs,  # type: ignore[import-not-found]  # in ministack's environment
+        sqs,
     )
-    from ministack.services.cloudformation import provisioners
+    from ministack.services.cloudformation import (  # type: ignore[import-not-found]  # in ministack's environment
+        provisioners,
+    )
+
+    from localcloud import durable_functions, lambda_runtime  # which need `wrap` of this module
 
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
     request.unlink(missing_ok=True)
-    _wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
-    _wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
-    lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
-    _wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
+    wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
+    wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
+    workers.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
+    wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
     hold_messages(sqs)
     hold_notifications(sns)
     hold_keys(s3)
     hold_functions(lambda_svc, provisioners)
+    lambda_runtime.install(lambda_svc, workers)
+    durable_functions.install(lambda_svc, workers, provisioners, os.environ[GATEWAY_VARIABLE])
+    durable_functions.add_managed_policy(iam)
     # Of connections that are open at the end some wait for messages, for up to 20 seconds.
     Config.graceful_timeout = _GRACE_SECONDS
-    _wrap(app, "_handle_lifespan", ending_at_once)
+    wrap(app, "_handle_lifespan", ending_at_once)
     threading.Thread(target=_save_when_asked, args=(app, request), daemon=True).start()
     app.main()
 
 
-def _wrap(module: Any, name: str, wrapper: Callable[[Action], Action]) -> Action:
+def wrap(module: Any, name: str, wrapper: Callable[[Action], Action]) -> Action:
     """Put a wrapped function in the place of a module's own; return it."""
     wrapped = wrapper(getattr(module, name))
     setattr(module, name, wrapped)
@@ -274,7 +279,7 @@ def hold_messages(sqs: Any) -> None:
         ("SendMessage", "_act_send_message", quotas.refused_message),
         ("SendMessageBatch", "_act_send_message_batch", quotas.refused_messages),
     ):
-        held = _wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
+        held = wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
         sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
 
 
@@ -292,13 +297,13 @@ def hold_notifications(sns: Any) -> None:
     def refuse(refusal: Refusal) -> Any:
         return sns._error(refusal.code, refusal.message, refusal.status)  # noqa: SLF001 - likewise
 
-    _wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
+    wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
 
 
 def hold_keys(s3: Any) -> None:
     """Have S3 look at the keys of what is written."""
     for name in ("_put_object", "_copy_object", "_create_multipart_upload"):
-        _wrap(s3, name, functools.partial(_with_short_key, s3=s3))
+        wrap(s3, name, functools.partial(_with_short_key, s3=s3))
 
 
 def hold_functions(lambda_service: Any, provisioners: Any) -> None:
@@ -308,19 +313,17 @@ def hold_functions(lambda_service: Any, provisioners: Any) -> None:
         return lambda_service.error_response_json(refusal.code, refusal.message, refusal.status)
 
     held = functools.partial(_checking, check=refused_function)
-    _wrap(lambda_service, "_create_function", functools.partial(held, refuse=refuse))
-    _wrap(lambda_service, "_update_config", functools.partial(held, refuse=refuse, position=1))
-    _wrap(lambda_service, "_execute_function_dispatch", answering_what_fits)
+    wrap(lambda_service, "_create_function", functools.partial(held, refuse=refuse))
+    wrap(lambda_service, "_update_config", functools.partial(held, refuse=refuse, position=1))
+    wrap(lambda_service, "_execute_function_dispatch", answering_what_fits)
     # CloudFormation makes functions past Lambda's API.
-    create = _wrap(
-        provisioners, "_lambda_create", functools.partial(held, refuse=_fail, position=1)
-    )
+    create = wrap(provisioners, "_lambda_create", functools.partial(held, refuse=_fail, position=1))
     provisioners._RESOURCE_HANDLERS[_FUNCTION]["create"] = create  # noqa: SLF001 - no other way in
 
 
 def refused_function(properties: Mapping[str, Any]) -> Refusal | None:
-    """What Lambda has against a function with these properties, without the overlay's."""
-    name = str(properties.get("FunctionName", "function")).removesuffix(_TWIN_SUFFIX)
+    """What Lambda has against a function with these properties."""
+    name = str(properties.get("FunctionName", "function"))
     if not quotas.FUNCTION_NAME.fullmatch(name):
         return Refusal(
             "ValidationException",
@@ -328,13 +331,7 @@ def refused_function(properties: Mapping[str, Any]) -> Refusal | None:
             f"constraint: Member must satisfy regular expression pattern: "
             f"{quotas.FUNCTION_NAME.pattern}",
         )
-    variables = (properties.get("Environment") or {}).get("Variables") or {}
-    own = {
-        variable: value
-        for variable, value in variables.items()
-        if not variable.startswith(_OVERLAID_VARIABLES)
-    }
-    return quotas.refused_environment(own)
+    return quotas.refused_environment((properties.get("Environment") or {}).get("Variables") or {})
 
 
 def answering_what_fits(invoke: Action) -> Action:

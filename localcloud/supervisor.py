@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ import psutil
 
 from localcloud import processes
 from localcloud.processes import ProcessIdentity
-from localcloud.settings import HOST, ROOT, LocalCloudError, Settings
+from localcloud.settings import HOST, ROOT, LocalCloudError, Settings, free_settings
 
 log = logging.getLogger("supervisor")
 
@@ -147,6 +148,22 @@ def down(settings: Settings) -> list[str]:
         return stopped
 
 
+@contextlib.contextmanager
+def fresh(directory: Path) -> Iterator[Settings]:
+    """Run a new local cloud in `directory`, on free ports, for as long as the block lasts.
+
+    What an earlier one left there goes first; what this one leaves stays, to be looked at.
+    """
+    settings = free_settings(directory)
+    down(settings)
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        up(settings)
+        yield settings
+    finally:
+        down(settings)
+
+
 def status(settings: Settings) -> list[ProcessStatus]:
     """Return one entry per service; all are "stopped" when the local cloud is down."""
     running = read_running(settings)
@@ -167,12 +184,12 @@ def kill(settings: Settings, target: str, served_seconds: float = 0.0) -> list[i
     """
     if target in SERVICE_NAMES:
         return _kill_service(settings, target)
-    own_names = _functions_meant(settings, target)
+    name = _function_meant(settings, target)
     youngest = time.time() - served_seconds
     return [
         worker.identity.pid
         for worker in processes.find_workers(settings)
-        if worker.function_name in own_names
+        if worker.function_name == name
         and worker.identity.create_time <= youngest
         and processes.kill(worker.identity)
     ]
@@ -566,16 +583,11 @@ def _kill_service(settings: Settings, name: str) -> list[int]:
     ]
 
 
-def _functions_meant(settings: Settings, target: str) -> set[str]:
-    """Return the function named `target`, or that alone ends with `-<target>`, and its twin."""
-    from localcloud.overlay import (
-        TWIN_SUFFIX,
-        twin_name,  # as in _deployed_functions
-    )
-
+def _function_meant(settings: Settings, target: str) -> str:
+    """Return the function named `target`, or that alone ends with `-<target>`."""
     names = {worker.function_name for worker in processes.find_workers(settings)}
     names |= _deployed_functions(settings)
-    known = sorted({name.removesuffix(TWIN_SUFFIX) for name in names})
+    known = sorted(names)
     matches = [name for name in known if name == target] or [
         name for name in known if name.endswith(f"-{target}")
     ]
@@ -583,7 +595,7 @@ def _functions_meant(settings: Settings, target: str) -> set[str]:
         problem = "matches several functions" if matches else "is no known target"
         choice = ", ".join([*SERVICE_NAMES, *known])
         raise LocalCloudError(f"{target!r} {problem}: choose one of {choice}.")
-    return {matches[0], twin_name(matches[0])}
+    return matches[0]
 
 
 def _deployed_functions(settings: Settings) -> set[str]:

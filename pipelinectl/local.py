@@ -171,14 +171,8 @@ def log_file(settings: Settings, name: str) -> Path | None:
 
 
 def log_groups(stack_name: str, function: str) -> tuple[str, ...]:
-    """Log groups of a function that is named in full or by its role in the stack.
-
-    The local cloud runs the handler of a durable function as a function of its own.
-    """
-    from localcloud.overlay import twin_name
-
-    name = _full_name(stack_name, function)
-    return (f"/aws/lambda/{name}", f"/aws/lambda/{twin_name(name)}")
+    """Log groups of a function that is named in full or by its role in the stack."""
+    return (f"/aws/lambda/{_full_name(stack_name, function)}",)
 
 
 def _full_name(stack_name: str, name: str) -> str:

@@ -84,3 +84,29 @@ def test_what_an_earlier_version_runs_can_be_stopped_and_not_joined(tmp_path: Pa
     assert [service.name for service in state.services] == ["runner"]
     with pytest.raises(LocalCloudError, match=r"another version.*`pipelinectl local down`"):
         supervisor.up(settings)
+
+
+def test_a_fresh_cloud_has_nothing_of_the_last_and_ends_with_its_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "cloud"
+    directory.mkdir()
+    (directory / "left").touch()
+    calls: list[tuple[str, bool]] = []
+    for name in ("up", "down"):
+        monkeypatch.setattr(
+            supervisor,
+            name,
+            lambda settings, name=name: calls.append(
+                (name, (settings.directory / "left").exists())
+            ),
+        )
+
+    def interrupted() -> None:
+        with supervisor.fresh(directory):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
+
+    assert calls == [("down", True), ("up", False), ("down", False)]
