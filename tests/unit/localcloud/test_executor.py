@@ -94,16 +94,16 @@ def test_a_failed_invocation_is_in_the_history_and_its_error_ends_the_execution(
         now = datetime.now(UTC)
         error = ErrorObject("RequestId: r Error: died", "Runtime.ExitError", None, None)
         failed = FailedInvocation(error, str(now), now, now)
-        service.failures[event.durable_execution_arn] = failed
+        running.failures[event.durable_execution_arn] = failed
         raise OSError("what the runner sees")
 
-    with serving(tmp_path / "executions", failing) as service:
-        arn = service.start({})
-        found = service.end(arn)
-        events = service.events(arn)
+    with serving(tmp_path / "executions", failing) as running:
+        arn = running.start({})
+        found = running.end(arn)
+        events = running.events(arn)
     assert found["Error"]["ErrorType"] == "Runtime.ExitError"
-    failed = [event["InvocationCompletedDetails"]["Error"] for event in events[1:-1]]
-    assert [error["Payload"]["ErrorType"] for error in failed] == ["Runtime.ExitError"] * 5
+    errors = [event["InvocationCompletedDetails"]["Error"] for event in events[1:-1]]
+    assert [error["Payload"]["ErrorType"] for error in errors] == ["Runtime.ExitError"] * 5
     assert events[-1]["ExecutionFailedDetails"]["Error"]["Payload"] == found["Error"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def told(error: str) -> dict[str, object]:
 
 def test_an_error_of_a_handler_has_its_type_and_its_trace() -> None:
     try:
-        {}["missing"]
+        os.environ["MISSING"]
     except KeyError as error:
         document = told(handler_error(error))
     assert (document["errorType"], document["errorMessage"]) == ("KeyError", "'MISSING'")
