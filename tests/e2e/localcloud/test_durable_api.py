@@ -438,8 +438,19 @@ def _invoke_async_is_gone(api: Api) -> bool:
     return refused == NOT_FOUND
 
 
+def _executions_have_no_trace(api: Api) -> bool:
+    found = api.client.get_durable_execution(DurableExecutionArn=api.start({"say": "hello"}))
+    return "TraceHeader" not in found
+
+
 @pytest.mark.parametrize(
-    "differs", [_children_outlive_a_stop, _stream_has_no_execution, _invoke_async_is_gone]
+    "differs",
+    [
+        _children_outlive_a_stop,
+        _stream_has_no_execution,
+        _invoke_async_is_gone,
+        _executions_have_no_trace,
+    ],
 )
 def test_what_differs_from_aws_is_in_the_list_of_limits(
     api: Api, differs: Callable[[Api], bool]
