@@ -26,7 +26,7 @@ from localcloud import runner
 from localcloud.executor import LocalExecutor
 from localcloud.functions import DurableConfiguration, Function
 from localcloud.journal import Journal
-from localcloud.lambda_runtime import platform_log
+from localcloud.lambda_runtime import LOG_TAIL_BYTES, platform_log
 from localcloud.runner import HandlerInvoker, LiveChildDispatcher
 from localcloud.settings import Settings
 
@@ -119,8 +119,11 @@ def test_what_is_not_a_functions_error_is_none(words: str) -> None:
 
 def test_the_invoker_knows_an_invocation_by_its_log() -> None:
     invoker = HandlerInvoker(Settings.from_environment({}))
-    log = platform_log("hello\n", SimpleNamespace(request_id="r-1", version="1", milliseconds=2))  # type: ignore[arg-type]  # all that is read
-    invoker._note_log({"LogResult": base64.b64encode(log.encode()).decode()})
+    log = platform_log(
+        "x" * 9000 + "\nhello", SimpleNamespace(request_id="r-1", version="1", milliseconds=2)
+    )  # type: ignore[arg-type]  # all that is read
+    tail = log.encode()[-LOG_TAIL_BYTES:]
+    invoker._note_log({"LogResult": base64.b64encode(tail).decode()})
     assert invoker._request_id() == "r-1"
     for number in range(runner._MAX_TAILS + 1):
         invoker._keep_tail(f"arn-{number}")
