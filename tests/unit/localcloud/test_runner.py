@@ -119,9 +119,8 @@ def test_what_is_not_a_functions_error_is_none(words: str) -> None:
 
 def test_the_invoker_knows_an_invocation_by_its_log() -> None:
     invoker = HandlerInvoker(Settings.from_environment({}))
-    log = platform_log(
-        "x" * 9000 + "\nhello", SimpleNamespace(request_id="r-1", version="1", milliseconds=2)
-    )  # type: ignore[arg-type]  # all that is read
+    ran: Any = SimpleNamespace(request_id="r-1", version="1", milliseconds=2)
+    log = platform_log("x" * 9000 + "\nhello", ran)
     tail = log.encode()[-LOG_TAIL_BYTES:]
     invoker._note_log({"LogResult": base64.b64encode(tail).decode()})
     assert invoker._request_id() == "r-1"
