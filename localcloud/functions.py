@@ -152,9 +152,12 @@ class _Remembered(Generic[_Question, _Answer]):
 
 
 class FunctionDirectory:
-    """Looks functions up in ministack. Safe to use from several threads."""
+    """Looks functions up in ministack. Safe to use from several threads.
 
-    def __init__(self, client: LambdaClient, remember_seconds: float = 5.0) -> None:
+    For how long it remembers is how long an alias that was moved goes on to mean its old version.
+    """
+
+    def __init__(self, client: LambdaClient, remember_seconds: float = 1.0) -> None:
         self._client = client
         self._known = _Remembered[FunctionReference, Function | None](remember_seconds)
 

@@ -157,6 +157,8 @@ class Gateway:
         if kind == "DryRun":
             return web.Response(status=204, headers={"X-Amz-Executed-Version": function.version})
         payload = _checked_input(await request.read(), kind)
+        if kind != _ASYNCHRONOUS:
+            _require_short(function.durable)
         execution_name = _checked_name(request.headers.get("X-Amz-Durable-Execution-Name"))
         arn = await self._start(
             function,
@@ -194,6 +196,7 @@ class Gateway:
             arn = await self._start(function, function.durable, payload, unique, asynchronous=True)
             self._watch(function, function.durable, arn, payload)
             return web.json_response(None)
+        _require_short(function.durable)
         arn = await self._start(function, function.durable, payload, None, asynchronous=False)
         result, error = await self._result(arn)
         if error:
@@ -393,6 +396,16 @@ def _require_small(body: bytes, kind: str) -> None:
     if limit is not None and len(body) > limit:
         message = f"{len(body)} byte payload is too large for the {kind} invocation type "
         raise AwsError(413, "RequestTooLargeException", f"{message}(limit {limit} bytes)")
+
+
+def _require_short(durable: DurableConfiguration) -> None:
+    if durable.execution_timeout_seconds > quotas.MAX_SYNCHRONOUS_SECONDS:
+        raise AwsError(
+            400,
+            _INVALID,
+            "You cannot synchronously invoke a durable function with an executionTimeout greater "
+            "than 15 minutes.",
+        )
 
 
 def _checked_name(name: str | None) -> str | None:

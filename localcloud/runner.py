@@ -18,6 +18,8 @@ import sqlite3
 import sys
 import threading
 import time
+import uuid
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -100,7 +102,8 @@ _INVOKE_ACTION = "lambda:InvokeFunction"
 _INVALID_PARAMETER = "InvalidParameterValueException"
 # AWS's runner's words for an invocation that a function has answered with an error.
 _FUNCTION_ERROR = re.compile(r"Lambda invocation failed with status \d+: (?P<error>.*)", re.DOTALL)
-_REQUEST_ID = re.compile(r"^START RequestId: (\S+)", re.MULTILINE)
+# At the end of a log, which is all that there is of a long one.
+_REQUEST_ID = re.compile(r"^REPORT RequestId: (\S+)", re.MULTILINE)
 # Who asks for a log does so as soon as its execution has ended.
 _MAX_TAILS = 1000
 _MAX_REQUEST_BYTES = 50 * 1024 * 1024
@@ -125,7 +128,7 @@ class HandlerInvoker(LambdaInvoker):
         client.meta.events.register("after-call.lambda.Invoke", self._note_log)
         self._log = threading.local()
         self._failures: dict[str, FailedInvocation] = {}
-        self._tails: dict[str, str] = {}
+        self._tails: OrderedDict[str, str] = OrderedDict()
 
     def invoke(
         self,
@@ -161,8 +164,9 @@ class HandlerInvoker(LambdaInvoker):
                 raise error.__cause__ from error
             failed = _error_of_function(str(error))
             if failed:
+                request_id = self._request_id() or str(uuid.uuid4())
                 self._failures[arn] = FailedInvocation(
-                    failed, self._request_id(), started, datetime.now(UTC)
+                    failed, request_id, started, datetime.now(UTC)
                 )
             raise
         finally:
@@ -182,7 +186,7 @@ class HandlerInvoker(LambdaInvoker):
         self._tails.pop(arn, None)
         self._tails[arn] = self._log.tail
         while len(self._tails) > _MAX_TAILS:
-            self._tails.pop(next(iter(self._tails)), None)
+            self._tails.popitem(last=False)
 
 
 def _ask_for_log(params: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class FunctionLog:
-    """The log groups of one function: more than one where the local cloud runs a twin of it."""
+    """The log groups of one function."""
 
     logs: CloudWatchLogsClient
     groups: Sequence[str]
