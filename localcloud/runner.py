@@ -51,7 +51,11 @@ from aws_durable_execution_sdk_python_testing.invoker import (
 )
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
-from aws_durable_execution_sdk_python_testing.web.server import WebServer, WebServiceConfig
+from aws_durable_execution_sdk_python_testing.web.server import (
+    RequestHandler,
+    WebServer,
+    WebServiceConfig,
+)
 from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 from botocore.exceptions import (
     BotoCoreError,
@@ -61,7 +65,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from localcloud import durable_quotas
+from localcloud import durable_quotas, guard
 from localcloud.functions import (
     FunctionDirectory,
     FunctionReference,
@@ -400,6 +404,7 @@ def serve(settings: Settings) -> None:
             max_request_size=_MAX_REQUEST_BYTES,
         )
         with LocalWebServer(config, executor) as server:
+            server.RequestHandlerClass = guard.handler(settings, RequestHandler)
             recovered = executor.recover()
             log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
             server.serve_forever()
