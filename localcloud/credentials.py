@@ -19,7 +19,7 @@ _SECRET_BYTES = 30
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key, its secret, and the token of a session; botocore signs with them as well."""
+    """An access key, its secret, and the token of a session."""
 
     access_key: str
     secret_key: str = field(repr=False)

@@ -94,8 +94,10 @@ class Guard:
         """
         self._require_own_host(request.headers.get("host", ""))
         self._require_known_origin(request)
+        if request.method == "OPTIONS" and self.shows_to_pages(request):
+            return None  # of a presigned URL it has the signature of what is to follow
         claim = signatures.claim_of(request)
-        if claim is None and not self._is_of_a_page(request):
+        if claim is None and not self._may_be_form(request):
             raise RefusedError(
                 "MissingAuthenticationToken",
                 "The request is not signed: the local cloud answers who has its credentials, which "
@@ -156,9 +158,7 @@ class Guard:
             "can allow them uploads.",
         )
 
-    def _is_of_a_page(self, request: Request) -> bool:
-        if request.method == "OPTIONS":
-            return self.shows_to_pages(request)
+    def _may_be_form(self, request: Request) -> bool:
         form = request.headers.get("content-type", "").startswith(_FORM)
         # A service other than S3 would be named in one of these.
         bare = not request.query and not any(n.startswith("x-amz-") for n in request.headers)

@@ -17,6 +17,7 @@ from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 
 from localcloud.credentials import Credentials
 
@@ -164,7 +165,7 @@ def sign(
     base, _, query = url.partition("?")
     escaped = "&".join(f"{name}={value}" for name, value in _escaped_pairs(query))
     request = AWSRequest(method=method, url=f"{base}?{escaped}", headers=kept, data=body)
-    SigV4Auth(credentials, _SERVICE, region).add_auth(request)  # type: ignore[arg-type]  # like botocore's own
+    SigV4Auth(_as_botocore_has(credentials), _SERVICE, region).add_auth(request)
     return dict(request.headers.items())
 
 
@@ -172,7 +173,7 @@ class _Server(SigV4Auth):
     """Signs what a request says that its sender has signed."""
 
     def __init__(self, claim: Claim, credentials: Credentials, payload: str) -> None:
-        super().__init__(credentials, claim.service, claim.region)  # type: ignore[arg-type]  # like botocore's own
+        super().__init__(_as_botocore_has(credentials), claim.service, claim.region)
         self._claim = claim
         self._payload = payload
 
@@ -197,6 +198,10 @@ class _S3Server(_Server):
 
     def _normalize_url_path(self, path: str) -> str:
         return path
+
+
+def _as_botocore_has(credentials: Credentials) -> ReadOnlyCredentials:
+    return ReadOnlyCredentials(credentials.access_key, credentials.secret_key, credentials.token)
 
 
 def _signature(request: Request, claim: Claim, credentials: Credentials, body: bytes) -> str:

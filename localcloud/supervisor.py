@@ -492,7 +492,9 @@ def _describe(pid: int | None) -> str:
 
 def _spawn_supervisor(settings: Settings) -> tuple[int, ProcessIdentity]:
     supervisor_end, starter_end = os.pipe()
-    with logs_path(settings, "supervisor").open("ab") as output:
+    log_file = logs_path(settings, "supervisor")
+    log_file.touch(mode=0o600)
+    with log_file.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own module
             (sys.executable, "-m", "localcloud.supervisor", "--starter-pipe", str(supervisor_end)),
             env=python_environment(settings, os.environ),
