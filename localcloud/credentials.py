@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import secrets
@@ -27,7 +26,12 @@ class Credentials:
 
 
 def make(path: Path) -> None:
-    """Write new credentials to `path`, for this user's eyes only; those that are there stay."""
+    """Write new credentials to `path`, for this user's eyes only; those that are there stay.
+
+    Only one process at a time may do so.
+    """
+    if path.exists():
+        return
     # Of as many characters as AWS's, but of none that could be taken for AWS's.
     random = base64.b32encode(secrets.token_bytes(_KEY_BYTES)).decode()
     made = Credentials(f"LOCL{random}", secrets.token_urlsafe(_SECRET_BYTES))
@@ -35,10 +39,7 @@ def make(path: Path) -> None:
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         json.dump({"access_key": made.access_key, "secret_key": made.secret_key}, file)
-    # Unlike a rename, a link does not replace what is there.
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(draft)
-    draft.unlink()
+    draft.replace(path)
 
 
 def read(path: Path) -> Credentials:

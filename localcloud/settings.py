@@ -167,6 +167,7 @@ class Settings:
 
     def remember_ports(self) -> None:
         """Write down which ports the local cloud in the directory is made with."""
+        self._ports_file.touch(mode=0o600)
         self._ports_file.write_text(json.dumps(self._ports()))
 
     @property

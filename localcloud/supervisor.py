@@ -131,6 +131,7 @@ def up(settings: Settings) -> None:
     """
     _make_directories(settings)
     with _locked(settings):
+        settings.make_credentials()
         running = read_running(settings)
         if running:
             _require_same(settings, running)
@@ -350,7 +351,7 @@ def _python_service(settings: Settings, environ: Mapping[str, str], name: str) -
 
 
 def _make_directories(settings: Settings) -> None:
-    """Make the folders, private to this user, and the credentials."""
+    """Make the folders, private to this user."""
     settings.directory.parent.mkdir(parents=True, exist_ok=True)
     settings.directory.mkdir(mode=0o700, exist_ok=True)
     _make_private(settings.directory)
@@ -358,7 +359,7 @@ def _make_directories(settings: Settings) -> None:
         folder = settings.directory / name
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
-    settings.make_credentials()
+    (settings.directory / "lock").touch(mode=0o600)
 
 
 def _make_private(directory: Path) -> None:
@@ -618,6 +619,8 @@ def _functions_meant(settings: Settings, target: str) -> set[str]:
 
 
 def _deployed_functions(settings: Settings) -> set[str]:
+    if read_running(settings) is None:
+        return set()
     import boto3  # slow, and the supervisor itself does without
     from botocore.exceptions import BotoCoreError
 
@@ -626,7 +629,7 @@ def _deployed_functions(settings: Settings) -> set[str]:
         pages = client.get_paginator("list_functions").paginate()
         return {function["FunctionName"] for page in pages for function in page["Functions"]}
     except BotoCoreError:
-        # ministack is down or being restarted: the workers that run are all there is to kill.
+        # ministack is being restarted: the workers that run are all there is to kill.
         return set()
 
 

@@ -23,9 +23,15 @@ def test_those_that_are_there_stay(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
     credentials.make(path)
     before = credentials.read(path)
-    path.with_suffix(".draft").write_text("of one that was killed")
     credentials.make(path)
     assert credentials.read(path) == before
+
+
+def test_half_a_file_of_one_that_was_killed_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "credentials.json"
+    path.with_suffix(".draft").write_text('{"access_key": ')
+    credentials.make(path)
+    assert credentials.read(path).access_key
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -64,7 +64,6 @@ def test_a_folder_that_is_its_own_is_closed_to_others(
     folders = [path for path in tmp_path.iterdir() if path.is_dir()]
     assert folders
     assert {mode_of(path) for path in (tmp_path, *folders)} == {0o700}
-    assert mode_of(tmp_path / "credentials.json") == 0o600
 
 
 def test_a_folder_of_other_things_is_left_as_it_is(tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_a_private_folder_of_other_things_will_do(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     (tmp_path / "thesis.txt").touch()
     supervisor._make_directories(Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)}))
-    assert (tmp_path / "credentials.json").exists()
+    assert (tmp_path / "logs").is_dir()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"supervisor": {}}'])
