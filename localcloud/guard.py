@@ -126,11 +126,15 @@ class Guard:
     def verify(
         self, request: Request, claim: Claim | None, credentials: Credentials | None, body: bytes
     ) -> None:
-        """Raise RefusedError unless the request or its form is signed by whom it says."""
+        """Raise RefusedError unless the request or its form is signed by whom it says.
+
+        A preflight, which is what else `look` lets in, has nothing to verify.
+        """
         if claim and credentials:
             signatures.verify(request, claim, credentials, body)
-        elif self.buckets and request.method == "POST":
-            signatures.verify_form(self.buckets.form(request, body), self.find)
+        elif claim or request.method != "OPTIONS":
+            fields = self.buckets.form(request, body) if self.buckets else {}
+            signatures.verify_form(fields, self.find)
 
     def shows_to_pages(self, request: Request) -> bool:
         """Tell whether the answer's CORS headers are those of the bucket's configuration."""
@@ -175,7 +179,7 @@ def answer(refused: RefusedError, request: Request) -> tuple[int, dict[str, str]
     log.warning("refused %s %s: %s", request.method, request.path, refused)
     kind = request.headers.get("content-type", "")
     of_s3 = "/s3/" in request.headers.get("authorization", "") or "%2Fs3%2F" in request.query
-    headers = {"x-amzn-ErrorType": refused.code, "Connection": "close"}
+    headers = {"x-amzn-ErrorType": refused.code}
     if of_s3 or kind.startswith((_QUERY_PROTOCOL, _FORM)):
         body = (
             f"<ErrorResponse><Error><Code>{refused.code}</Code>"
@@ -208,7 +212,7 @@ def asgi(guard: Guard, app: Application) -> Application:
             return
         except ConnectionError:
             return
-        if request.path.startswith(ISSUED_PATH):
+        if claim and request.path.startswith(ISSUED_PATH):
             await _send(send, *_told(guard, unquote(request.path.removeprefix(ISSUED_PATH))))
             return
         send = send if guard.shows_to_pages(request) else _without_cors(send)

@@ -148,6 +148,11 @@ def test_what_is_signed_here_is_taken_here(
     Sent(request, body).check(credentials)
 
 
+def test_a_path_of_s3_is_escaped_as_signatures_have_it() -> None:
+    sent = signed_by(S3SigV4Auth(known(ROOT), "s3", REGION), "GET", "/b/%28a%29", {}, {}, b"")
+    replace(sent, request=replace(sent.request, path="/b/(a)")).check(ROOT)
+
+
 def a_request() -> Sent:
     headers = {"X-Amz-Target": "DynamoDB_20120810.GetItem"}
     auth = SigV4Auth(known(SESSION), "dynamodb", REGION)
@@ -308,8 +313,10 @@ def test_nobody_signs_as_one_and_is_taken_for_another(query: str) -> None:
 
 def test_a_query_that_names_its_signer_twice_is_refused() -> None:
     sent = a_presigned_request()
-    for added in ("X-Amz-Credential=x", "x-amz-credential=x", "AWSAccessKeyId=x"):
-        query = f"{sent.request.query}&{added}"
+    other = f"LOCLROOT%2F20260101%2F{REGION}%2Fs3%2Faws4_request"
+    names = ("X-Amz-Credential", "x-amz-credential", "AWSAccessKeyId")
+    for added in (f"{name}={other}" for name in names):
+        query = f"{added}&{sent.request.query}"
         with pytest.raises(RefusedError, match="no whole signature"):
             claim_of(replace(sent.request, query=query))
 
