@@ -47,6 +47,7 @@ ISSUED_PATH = "/_localcloud/credentials/"
 """Where ministack tells root the secret and the token of an access key that it issued."""
 
 _OWN_PATHS = "/_"
+_OWN_FUNCTIONS = "/_localcloud/functions/"
 _FOR_ALL = "/_aws/execute-api/"
 # Names that nobody can make resolve elsewhere: APIs and buckets have their own.
 _VIRTUAL_HOST = r"(?:[a-z0-9.-]+\.(?:s3|execute-api)\.)?"
@@ -313,7 +314,7 @@ def gateway(settings: Settings) -> Middleware:
 
 def signing(settings: Settings) -> ClientMiddlewareType:
     """Return what has an aiohttp client session sign, as root, its requests to the runner."""
-    endpoint = settings.runner_endpoint_url
+    root, endpoint = settings.credentials, settings.runner_endpoint_url
 
     async def sign(
         request: aiohttp.ClientRequest, handler: ClientHandlerType
@@ -323,7 +324,7 @@ def signing(settings: Settings) -> ClientMiddlewareType:
                 request.body if isinstance(request.body, bytes) else await request.body.as_bytes()
             )
             signed = signatures.sign(
-                settings.credentials,
+                root,
                 settings.region,
                 request.method,
                 str(request.url),
@@ -384,14 +385,18 @@ def _length(request: Request) -> int:
 
 
 class SigningHandler(urllib.request.BaseHandler):
-    """Has urllib sign, as root, the requests to an endpoint; ministack invokes the gateway so."""
+    """Has urllib sign, as root, what ministack sends the gateway: events of durable functions.
 
-    def __init__(self, root: Credentials, region: str, endpoint: str) -> None:
-        self._root, self._region, self._endpoint = root, region, f"{endpoint}/"
+    Where other requests go, who makes a function has a say.
+    """
+
+    def __init__(self, root: Credentials, region: str, gateway: str) -> None:
+        self._root, self._region = root, region
+        self._functions = f"{gateway}{_OWN_FUNCTIONS}"
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
         """Sign one; urllib calls this before it sends any."""
-        if request.full_url.startswith(self._endpoint):
+        if request.full_url.startswith(self._functions):
             body = request.data if isinstance(request.data, bytes) else b""
             signed = signatures.sign(
                 self._root, self._region, request.get_method(), request.full_url, body=body

@@ -3,9 +3,8 @@
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
 event source mapping, ranges of an object's versions, the ARN of who calls, quotas, and who gets in
-at all (see `guard`). It refuses
-by itself items, batches and numbers that DynamoDB would not take, notifications above 256 KB and
-code above 250 MB.
+at all (see `guard`). It refuses by itself items, batches and numbers that DynamoDB would not take,
+notifications above 256 KB and code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
 nothing but the standard library, botocore, and modules of this package that do likewise.

@@ -542,8 +542,10 @@ def test_the_gateway_signs_as_root_what_it_passes_on(settings: Settings, runner:
 
 def test_ministack_signs_as_root_what_it_sends_the_gateway(settings: Settings, runner: str) -> None:
     signing = guard.SigningHandler(settings.credentials, REGION, runner)
-    event = urllib.request.Request(f"{runner}/a", b"event")  # noqa: S310 - the test's own server
+    path = "/_localcloud/functions/f/trigger"
+    event = urllib.request.Request(f"{runner}{path}", b"event")  # noqa: S310 - the test's own
     with urllib.request.build_opener(signing).open(event, timeout=60) as answered:
-        assert answered.read() == b"/a event"
-    elsewhere = urllib.request.Request("http://127.0.0.1:9/a")
-    assert signing.http_request(elsewhere).header_items() == []
+        assert answered.read() == f"{path} event".encode()
+    for elsewhere in (f"{runner}/2015-03-31/functions", f"http://127.0.0.1:9{path}"):
+        request = urllib.request.Request(elsewhere)  # noqa: S310 - it is not sent
+        assert signing.http_request(request).header_items() == []
