@@ -71,7 +71,7 @@ class Side:
 
     def client(self, service: str) -> Any:
         """A stock client of the local cloud."""
-        settings = self.settings
+        settings, root = self.settings, self.settings.credentials
         make: Any = boto3.client
         return make(
             service,
@@ -79,8 +79,8 @@ class Side:
                 settings.lambda_endpoint_url if service == "lambda" else settings.aws_endpoint_url
             ),
             region_name=settings.region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - ministack's own
+            aws_access_key_id=root.access_key,
+            aws_secret_access_key=root.secret_key,
         )
 
 

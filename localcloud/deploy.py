@@ -215,6 +215,7 @@ def _sam(settings: Settings, directory: Path, echo: Callable[[str], None] | None
 def _empty_configuration(settings: Settings) -> Path:
     """Keep a samconfig.toml that is meant for AWS from setting options here."""
     path = settings.directory / "samconfig.toml"
+    path.touch(mode=0o600)
     path.write_text("version = 0.1\n")
     return path
 

@@ -127,7 +127,7 @@ def unqualified_durable(name: str) -> str:
     )
 
 
-class _Remembered(Generic[_Question, _Answer]):
+class Remembered(Generic[_Question, _Answer]):
     """Answers that hold for a few seconds. Safe to use from several threads."""
 
     def __init__(self, seconds: float) -> None:
@@ -159,7 +159,7 @@ class FunctionDirectory:
 
     def __init__(self, client: LambdaClient, remember_seconds: float = 1.0) -> None:
         self._client = client
-        self._known = _Remembered[FunctionReference, Function | None](remember_seconds)
+        self._known = Remembered[FunctionReference, Function | None](remember_seconds)
 
     def find(self, reference: FunctionReference) -> Function | None:
         """Return the function, or None if there is none; botocore's errors pass through.
@@ -207,7 +207,7 @@ class Permissions:
 
     def __init__(self, client: IAMClient, remember_seconds: float = 5.0) -> None:
         self._client = client
-        self._decisions = _Remembered[tuple[str, str, str], bool](remember_seconds)
+        self._decisions = Remembered[tuple[str, str, str], bool](remember_seconds)
 
     def allows(self, role: str, action: str, resource: str) -> bool:
         """Tell whether the role's policies allow the action on the resource (an ARN each).

@@ -24,7 +24,7 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 from yarl import URL
 
-from localcloud import paging, quotas
+from localcloud import guard, paging, quotas
 from localcloud.api_model import Call, DurableApi, ParameterError
 from localcloud.async_dead_letters import (
     AsyncDeadLetters,
@@ -295,7 +295,7 @@ _GATEWAY = web.AppKey("gateway", Gateway)
 
 def application(settings: Settings) -> web.Application:
     """Return the gateway as an aiohttp application."""
-    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard.gateway(settings)])
     app.router.add_route("*", "/{path:.*}", _handle)
 
     async def life(app: web.Application) -> AsyncIterator[None]:
@@ -303,7 +303,10 @@ def application(settings: Settings) -> web.Application:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(
-            timeout=timeout, connector=connector, auto_decompress=False
+            timeout=timeout,
+            connector=connector,
+            auto_decompress=False,
+            middlewares=[guard.signing(settings)],
         ) as http:
             app[_GATEWAY] = gateway = Gateway(settings, http)
             gateway.take_up()

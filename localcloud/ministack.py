@@ -3,18 +3,19 @@
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
 event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. Lambda's
-runtime and durable functions have modules of their own, `lambda_runtime` and `durable_functions`.
-It refuses by itself items, batches and numbers that DynamoDB would not take, notifications above
-256 KB and code above 250 MB.
+runtime, durable functions and who gets in at all have modules of their own, `lambda_runtime`,
+`durable_functions` and `guard`. It refuses by itself items, batches and numbers that DynamoDB would
+not take, notifications above 256 KB and code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
-nothing but the standard library and `quotas`, which does likewise.
+nothing but the standard library, botocore, and modules of this package that do likewise.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -22,16 +23,21 @@ import shutil
 import tempfile
 import threading
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
-from localcloud import quotas
+from localcloud import guard, quotas
+from localcloud.credentials import Credentials
 from localcloud.quotas import MAX_INPUT_BYTES, Refusal, utf8_length
+from localcloud.signatures import Request
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
+# The supervisor sets it for ministack's workers.
 GATEWAY_VARIABLE = "AWS_ENDPOINT_URL_LAMBDA"
 _LOOK_EVERY_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
@@ -69,7 +75,7 @@ def main() -> None:
     # All of its own environment.
     from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
     from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.core import iam_evaluator  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.core import iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
     from ministack.core import lambda_runtime as workers
     from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
         iam,
@@ -98,6 +104,12 @@ def main() -> None:
     lambda_runtime.install(lambda_svc, workers)
     durable_functions.install(lambda_svc, workers, provisioners, os.environ[GATEWAY_VARIABLE])
     durable_functions.add_managed_policy(iam)
+    root = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    workers.hashlib = SimpleNamespace(sha256=keyed_by(root))
+    sign_for_gateway(root)
+    buckets, issued = Buckets(app, s3), issued_by(iam_evaluator, responses)
+    guarded = guard.Guard(root, (_own_endpoint(), os.environ[GATEWAY_VARIABLE]), issued, buckets)
+    wrap(app, "app", functools.partial(guard.asgi, guarded))
     # Of connections that are open at the end some wait for messages, for up to 20 seconds.
     Config.graceful_timeout = _GRACE_SECONDS
     wrap(app, "_handle_lifespan", ending_at_once)
@@ -171,6 +183,80 @@ def _forget_old_code(parent: Path) -> None:
     by_age = sorted(parent.glob("code-*"), key=lambda folder: folder.stat().st_mtime)
     for folder in by_age[:-_MOST_SHARED]:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keyed_by(root: Credentials) -> Callable[[bytes], Any]:
+    """Return a hash that only who knows root's secret can compute.
+
+    ministack derives the credentials of a function's session from the ARNs of the function and its
+    role, by a hash that anybody can compute.
+    """
+    return functools.partial(hmac.new, root.secret_key.encode(), digestmod=hashlib.sha256)
+
+
+def sign_for_gateway(root: Credentials) -> None:
+    """Have ministack sign, as root, the events of durable functions that it sends the gateway."""
+    region = os.environ["MINISTACK_REGION"]
+    signing = guard.SigningHandler(root, region, os.environ[GATEWAY_VARIABLE])
+    urllib.request.install_opener(urllib.request.build_opener(signing))
+
+
+def issued_by(evaluator: Any, responses: Any) -> Callable[[str], Credentials | None]:
+    """Return what finds the credentials of sessions and users, which ministack issued."""
+
+    def issued(access_key: str) -> Credentials | None:
+        if evaluator.is_root_access_key(access_key):
+            return None  # to ministack, "test" and account numbers are root's as well
+        account = (
+            responses._account_from_sts_session(access_key)  # noqa: SLF001 - no other way to it
+            or evaluator.find_iam_access_key_account(access_key)
+        )
+        found = evaluator.resolve_credential(access_key, account)
+        if isinstance(found, evaluator.CredentialResolutionError):
+            return None
+        return Credentials(access_key, found.secret_access_key, found.session_token)
+
+    return issued
+
+
+def _own_endpoint() -> str:
+    return f"http://{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"
+
+
+class Buckets:
+    """What ministack's buckets say of requests that a web page may send."""
+
+    def __init__(self, app: Any, s3: Any) -> None:
+        self._app = app
+        self._s3 = s3
+
+    def allows_origin(self, request: Request) -> bool:
+        """Tell whether the CORS configuration of the bucket allows the request or the preflight."""
+        target = self._target(request)
+        if target is None:
+            return False
+        if request.method == "OPTIONS":
+            status: int = self._s3.cors_preflight(*target, request.headers)[0]
+            return status == _OK
+        return bool(self._s3.cors_response_headers(target[0], request.method, request.headers))
+
+    def form(self, request: Request, body: bytes) -> dict[str, str]:
+        """Return the fields of a form that is for a bucket, as ministack reads it."""
+        _, key = self._target(request) or (None, "none")
+        if key:
+            return {}
+        kind = request.headers.get("content-type", "")
+        parts = self._s3._parse_multipart_form(kind, body)  # noqa: SLF001 - the same reading twice
+        return {
+            name.lower(): value.decode("latin-1") for name, *_, value in parts if name != "file"
+        }
+
+    def _target(self, request: Request) -> tuple[str, str] | None:
+        """Return the bucket, which there is, and the key that a request is for."""
+        target: tuple[str, str] | None = self._app._s3_cors_target(  # noqa: SLF001 - likewise
+            request.headers["host"], unquote(request.path)
+        )
+        return target
 
 
 def receiving_large_batches(receive: Receive, put_back: Callable[[Message], None]) -> Receive:

@@ -69,7 +69,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from localcloud import durable_quotas
+from localcloud import durable_quotas, guard
 from localcloud.executor import FailedInvocation, LocalExecutor
 from localcloud.functions import (
     FunctionDirectory,
@@ -359,6 +359,7 @@ def serve(settings: Settings) -> None:
             max_request_size=_MAX_REQUEST_BYTES,
         )
         with LocalWebServer(config, executor) as server:
+            server.RequestHandlerClass = guard.handler(settings, RequestHandler)
             recovered = executor.recover()
             log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
             server.serve_forever()

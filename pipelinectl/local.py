@@ -63,10 +63,16 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         return Settings.from_environment(environ)
 
 
+def client_environment(settings: Settings) -> dict[str, str]:
+    """The variables that lead clients to the local cloud, with its root's credentials."""
+    with told_plainly():
+        return settings.client_environment()
+
+
 def client_environment_if_up(environ: Mapping[str, str]) -> dict[str, str] | None:
     """The variables that lead clients to the local cloud, or None when it is not up."""
     settings = settings_from(environ)
-    return settings.client_environment() if is_up(processes(settings)) else None
+    return client_environment(settings) if is_up(processes(settings)) else None
 
 
 def processes(settings: Settings) -> list[ProcessStatus]:

@@ -29,9 +29,12 @@ STACK = "durable-pipeline"
 # Short, so that a message whose execution was lost comes back while a test is waiting for it.
 # Ranges are small, and few an execution, so that small files show what happens to large ones.
 # Operators are named, so that others are refused: the tests' own clients are the account's root.
+# So is a page that may upload.
 ACCOUNT = "arn:aws:iam::000000000000"
 OPERATOR = "operator"
+PAGE = "https://page.example"
 PARAMETERS = {
+    "UploadsAllowedOrigins": PAGE,
     "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR}",
     "Environment": "test",
     "ExecutionTimeout": "60",

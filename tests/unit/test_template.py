@@ -360,9 +360,14 @@ def test_the_pipeline_sends_only_where_it_is_believed() -> None:
         ("OperatorsPhone", "", True),
         ("OperatorsPhone", "+41790000000", True),
         ("OperatorsPhone", "0790000000", False),
+        ("UploadsAllowedOrigins", "", True),
+        ("UploadsAllowedOrigins", "https://app.example.com,http://127.0.0.1:8080", True),
+        ("UploadsAllowedOrigins", "https://app.example.com/", False),
+        ("UploadsAllowedOrigins", "app.example.com", False),
+        ("UploadsAllowedOrigins", "*", False),
     ],
 )
-def test_operators_are_named_in_words_that_aws_takes(
+def test_operators_and_pages_are_named_in_words_that_aws_takes(
     parameter: str, text: str, taken: bool
 ) -> None:
     assert bool(re.fullmatch(PARAMETERS[parameter]["AllowedPattern"], text)) == taken

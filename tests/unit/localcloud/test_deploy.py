@@ -107,6 +107,7 @@ def settings(tmp_path: Path) -> Settings:
     """Of a local cloud on which the stack was built."""
     settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
     settings.save_request_file.parent.mkdir()
+    settings.make_credentials()
     resources = {
         name: {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": name}}
         for name in ("Durable", "Plain", "New")
