@@ -359,7 +359,7 @@ def serve(settings: Settings) -> None:
             max_request_size=_MAX_REQUEST_BYTES,
         )
         with LocalWebServer(config, executor) as server:
-            server.RequestHandlerClass = guard.handler(settings, RequestHandler)
+            server.RequestHandlerClass = guard.handler(settings, OperationsHandler)
             recovered = executor.recover()
             log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
             server.serve_forever()
