@@ -1,7 +1,7 @@
 """What a command reads: a file, or stdin where `-` is given."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -163,10 +163,10 @@ def send(
     sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)
-    unsent: Iterable[Message] = messages
+    unsent = messages
     try:
         outcome = send_all(pipeline.sender, messages, quiet=as_json)
-        unsent = (refused.message for refused in outcome.refused)
+        unsent = [refused.message for refused in outcome.refused]
     finally:
         if any(isinstance(message, ClaimCheck) for message in unsent):
             bucket = pipeline.stack.payload_bucket
