@@ -150,14 +150,19 @@ EVERY = [
     guide(
         "tune-batch-size",
         {
-            LOCAL: ANYTHING,
-            "MAPPING=": ANYTHING,
-            "batches() {": ANYTHING,
-            "batches 100 1": "^100$",
             "pipelinectl send": SENT,
             "pipelinectl executions show last": TIMELINE,
             "pipelinectl cost last": "durable operations",
-            "batches 10 0": "^10$",
+        },
+        {"pipelinectl local up": "the cloud of these tests has parameters of its own"},
+    ),
+    guide(
+        "local-cloud",
+        {"pipelinectl local status": "gateway"},
+        {
+            "pipelinectl local up": "the cloud of these tests has parameters of its own",
+            "pipelinectl local logs": "never ends by itself",
+            "pipelinectl local down": "the other guides need it",
         },
     ),
     guide(
