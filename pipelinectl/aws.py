@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sns.client import SNSClient
     from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sts.client import STSClient
 
 
 # A region alone says nothing about where to go, so it is not among them.
@@ -98,6 +99,11 @@ class Connection:
     def sqs(self) -> SQSClient:
         """Client of the queues."""
         return self._session.client("sqs", **self._options("sqs"))
+
+    @cached_property
+    def sts(self) -> STSClient:
+        """Client that knows who is asking."""
+        return self._session.client("sts", **self._options("sts"))
 
     @property
     def at(self) -> str | None:
@@ -213,6 +219,7 @@ OUTPUTS = {
     "uploads_api_id": "UploadsApiId",
     "operators_topic_arn": "OperatorsTopicArn",
     "processing_events_topic_arn": "ProcessingEventsTopicArn",
+    "audit_log_group": "AuditLogGroupName",
 }
 """The stack's output that each field of a `Stack` is read from."""
 
@@ -242,6 +249,7 @@ class Stack:
     uploads_api_id: str
     operators_topic_arn: str
     processing_events_topic_arn: str
+    audit_log_group: str
     environment: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
 

@@ -15,8 +15,11 @@ from pipelinectl.commands import dlq, executions, local, objects
 from pipelinectl.commands.cost import cost
 from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
+from pipelinectl.commands.doors import pause, resume
 from pipelinectl.commands.items import items
 from pipelinectl.commands.objects import download
+from pipelinectl.commands.record import record
+from pipelinectl.commands.reprocess import reprocess
 from pipelinectl.commands.send import send
 from pipelinectl.commands.upload import upload
 from pipelinectl.errors import ExitCode
@@ -92,6 +95,10 @@ app.command()(send)
 app.command()(upload)
 app.command()(download)
 app.command()(items)
+app.command()(record)
+app.command()(reprocess)
+app.command()(pause)
+app.command()(resume)
 app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)

@@ -216,6 +216,19 @@ class DeadLetter:
         return self.attributes.get(name, default) if self.says_why else default
 
 
+def identity_of(letter: DeadLetter, environment: str | None) -> str:
+    """The execution_id of a message's record, as far as the message alone tells.
+
+    Of a claim check that carries nothing it is the message's own: the content is not read.
+    """
+    if letter.execution_id is not None:
+        return letter.execution_id
+    match letter.envelope:
+        case Objects([event, *_]) if environment is not None:
+            return ObjectId.of(event.state).execution_id(environment)
+    return f"{environment}-{letter.message_id}"
+
+
 def _read(body: str, door: Door | None) -> Envelope | None:
     try:
         return envelope_of(body, door)
@@ -345,6 +358,16 @@ class Held:
             self._handles |= {letter.message_id: letter.receipt_handle for letter in letters}
             stale = 0 if len(self._handles) > known else stale + 1
             yield letters
+
+    def those(self, message_ids: set[str], count: int = MAX_ENTRIES) -> Iterator[list[DeadLetter]]:
+        """The messages with these ids as they come, at most `count` at once, each once."""
+        wanted = set(message_ids)
+        receives = self.receives(count)
+        while wanted and (letters := next(receives, None)):
+            found = {m.message_id: m for m in letters if m.message_id in wanted}
+            wanted.difference_update(found)
+            if found:
+                yield list(found.values())
 
     def hide(self, letter: DeadLetter, seconds: int) -> None:
         """Keep a message hidden for this many seconds from now."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_lambda.type_defs import EventTypeDef, ExecutionTypeDef
 
+    from pipelinectl.audit import Subject
     from pipelinectl.redrive import ReadPayload, Redelivery
 
 
@@ -27,6 +28,8 @@ _PAGE_EVENTS = 1000
 # An account may read 15 pages of history a second.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _PAUSE_SECONDS = 1 / 10
+_STATUS_SECONDS = 1.0
+_STATUS_READS = 300  # an invocation may take minutes to its next checkpoint
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Executions:
 
     lambda_: LambdaClient
     function_name: str
-    pause: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = time.sleep
 
     def newest(
         self,
@@ -112,7 +115,7 @@ class Executions:
 
     def breathe(self) -> None:
         """Wait between two pages of history, for the account's quota of them."""
-        self.pause(_PAUSE_SECONDS)
+        self.sleep(_PAUSE_SECONDS)
 
     def ended(self, limit: int) -> list[str]:
         """ARNs of the newest executions that have ended, at most `limit`."""
@@ -126,22 +129,65 @@ class Executions:
         )
         return ExecutionInput(arn, found["Status"], found.get("InputPayload"))
 
-    def stop(self, arn: str) -> datetime:
+    def stop(self, arn: str, before: Callable[[], None] = lambda: None) -> datetime:
         """Stop a running execution for good; answers with the time it stopped.
+
+        `before` is called when it is known to run.
 
         Raises:
             OperationFailedError: it has ended already.
         """
-        status = self.lambda_.get_durable_execution(
-            DurableExecutionArn=arn, IncludeExecutionData=False
-        )["Status"]
+        status = self._status(arn)
         if status in _ENDED:
             msg = f"execution '{arn}' is {status}: only one that runs can be stopped"
             raise OperationFailedError(msg)
+        before()
         error: Any = {"ErrorType": "OperatorStop", "ErrorMessage": "stopped with pipelinectl"}
         return self.lambda_.stop_durable_execution(DurableExecutionArn=arn, Error=error)[
             "StopTimestamp"
         ]
+
+    def pause(self, arn: str, reason: str | None = None) -> str:
+        """Pause a running execution at its next checkpoint; the status that it then has.
+
+        Its time goes on. Lambda tells of the pause only when it has begun.
+
+        Raises:
+            OperationFailedError: it is none that can be paused.
+        """
+        client: Any = self.lambda_  # its stubs do not know the operation yet
+        self._ask(client.pause_durable_execution, arn, reason)
+        return self._until_not(arn, ("RUNNING", "PAUSING"))
+
+    def resume(self, arn: str, reason: str | None = None) -> str:
+        """Let a paused execution go on; the status that it then has.
+
+        Raises:
+            OperationFailedError: it is not paused.
+        """
+        client: Any = self.lambda_
+        self._ask(client.resume_durable_execution, arn, reason)
+        return self._until_not(arn, ("PAUSED", "PAUSING"))
+
+    def _ask(self, operation: Callable[..., object], arn: str, reason: str | None) -> None:
+        try:
+            operation(DurableExecutionArn=arn, **({} if reason is None else {"Reason": reason}))
+        except self.lambda_.exceptions.ResourceConflictException as error:
+            status = self._status(arn)
+            msg = f"execution '{arn}' is {status}: {error.response['Error'].get('Message', '')}"
+            raise OperationFailedError(msg.rstrip(": ")) from error
+
+    def _until_not(self, arn: str, statuses: Sequence[str]) -> str:
+        for _ in range(_STATUS_READS):
+            if (status := self._status(arn)) not in statuses:
+                return status
+            self.sleep(_STATUS_SECONDS)
+        return status
+
+    def _status(self, arn: str) -> str:
+        return self.lambda_.get_durable_execution(
+            DurableExecutionArn=arn, IncludeExecutionData=False
+        )["Status"]
 
     def _pages(self, options: dict[str, Any]) -> Iterator[Execution]:
         marker: dict[str, Any] = {}
@@ -187,6 +233,21 @@ def messages(
         msg = "the execution's input is not kept any more: there is no message to send again"
         raise OperationFailedError(msg)
     return redrive.of_event(execution.payload, environment, read=read)
+
+
+def subjects(again: Sequence[Redelivery], arn: str) -> list[Subject]:
+    """What to say of the messages of the execution `arn` that are sent again."""
+    found: list[Subject] = []
+    for one in again:
+        subject: Subject = {
+            "message_id": one.origin,
+            "original_message_id": one.origin,
+            "durable_execution_arn": arn,
+        }
+        if one.execution_id is not None:
+            subject["execution_id"] = one.execution_id
+        found.append(subject)
+    return found
 
 
 def _check(execution: ExecutionInput, *, force: bool) -> None:

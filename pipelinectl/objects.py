@@ -43,6 +43,14 @@ def resolve(reference: str, stack: Stack) -> ObjectId:
     return ObjectId(doors[first], reference) if first in doors else ObjectId(first, rest)
 
 
+def resolves_to(reference: str, stack: Stack) -> ObjectId | None:
+    """The same, where `reference` may also be the id of something else; None if it is."""
+    first = reference.removeprefix("s3://").partition("/")[0]
+    buckets = (stack.input_bucket, stack.payload_bucket, stack.output_bucket)
+    names_one = reference.startswith("s3://") or first in (*_doors(stack), *buckets)
+    return resolve(reference, stack) if names_one or is_upload_id(reference) else None
+
+
 def reference_to(object_id: ObjectId, stack: Stack) -> str:
     """The shortest that `resolve` takes for the object."""
     door, slash, _ = object_id.key.partition("/")

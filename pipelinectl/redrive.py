@@ -24,6 +24,7 @@ from pipeline_core.messages import (
     record_id_in,
 )
 from pipeline_core.objects import Pointer, is_s3_event
+from pipelinectl.audit import subject_of
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.errors import OperationFailedError, StackMissingError
 from pipelinectl.sending import requests
@@ -31,8 +32,9 @@ from pipelinectl.sending import requests
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
+    from pipelinectl.audit import Audit, Subject
     from pipelinectl.dead_letters import DeadLetterQueue, Held
-    from pipelinectl.sending import Pace, Refused, Sender, Sent
+    from pipelinectl.sending import BatchOutcome, Pace, Refused, Sender, Sent
 
 
 ReadPayload: TypeAlias = Callable[[Pointer], str | None]
@@ -129,12 +131,16 @@ def of_event(
         return [Redelivery("the event of S3", payload, {"door": "objects"})]
     match event:
         case {"Records": [_, *_] as records}:
-            return [of_letter(_as_letter(one), environment, read=read) for one in records]
+            return [of_letter(as_letter(one), environment, read=read) for one in records]
     raise _no_event("it has no 'Records'")
 
 
-def _as_letter(record: Any) -> DeadLetter:
-    """After some more deliveries, SQS would have made a dead letter of the message."""
+def as_letter(record: Any) -> DeadLetter:
+    """A message in an event of SQS's: after some more deliveries SQS would have made it one.
+
+    Raises:
+        OperationFailedError: it is no message.
+    """
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
             sent = (record.get("attributes") or {}).get("SentTimestamp", "0")
@@ -196,13 +202,15 @@ Edit: TypeAlias = Callable[[DeadLetter], str | None]
 class Redriven:
     """What became of the dead letters so far; `left` and `not_deleted` are message ids.
 
-    `left` were not to be sent as they are, `not_deleted` were sent and are dead letters still.
+    `left` were not to be sent as they are, `not_deleted` were sent and are dead letters still,
+    `untold` were dealt with, and the log group took no line of how that ended.
     """
 
     sent: list[Sent[Redelivery]] = field(default_factory=list)
     refused: list[Refused[Redelivery]] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     not_deleted: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -210,16 +218,18 @@ class Redrive:
     """Redrives from one queue to another.
 
     `environment` is the prefix of the ids that the pipeline gives. Without `edit` each dead letter
-    is sent as it is. `read` reads what a dead letter points to. `redriven` says what became
-    of the dead letters so far.
+    is sent as it is. `read` reads what a dead letter points to. `note` goes into the audit lines.
+    `redriven` says what became of the dead letters so far.
     """
 
     queue: DeadLetterQueue
     sender: Sender
+    audit: Audit
     environment: str | None
     pace: Pace
     edit: Edit | None = None
     read: ReadPayload = no_payloads
+    note: str | None = None
     redriven: Redriven = field(default_factory=Redriven)
 
     def run(self, message_ids: Iterable[str]) -> Generator[int, None, None]:
@@ -227,24 +237,20 @@ class Redrive:
 
         Messages that came later are left alone: one that fails again would go round without end.
         Whatever ends it, a message is deleted if and only if its being accepted is known, and
-        all others are visible again at once. What another reader holds is passed over.
+        all others are visible again at once. What another reader holds is passed over. None is
+        sent without its audit line.
+
+        Raises:
+            NotWritten: the log group took no line; what it was about stays.
         """
-        wanted = set(message_ids)
         held = self.queue.hold(HOLD_SECONDS)
+        # While one is being edited, no others need be kept from their readers.
+        at_once = 1 if self.edit else MAX_ENTRIES
         try:
-            for letters in self._received(held, wanted):
+            for letters in held.those(set(message_ids), at_once):
                 yield from self._redrive(held, letters)
         finally:
             held.release()
-
-    def _received(self, held: Held, wanted: set[str]) -> Iterator[list[DeadLetter]]:
-        """Those wanted, as they come, each once."""
-        # While one is being edited, no others need be kept from their readers.
-        receives = held.receives(1 if self.edit else MAX_ENTRIES)
-        while wanted and (letters := next(receives, None)):
-            found = {m.message_id: m for m in letters if m.message_id in wanted}
-            wanted.difference_update(found)
-            yield list(found.values())
 
     def _redrive(self, held: Held, letters: list[DeadLetter]) -> Iterator[int]:
         again = [m for m in (self._message(held, one) for one in letters) if m]
@@ -268,11 +274,40 @@ class Redrive:
         return of_letter(letter, self.environment, body, read=self.read)
 
     def _send(self, held: Held, batch: list[Redelivery], letters: dict[str, DeadLetter]) -> None:
+        subjects = [self._subject(again, letters[again.origin]) for again in batch]
+        self.audit.before("redrive", subjects, self.note)
         outcome = self.sender.send_batch(batch)
         self.redriven.sent += outcome.sent
         self.redriven.refused += outcome.refused
+        if not self.audit.after("redrive", results_of(outcome)):
+            self.redriven.untold += [again.origin for again in batch]
         kept = [letters[sent.message.origin] for sent in outcome.sent]
         try:
             kept = held.delete(kept)
         finally:
             self.redriven.not_deleted += [letter.message_id for letter in kept]
+
+    def _subject(self, again: Redelivery, letter: DeadLetter) -> Subject:
+        subject = subject_of(letter, self.environment)
+        if again.execution_id is not None:
+            subject["execution_id"] = again.execution_id
+        if again.text != letter.body:
+            subject["edited"] = True
+        return subject
+
+
+def results_of(outcome: BatchOutcome[Redelivery]) -> list[Subject]:
+    """What to say of messages that were sent, or refused."""
+    results: list[Subject] = []
+    for sent in outcome.sent:
+        result: Subject = {"result": "sent", "new_message_id": sent.message_id}
+        results.append(result | _of(sent.message))
+    refusals = ((f"refused: {one.code}", one.message) for one in outcome.refused)
+    return results + [{"result": said} | _of(message) for said, message in refusals]
+
+
+def _of(again: Redelivery) -> Subject:
+    subject: Subject = {"message_id": again.origin}
+    if again.execution_id is not None:
+        subject["execution_id"] = again.execution_id
+    return subject

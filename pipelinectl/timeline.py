@@ -316,6 +316,11 @@ def _payload(part: Mapping[str, Any] | None) -> Payload | None:
     return Payload(len(str(part["Payload"]).encode()), bool(part.get("Truncated")))
 
 
+def failure_of(event: Mapping[str, Any]) -> Failure | None:
+    """The error that an event of a history tells of, if it does."""
+    return _failure(_details(event))
+
+
 def _failure(details: Mapping[str, Any]) -> Failure | None:
     error = details.get("Error")
     if error is None:

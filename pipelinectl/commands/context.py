@@ -3,12 +3,14 @@
 import os
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import typer
 
 from pipeline_core.catalog import Catalog
 from pipelinectl import local
+from pipelinectl.audit import Audit
 from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
 from pipelinectl.dead_letters import DeadLetterQueue
@@ -16,12 +18,18 @@ from pipelinectl.errors import UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
 from pipelinectl.objects import Results
+from pipelinectl.record import Records
 from pipelinectl.redrive import ReadPayload
+from pipelinectl.reprocess import Sources
 from pipelinectl.sending import PayloadStore, Sender
 from pipelinectl.uploading import UploadsApi, local_url
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+
+Note = Annotated[
+    str | None, typer.Option("--note", help="Why, for the audit line that says who did it.")
 ]
 
 
@@ -86,6 +94,29 @@ class Pipeline:
     def results(self) -> Results:
         """What the pipeline made of files."""
         return Results(self.connection.s3, self.stack.output_bucket)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who did what."""
+        connection = self.connection
+        return Audit(connection.logs, lambda: connection.sts, self.stack.audit_log_group)
+
+    @property
+    def sources(self) -> Sources:
+        """What records are made of again."""
+        return Sources(self.stack, self.connection.s3, self.catalog)
+
+    @property
+    def records(self) -> Records:
+        """The lives of records."""
+        return Records(
+            stack=self.stack,
+            items=self.items,
+            dead_letters=self.dead_letters,
+            executions=self.executions,
+            audit=self.audit,
+            catalog=self.catalog,
+        )
 
     @property
     def uploads_api(self) -> UploadsApi:

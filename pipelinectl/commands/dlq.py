@@ -18,7 +18,7 @@ from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
-from pipelinectl.commands.context import JsonFlag, Pipeline, in_a_terminal, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Note, Pipeline, in_a_terminal, open_pipeline
 from pipelinectl.commands.output import (
     age,
     clock,
@@ -34,6 +34,7 @@ from pipelinectl.commands.output import (
 )
 from pipelinectl.commands.send import STDIN, content, refusal, refusals_document
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
+from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
@@ -302,14 +303,16 @@ def redrive(
         float | None,
         typer.Option("--rate", min=_SLOWEST, help="Send at most this many messages a second."),
     ] = None,
+    why: Note = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send dead letters to the pipeline's internal queue, as the same records.
 
     A message is deleted from the dead-letter queue only after the internal queue accepted it,
     and keeps its producer's attributes, its execution_id, and the time it was first sent: however
-    often it is sent, it becomes one item. With --json: one object with the message ids of what
-    was sent, refused, left and not deleted; with --dry-run an array of dead letters.
+    often it is sent, it becomes one item. None is sent without its audit line. With --json: one
+    object with the message ids of what was sent, refused, left and not deleted; with --dry-run an
+    array of dead letters.
 
     Examples:
     - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
@@ -331,10 +334,12 @@ def redrive(
     plan = Redrive(
         pipeline.dead_letters,
         pipeline.resender,
+        pipeline.audit,
         pipeline.stack.environment,
         Pace(rate),
         new_body,
         pipeline.read_payload,
+        why,
     )
     redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
     _report(redriven, len(chosen), as_json=as_json)
@@ -402,6 +407,9 @@ def _warn(redriven: Redriven) -> None:
         shown = ", ".join(redriven.not_deleted[:_SHOWN])
         count = counted(len(redriven.not_deleted), "message")
         note(f"sent, but not deleted: {count}, which does no harm, it is the same record: {shown}")
+    if redriven.untold:
+        count = counted(len(redriven.untold), "message")
+        note(f"of {count} no audit line says how it ended: the log group took none")
 
 
 def _report(redriven: Redriven, total: int, *, as_json: bool) -> None:
@@ -502,32 +510,92 @@ def show(
 app.command()(redrive)
 
 
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command("discard")
+def discard_(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...", help="Message id, its beginning, or execution_id."),
+    ],
+    *,
+    why: Annotated[str, typer.Option("--note", help="Why, for the audit line.")],
+    yes: Yes = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Delete these dead letters for good, with a line in the audit log of who did it and why.
+
+    The line is written first; without it nothing is deleted. It asks first, too; where there is no
+    terminal to ask in, it needs --yes. Interrupted, it can be run again. With --json: the message
+    ids that were "discarded", "not_deleted" and "missing".
+
+    Example:
+    - `pipelinectl dlq discard 3f2a --note "a test of the till, never a sale"`
+    """
+    _require_an_answer(yes=yes, what="these dead letters")
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    chosen = _chosen(pipeline, ids, Filter())
+    what = counted(len(chosen), "dead letter")
+    if not yes:
+        print_dead_letters(chosen)
+        _confirm(what, pipeline)
+    wanted = [letter.message_id for letter in chosen]
+    plan = Discard(pipeline.dead_letters, pipeline.audit, pipeline.stack.environment, why)
+    try:
+        with progress("discarding", len(wanted), quiet=as_json) as advance:
+            for count in plan.run(wanted):
+                advance(count)
+    finally:
+        done = plan.discarded
+        if len(done.deleted) < len(wanted):
+            note(f"deleted {len(done.deleted):,} of {what}; the others stay")
+    missing = len(wanted) - len(done.deleted) - len(done.not_deleted)
+    if as_json:
+        found = {"discarded": done.deleted, "not_deleted": done.not_deleted, "missing": missing}
+        print_json(found)
+    else:
+        typer.echo(f"deleted {len(done.deleted):,} of {what}")
+
+
+def _require_an_answer(*, yes: bool, what: str) -> None:
+    if not yes and not in_a_terminal():
+        msg = f"nobody can be asked without a terminal: give --yes to delete {what}"
+        raise UsageError(msg)
+
+
+def _confirm(what: str, pipeline: Pipeline) -> None:
+    if not typer.confirm(f"Delete {what} of {pipeline.target} for good?", err=True):
+        msg = f"not confirmed: {what} stay"
+        raise OperationFailedError(msg)
+
+
 @app.command()
 def purge(
     ctx: typer.Context,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    why: Note = None,
+    yes: Yes = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Delete all dead letters for good, including those that arrive in the next minute.
 
-    It asks first; where there is no terminal to ask in, it needs --yes. With --json:
-    {"purged": N}, N as SQS estimates it.
+    It asks first; where there is no terminal to ask in, it needs --yes. The audit line, without
+    which nothing is deleted, says how many they were, not which. With --json: {"purged": N}, N as
+    SQS estimates it.
 
     Example:
     - `pipelinectl dlq purge --yes`
     """
-    if not yes and not in_a_terminal():
-        msg = "nobody can be asked without a terminal: give --yes to delete all dead letters"
-        raise UsageError(msg)
+    _require_an_answer(yes=yes, what="all dead letters")
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     queue = pipeline.dead_letters
     count = queue.about()
     what = f"about {counted(count, 'dead letter')}"
-    question = f"Delete {what} of {pipeline.target} for good?"
-    if not yes and not typer.confirm(question, err=True):
-        msg = f"not confirmed: {what} stay"
-        raise OperationFailedError(msg)
+    if not yes:
+        _confirm(what, pipeline)
+    pipeline.audit.before("purge", [{"count": count}], why)
     queue.purge()
     if as_json:
         print_json({"purged": count})

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Note, open_pipeline
 from pipelinectl.commands.output import (
     bar,
     clock,
@@ -26,7 +26,8 @@ from pipelinectl.commands.output import (
 )
 from pipelinectl.commands.send import delivery_document, refusal, send_all
 from pipelinectl.errors import NotFoundError
-from pipelinectl.executions import Execution, messages
+from pipelinectl.executions import Execution, messages, subjects
+from pipelinectl.redrive import results_of
 from pipelinectl.timeline import FAILED, NoHistoryError, build_timeline
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from pipelinectl.audit import Subject
     from pipelinectl.timeline import Failure, Operation, Payload, Timeline
 
 
@@ -335,18 +337,23 @@ def show(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False)
 
 
 @app.command()
-def stop(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False) -> None:
+def stop(
+    ctx: typer.Context, execution: Reference, *, why: Note = None, as_json: JsonFlag = False
+) -> None:
     """Stop a running durable execution for good.
 
-    Its messages come back to the queue when their visibility timeout ends. With --json: the ARN
+    Its messages come back to the queue when their visibility timeout ends. Without its audit line
+    nothing is stopped. With --json: the ARN
     and the time it stopped.
 
     Example:
     - `pipelinectl executions stop "$ARN"`
     """
-    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    executions = pipeline.executions
     arn = executions.resolve(execution)
-    stopped_at = executions.stop(arn)
+    subject: Subject = {"durable_execution_arn": arn}
+    stopped_at = executions.stop(arn, lambda: pipeline.audit.before("stop", [subject], why))
     if as_json:
         print_json({"durable_execution_arn": arn, "stopped_at": stopped_at})
     else:
@@ -361,13 +368,15 @@ def retry(
     force: Annotated[
         bool, typer.Option("--force", help="Also if it succeeded; its items are written again.")
     ] = False,
+    why: Note = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send all records of a failed durable execution again, as the same records.
 
     They go to the pipeline's internal queue, and not only those that failed: one that is an item
     already is written again, to the same key. Only for executions that are FAILED, TIMED_OUT or
-    STOPPED. With --json: {"sent": N, "message_ids": [...], "refused": [...]}.
+    STOPPED. None is sent without its audit line. With --json: {"sent": N, "message_ids": [...],
+    "refused": [...]}.
 
     Examples:
     - `pipelinectl executions retry last`
@@ -377,7 +386,9 @@ def retry(
     arn = pipeline.executions.resolve(execution)
     found = pipeline.executions.input_of(arn)
     again = messages(found, pipeline.stack.environment, force=force, read=pipeline.read_payload)
+    pipeline.audit.before("retry", subjects(again, arn), why)
     outcome = send_all(pipeline.resender, again, quiet=as_json)
+    pipeline.audit.after("retry", results_of(outcome))
     note(_MAY_COME_BACK)
     if as_json:
         print_json({"durable_execution_arn": arn} | delivery_document(outcome))
@@ -385,6 +396,46 @@ def retry(
         typer.echo(f"sent {counted(len(outcome.sent), 'message')}")
     if outcome.refused:
         raise refusal(outcome.refused, "retry the execution again")
+
+
+@app.command("pause")
+def pause_(
+    ctx: typer.Context, execution: Reference, *, why: Note = None, as_json: JsonFlag = False
+) -> None:
+    """Pause a running durable execution at its next checkpoint, and wait until it is.
+
+    Its time goes on, and so does its messages' visibility timeout: they may be delivered to another
+    one meanwhile, which is harmless. With --json: the ARN and its status.
+
+    Example:
+    - `pipelinectl executions pause "$ARN"`
+    """
+    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
+    arn = executions.resolve(execution)
+    _tell_status(arn, executions.pause(arn, why), as_json=as_json)
+
+
+@app.command("resume")
+def resume_(
+    ctx: typer.Context, execution: Reference, *, why: Note = None, as_json: JsonFlag = False
+) -> None:
+    """Let a paused durable execution go on.
+
+    With --json: the ARN and its status.
+
+    Example:
+    - `pipelinectl executions resume "$ARN"`
+    """
+    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
+    arn = executions.resolve(execution)
+    _tell_status(arn, executions.resume(arn, why), as_json=as_json)
+
+
+def _tell_status(arn: str, status: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"durable_execution_arn": arn, "status": status})
+    else:
+        typer.echo(f"{status} {arn}")
 
 
 def _document(execution: Execution) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pipeline_core.objects import (
     Pointer,
     S3Event,
     created_event,
+    following,
 )
 
 if TYPE_CHECKING:
@@ -307,14 +308,6 @@ class Cleaner:
         self.queue.send(state, now)
         logger.info("sent to be processed", extra={"object": state})
         self.catalog.write(entry_of(state, "received", now, received_at=now))
-
-
-def following(sequencer: str) -> str:
-    """The sequencer next to ``sequencer``: later than it, and earlier than all that S3 will give.
-
-    S3's have about 18 digits of the 32, so there is room between any two of them.
-    """
-    return f"{int(sequencer, 16) + 1:0{SEQUENCER_DIGITS}X}"
 
 
 def _latest(entry: CatalogEntry | None, processed: Known | None) -> Known | None:

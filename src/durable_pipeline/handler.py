@@ -38,6 +38,7 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     report_received(context, batch)
     outcomes = batch.unreadable | process(context, batch.records, settings, tally)
     outcomes |= process_files(context, batch, settings, tally)
+    batch = batch.identified(outcomes)
     outcomes |= stored_before(context, batch, outcomes, settings)
     outcomes |= announce(context, batch, outcomes, settings)
     response = settle(context, batch, outcomes, settings)

@@ -154,6 +154,7 @@ def _believed(record: Record, attributes: Mapping[str, Any]) -> Record:
         start=carried.get("continue_from"),
         attributes=carried.get("message_attributes", others),
         offloaded=carried.get("offloaded", False),
+        replaces=carried.get("replaces", ""),
     )
 
 
@@ -255,16 +256,11 @@ def _inline(record: Record, text: str, settings: Settings) -> Reading:
     record = replace(record, content=text)
     if (record_id := record_id_in(text)) is None:
         return Reading(record)
-    record = with_record_id(record, record_id)
-    if why := reserved(record, settings):
+    named = record.with_record_id(record_id)
+    if why := reserved(named, settings):
+        # It keeps its own: an operator who sends its dead letter again vouches for no other.
         return Reading(record, rejection("read", "ReservedId", why))
-    return Reading(record)
-
-
-def with_record_id(record: Record, record_id: str) -> Record:
-    """``record`` with the identity that its producer chose; one sent again keeps what it had."""
-    kept = record.execution_id if record.identified else record_id
-    return replace(record, execution_id=kept, by_producer=True)
+    return Reading(named)
 
 
 def reserved(record: Record, settings: Settings) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
@@ -25,6 +25,8 @@ class Record:
     without a queue between has none. ``door`` is where it first came in, ``handed_over`` how often
     the pipeline has sent it on because of its neighbours, ``attributes`` are its producer's.
     ``offloaded`` says that the body was too large to be sent on, and is a pointer to what it was.
+    ``replaces`` is ``stored_at`` of the item that it is processed again from, the only one that it
+    may replace.
 
     ``content`` is the document's JSON text, or ``pointer`` says where it lies. ``start`` is where a
     follow-up execution goes on in a file.
@@ -43,6 +45,7 @@ class Record:
     door: Door | None = None
     handed_over: int = 0
     offloaded: bool = False
+    replaces: str = ""
     content: str | None = None
     pointer: Pointer | ObjectState | None = None
     start: Cursor | None = None
@@ -69,6 +72,11 @@ class Record:
         """Whether it has failed before, or was delivered to an execution that did."""
         return self.receive_count > 1 or self.handed_over > 0
 
+    def with_record_id(self, record_id: str) -> Record:
+        """The record with the identity that its producer chose; one sent again keeps its own."""
+        kept = self.execution_id if self.identified else record_id
+        return replace(self, execution_id=kept, by_producer=True)
+
     def carried(self, **more: Any) -> Carried:
         """What a message that sends the record on carries along.
 
@@ -85,6 +93,8 @@ class Record:
             carried["offloaded"] = True
         if self.start:
             carried["continue_from"] = self.start
+        if self.replaces:
+            carried["replaces"] = self.replaces
         if self.attributes:
             carried["message_attributes"] = self.attributes
         carried = cast("Carried", carried | more)
@@ -118,7 +128,8 @@ class Outcome(TypedDict):
 
     ``in_company`` is there where a neighbour may be at fault: the record failed together with
     others, or waited for them until there was no time left. ``untold`` is there where the topic of
-    events took no announcement of it. An outcome is never replaced by what went wrong later.
+    events took no announcement of it. ``record_id`` is what a stage has read in a document that
+    lies in S3, which is not known before. An outcome is never replaced by what went wrong later.
     """
 
     outcome: OutcomeName
@@ -127,6 +138,7 @@ class Outcome(TypedDict):
     summary: NotRequired[FileSummary]
     in_company: NotRequired[Literal[True]]
     untold: NotRequired[Literal[True]]
+    record_id: NotRequired[str]
 
 
 class FileSummary(TypedDict):
@@ -188,6 +200,17 @@ class Batch:
     all_records: Sequence[Record]
     unreadable: Outcomes
     crowds: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def identified(self, outcomes: Outcomes) -> Batch:
+        """The batch with the identities that the stages have found in what lies in S3."""
+        found = {key: one["record_id"] for key, one in outcomes.items() if "record_id" in one}
+        if not found:
+            return self
+        records = [
+            record.with_record_id(found[record.id]) if record.id in found else record
+            for record in self.all_records
+        ]
+        return replace(self, all_records=records)
 
     @property
     def records(self) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
@@ -13,7 +13,7 @@ from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig,
 from durable_pipeline.bisect import Stage, StageAnswer, StageRunner
 from durable_pipeline.calls import CLOCK, INVOKE, Budget, Deadline, Tally
 from durable_pipeline.claim_checks import offloaded
-from durable_pipeline.intake import reserved, with_record_id
+from durable_pipeline.intake import reserved
 from durable_pipeline.records import (
     STORED,
     SUPERSEDED,
@@ -201,8 +201,9 @@ def process_chunk(
         Stage("validate", settings.validation_function_arn),
         [_content(record) for record in records],
     )
-    records, not_valid = _passed(records, validated, "validate")
-    records = [_as_read(record, validated.results[record.id]) for record in records]
+    read = [_as_read(record, validated.results[record.id]) for record in records]
+    chosen = _chosen(records, read, settings)
+    records, not_valid = _passed(read, validated, "validate")
     records, not_theirs = _with_own_ids(records, settings)
     transformed = chunk.run(
         Stage("transform", settings.transformation_function_arn, answers_data=True),
@@ -214,8 +215,8 @@ def process_chunk(
         [_to_store(record, transformed) for record in records],
     )
     records, not_stored = _passed(records, stored, "store")
-    failures = not_valid | not_theirs | not_transformed | not_stored
-    return failures | {record.id: STORED for record in records}
+    failures = _with_record_ids(not_valid | not_transformed | not_stored, chosen)
+    return failures | not_theirs | {record.id: STORED for record in records}
 
 
 def _content(record: Record) -> StageRecord:
@@ -228,14 +229,33 @@ def _as_read(record: Record, validated: Result) -> Record:
     """``record`` as validate has read it, where its content lies in S3.
 
     From here on it is that state of its object which was validated, and no other. The identity that
-    its producer chose is known now, too; that of an object is the object's.
+    its producer chose is known now, too, whatever else is wrong; that of an object is the object's.
     """
     if record.pointer is None or record.state:
         return record
     if "pointer" in validated:
         record = replace(record, pointer=validated["pointer"])
     record_id = record_id_in(validated.get("data", ""))
-    return with_record_id(record, record_id) if record_id else record
+    return record.with_record_id(record_id) if record_id else record
+
+
+def _chosen(
+    records: Sequence[Record], read: Sequence[Record], settings: Settings
+) -> Mapping[str, str]:
+    """The identities, by record id, that only the reading of what lies in S3 has brought."""
+    return {
+        as_read.id: as_read.execution_id
+        for record, as_read in zip(records, read, strict=True)
+        if as_read.execution_id != record.execution_id and not reserved(as_read, settings)
+    }
+
+
+def _with_record_ids(outcomes: Outcomes, chosen: Mapping[str, str]) -> Outcomes:
+    """``outcomes`` with those identities: whatever becomes of a record, it keeps its own."""
+    return {
+        key: {**outcome, "record_id": chosen[key]} if key in chosen else outcome
+        for key, outcome in outcomes.items()
+    }
 
 
 def _with_own_ids(records: Sequence[Record], settings: Settings) -> tuple[list[Record], Outcomes]:
@@ -258,6 +278,8 @@ def _to_store(record: Record, transformed: StageAnswer) -> StageRecord:
         "transformed": result["data"],
         "processed_at": transformed.completed_at,
     }
+    if record.replaces:
+        to_store["replaces"] = record.replaces
     if "pointer" in result:
         to_store["transformed_pointer"] = result["pointer"]
     return to_store

@@ -60,9 +60,10 @@ class StageRecord(TypedDict):
 
     The store stage is also sent whose record it is: ``execution_id`` (the item's key),
     ``message_id``, ``sent_timestamp`` (milliseconds since 1970), ``by_producer`` (the producer
-    chose the execution_id, so another message may have the same), the transformed document as JSON
-    text, and ``transformed_pointer`` where all of it lies in S3 and the text is only its head. It
-    finds out itself where the ``original`` of a pointer stays.
+    chose the execution_id, so another message may have the same), ``replaces`` (``stored_at`` of
+    the one item that a record processed again may replace), the transformed document as JSON text,
+    and ``transformed_pointer`` where all of it lies in S3 and the text is only its head. It finds
+    out itself where the ``original`` of a pointer stays.
     """
 
     id: str
@@ -72,6 +73,7 @@ class StageRecord(TypedDict):
     message_id: NotRequired[str]
     sent_timestamp: NotRequired[int]
     by_producer: NotRequired[bool]
+    replaces: NotRequired[str]
     transformed: NotRequired[str]
     transformed_pointer: NotRequired[Pointer]
     original: NotRequired[Pointer]
@@ -79,7 +81,7 @@ class StageRecord(TypedDict):
 
 
 class StageRequest(TypedDict):
-    """What a stage is invoked with. The execution's ARN is for the stage's logs."""
+    """What a stage is invoked with. The execution's ARN is for logs, and for the item."""
 
     durable_execution_arn: NotRequired[str]
     records: Sequence[StageRecord]
@@ -88,7 +90,8 @@ class StageRequest(TypedDict):
 class Result(TypedDict):
     """A stage's answer for one record: ok (with data or without), rejected, failed or superseded.
 
-    ``data`` is JSON text for the stages that follow. Where transform answers only the head of a
+    ``data`` is JSON text for the stages that follow; with a rejection, of a record that is only a
+    pointer, it is the identity that validate read. Where transform answers only the head of a
     document too large to travel, ``pointer`` says where all of it lies. Where validate answers a
     ``pointer``, it is that of the record, pinned to the state that was read: it takes the place of
     the record's in what the later stages are sent, so that none of them reads another state.
@@ -115,13 +118,15 @@ class ContractViolation(ValueError):  # noqa: N818 - reads as what it is, in log
 class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
     """A record is wrong and stays wrong: reject it, do not retry.
 
-    Of very many errors the first are told, and how many there are more.
+    Of very many errors the first are told, and how many there are more. ``data`` is JSON text of
+    what is known of the record all the same, for the durable function.
     """
 
     def __init__(self, reason_type: str, errors: Sequence[str]) -> None:
         told = _bounded(errors)
         super().__init__("; ".join(told))
         self.reason: Reason = {"type": reason_type, "message": "; ".join(told), "errors": told}
+        self.data: str | None = None
 
 
 class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is not our error
@@ -165,9 +170,12 @@ def ok(record_id: str, data: str | None = None, pointer: Pointer | None = None) 
     return result
 
 
-def rejected(record_id: str, reason: Reason) -> Result:
-    """The record is wrong and stays wrong."""
-    return {"id": record_id, "outcome": "rejected", "reason": reason}
+def rejected(record_id: str, reason: Reason, data: str | None = None) -> Result:
+    """The record is wrong and stays wrong; ``data`` is JSON text of what is known of it."""
+    result: Result = {"id": record_id, "outcome": "rejected", "reason": reason}
+    if data is not None:
+        result["data"] = data
+    return result
 
 
 def failed(record_id: str, error_type: str, message: str) -> Result:
@@ -207,7 +215,7 @@ def _guarded(record: StageRecord, process: Callable[[StageRecord], Result]) -> R
     try:
         return process(record)
     except InvalidRecord as invalid:
-        return rejected(record["id"], invalid.reason)
+        return rejected(record["id"], invalid.reason, invalid.data)
     except Unavailable as error:
         return failed(record["id"], error.type, str(error))
     except Superseded:
@@ -269,7 +277,7 @@ def _checked(result: Any) -> Result:
             "id": str(),
             "outcome": "rejected" | "failed",
             "reason": {"type": str(), "message": str(), **rest},
-        } if _are_errors(rest.get("errors", [])):
+        } if _are_errors(rest.get("errors", [])) and _is_data(result):
             return _as_result(result)
     raise ContractViolation(f"a result is malformed: {str(result)[:200]}")
 

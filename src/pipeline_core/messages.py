@@ -37,8 +37,9 @@ class Carried(TypedDict):
     that nothing is believed of it now that was not then; without one by those of either.
     ``handed_over`` counts how often the pipeline itself has sent it on because of its neighbours.
     ``offloaded`` says that the body is a pointer that the pipeline has put in the body's place.
-    ``continue_from`` is where a follow-up execution goes on in a file. ``message_attributes`` are
-    the producer's, as Lambda has them in an event.
+    ``continue_from`` is where a follow-up execution goes on in a file. ``replaces`` is
+    ``stored_at`` of the item that is processed again: only that one is replaced.
+    ``message_attributes`` are the producer's, as Lambda has them in an event.
     """
 
     execution_id: NotRequired[str]
@@ -47,6 +48,7 @@ class Carried(TypedDict):
     handed_over: NotRequired[int]
     offloaded: NotRequired[Literal[True]]
     continue_from: NotRequired[Cursor]
+    replaces: NotRequired[str]
     message_attributes: NotRequired[Mapping[str, Any]]
 
 
@@ -61,6 +63,7 @@ LETTER_ATTRIBUTES = frozenset({"stage", "error_type", "execution_id", "original_
 """What each of the pipeline's own dead letters has; those of other systems have not all of them."""
 
 MAX_ID_BYTES = 2048
+MAX_TIME_CHARACTERS = 64
 
 
 def carried_in(attributes: Mapping[str, Any]) -> Carried | None:
@@ -139,6 +142,7 @@ _RIGHT: Mapping[str, Callable[[Any], bool]] = {
     "door": lambda value: value in ("messages", "objects"),
     "handed_over": _is_count,
     "offloaded": lambda value: value is True,
+    "replaces": lambda value: isinstance(value, str) and 0 < len(value) <= MAX_TIME_CHARACTERS,
     "message_attributes": lambda value: isinstance(value, dict),
 }
 
@@ -344,15 +348,27 @@ def given_id(environment: str, message_id: str) -> str:
 
 
 def record_id_in(body: str) -> str | None:
-    """The producer's ``record_id``, if the body has a usable one; validate has the last word."""
+    """The producer's ``record_id``, if the body has a usable one; validate has the last word.
+
+    Usable is what can be the key of an item, and travel in an attribute of a dead letter.
+    """
     if '"record_id"' not in body:
         return None
     try:
         document = exact_json.loads(body)
     except exact_json.JsonError:
         return None
-    record_id = document.get("record_id") if isinstance(document, dict) else None
-    return record_id if isinstance(record_id, str) and record_id else None
+    return usable_record_id(document)
+
+
+def usable_record_id(document: object) -> str | None:
+    """The same of a document that was read already."""
+    match document:
+        case {"record_id": str(record_id)} if 0 < text_size(
+            record_id
+        ) <= MAX_ID_BYTES and not NOT_ALLOWED.search(record_id):
+            return record_id
+    return None
 
 
 MAX_MESSAGE_BYTES = 1024 * 1024

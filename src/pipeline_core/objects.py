@@ -106,6 +106,14 @@ def normalized_sequencer(sequencer: str) -> str:
     return sequencer.upper().ljust(SEQUENCER_DIGITS, "0")
 
 
+def following(sequencer: str) -> str:
+    """The sequencer next to ``sequencer``: later than it, and earlier than all that S3 will give.
+
+    S3's have about 18 digits of the 32, so there is room between any two of them.
+    """
+    return f"{int(sequencer, 16) + 1:0{SEQUENCER_DIGITS}X}"
+
+
 SOURCE = "aws:s3"
 TEST_EVENT = "s3:TestEvent"
 

@@ -36,5 +36,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> StageResponse:
     return answer_stage(
         logger,
         event,
-        lambda records: table().store(records, stored_at=utc_now(), seconds=seconds * 0.8),
+        lambda records: table().store(
+            records,
+            stored_at=utc_now(),
+            seconds=seconds * 0.8,
+            execution_arn=event.get("durable_execution_arn"),
+        ),
     )

@@ -99,14 +99,18 @@ Put = Callable[[str, str], Pointer]
 
 
 def item_of(
-    record: StageRecord, stored_at: str, time_to_live_in_days: int, put: Put = put_json
+    record: StageRecord,
+    stored_at: str,
+    time_to_live_in_days: int,
+    put: Put = put_json,
+    execution_arn: str | None = None,
 ) -> Item:
     """The item of ``record``, in DynamoDB's wire form, numbers exact.
 
     Data that lies in S3 stays there: the item has ``original_data_pointer`` or
     ``transformed_data_pointer`` instead, and so it has of data that it is too small for. An item of
     an S3 object also has the ``object`` that it is of, as bucket/key, and the ``sequencer`` of its
-    state.
+    state. ``durable_execution_arn`` is of the execution that stored it, where that is known.
 
     Raises:
         InvalidRecord: of type NotStorable, if DynamoDB cannot hold it.
@@ -124,6 +128,8 @@ def item_of(
         "processed_at": record["processed_at"],
         "stored_at": stored_at,
     }
+    if execution_arn:
+        attributes["durable_execution_arn"] = execution_arn
     if time_to_live_in_days:
         attributes["expires_at"] = _expiry(stored_at, time_to_live_in_days)
     item = {name: _attribute(name, value) for name, value in attributes.items()}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,8 +38,14 @@ IS_NEWEST_STATE = (
     "attribute_not_exists(execution_id) OR attribute_not_exists(sequencer) "
     "OR sequencer <= :sequencer"
 )
+# The very item that the record was processed again from: what has come since is newer, and what was
+# removed stays so.
+IS_STILL_THERE = "stored_at = :replaces"
+
 # The catalog knows of no later state, a removal included: an event that comes late changes nothing.
 NO_LATER_STATE = "attribute_not_exists(#object) OR sequencer <= :sequencer"
+
+_ORDER = ("sent_timestamp", "message_id")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -107,10 +114,15 @@ Attempt = Callable[[Sequence[Item]], Unwritten]
 
 @dataclass(frozen=True)
 class Write:
-    """An item to write; ``contested`` if another message may claim the same key."""
+    """An item to write; ``contested`` if another message may claim the same key.
+
+    ``replaces`` is ``stored_at`` of the only item that it may take the place of, if it is bound to
+    one.
+    """
 
     item: Item
     contested: bool
+    replaces: str = ""
 
     @property
     def key(self) -> str:
@@ -122,10 +134,14 @@ class Write:
         """Whether the item is of a state of an S3 object, which a later one replaces."""
         return "sequencer" in self.item
 
-    def age(self) -> tuple[str, int, str]:
-        """Orders the writes of one key as their conditions do: the greatest is the newest."""
+    def age(self) -> tuple[str, int, bool, str]:
+        """Orders the writes of one key as their conditions do: the greatest is the newest.
+
+        Of two of one age the one that is bound to an item has read it before the other came.
+        """
         sequencer: str = self.item.get("sequencer", {"S": ""})["S"]
-        return sequencer, int(self.item["sent_timestamp"]["N"]), self.item["message_id"]["S"]
+        sent = int(self.item["sent_timestamp"]["N"])
+        return sequencer, sent, not self.replaces, self.item["message_id"]["S"]
 
 
 class Table:
@@ -147,29 +163,36 @@ class Table:
         self._sleep = sleep
 
     def store(
-        self, records: Sequence[StageRecord], *, stored_at: str, seconds: float
+        self,
+        records: Sequence[StageRecord],
+        *,
+        stored_at: str,
+        seconds: float,
+        execution_arn: str | None = None,
     ) -> list[Result]:
         """Write one item per record within about ``seconds``.
 
-        The result of a record is ok only if DynamoDB accepted its item, or has a newer one of the
-        same execution_id. Items that DynamoDB keeps refusing for want of throughput come back as
-        failed, those it cannot hold as rejected. A record of an object of which a later state is
-        known is superseded.
+        ``execution_arn`` is of the execution that asks for it. The result of a record is ok only if
+        DynamoDB accepted its item, or has a newer one of the same execution_id. Items that DynamoDB
+        keeps refusing for want of throughput come back as failed, those it cannot hold as rejected.
+        A record of an object of which a later state is known is superseded, and so is one that is
+        bound to an item that is not there any more.
         """
         deadline = self._clock() + seconds
-        writes, results = self._writes(records, stored_at)
+        writes, results = self._writes(records, stored_at, execution_arn)
         errors = self._write_all(writes.values(), deadline)
         return [results.get(record["id"]) or _verdict(record, errors) for record in records]
 
     def _writes(
-        self, records: Sequence[StageRecord], stored_at: str
+        self, records: Sequence[StageRecord], stored_at: str, execution_arn: str | None
     ) -> tuple[dict[str, Write], dict[str, Result]]:
         """The newest write for each key, and the results of what cannot be written."""
         writes: dict[str, Write] = {}
 
         def prepare(record: StageRecord) -> Result:
-            item = item_of(self._keep(record), stored_at, self._settings.time_to_live_in_days)
-            write = Write(item, contested=record["by_producer"])
+            days = self._settings.time_to_live_in_days
+            item = item_of(self._keep(record), stored_at, days, execution_arn=execution_arn)
+            write = Write(item, record["by_producer"], record.get("replaces", ""))
             writes[write.key] = max(write, writes.get(write.key, write), key=Write.age)
             return ok(record["id"])
 
@@ -180,17 +203,17 @@ class Table:
         """Carry out ``writes``; of those that failed the error, by key.
 
         An item under an id of the producer's choice must not replace a newer one, so it needs a
-        request of its own with a condition, and so must that of an object. An id made of the
-        message's can only meet itself.
+        request of its own with a condition, and so must that of an object, and one that was
+        processed again. An id made of the message's can only meet itself.
         """
         errors: dict[str, WriteError] = {}
-        alone = [write for write in writes if write.is_of_object or write.contested]
+        alone = [w for w in writes if w.is_of_object or w.contested or w.replaces]
         others = [write.item for write in writes if write not in alone]
         for batch in batches(others, item_size, max_bytes=BATCH_BYTES, max_entries=BATCH_ITEMS):
             errors |= self._persist(batch, deadline, self._put_batch)
 
         def persist(write: Write) -> dict[str, WriteError]:
-            attempt = self._put_newest_state if write.is_of_object else self._put_newest
+            attempt = self._put_newest_state if write.is_of_object else partial(self._put, write)
             return self._persist([write.item], deadline, attempt)
 
         with ThreadPoolExecutor(CONCURRENT_PUTS) as pool:
@@ -234,22 +257,25 @@ class Table:
         left: list[Item] = [request["PutRequest"]["Item"] for request in unprocessed]
         return (left, UNPROCESSED) if left else None
 
-    def _put_newest(self, batch: Sequence[Item]) -> Unwritten:
+    def _put(self, write: Write, batch: Sequence[Item]) -> Unwritten:
+        """Put one item, unless a newer one is there."""
         (item,) = batch
+        condition, values = IS_NEWEST, {f":{name}": item[name] for name in _ORDER}
+        if write.replaces:
+            condition, values = IS_STILL_THERE, {":replaces": {"S": write.replaces}}
         try:
             self._client.put_item(
                 TableName=self._settings.processed_data_table,
                 Item=item,
-                ConditionExpression=IS_NEWEST,
-                ExpressionAttributeValues={
-                    ":sent_timestamp": item["sent_timestamp"],
-                    ":message_id": item["message_id"],
-                },
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
             )
         except (ClientError, BotoCoreError) as error:
-            if WriteError.of(error).type.startswith(CONDITION_FAILED):
-                return None  # a newer one is there, which is as good as written
-            return [item], WriteError.of(error)
+            if not WriteError.of(error).type.startswith(CONDITION_FAILED):
+                return [item], WriteError.of(error)
+            if write.replaces:
+                return [item], WriteError(CONDITION_FAILED, str(error))
+            # A newer one is there, which is as good as written.
         return None
 
     def _put_newest_state(self, batch: Sequence[Item]) -> Unwritten:

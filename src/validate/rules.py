@@ -13,6 +13,7 @@ import fastjsonschema
 
 from pipeline_core import exact_json
 from pipeline_core.contract import InvalidRecord, Result, StageRecord, ok, shortened
+from pipeline_core.messages import usable_record_id
 from pipeline_core.payloads import read
 from pipeline_core.values import MINOR_UNITS, is_timestamp
 
@@ -36,8 +37,9 @@ def validate(record: StageRecord) -> Result:
     """Accept ``record`` or raise every reason why not.
 
     Of a record that is only a pointer, nobody before this stage has seen the content: the answer
-    tells the ``record_id`` in it, and the pointer pinned to what was found right. What is written
-    over it from now on is not what was validated, and no later stage takes it for that.
+    tells the ``record_id`` in it, right or wrong as the rest may be, and the pointer pinned to what
+    was found right. What is written over it from now on is not what was validated, and no later
+    stage takes it for that.
 
     Raises:
         InvalidRecord: of type InvalidJson, UnknownProcessingType or ValidationError.
@@ -45,13 +47,29 @@ def validate(record: StageRecord) -> Result:
     """
     text, pinned = read(record)
     document = parse(text)
-    processing_type = type_of(document)
-    if errors := schema_errors(processing_type, document):
+    identity = _identity(document) if "pointer" in record else None
+    try:
+        check(document)
+    except InvalidRecord as invalid:
+        invalid.data = identity
+        raise
+    return ok(record["id"], identity, pinned)
+
+
+def _identity(document: Any) -> str | None:
+    """The ``record_id`` that the producer gave, as JSON text; None if it is none to go by."""
+    record_id = usable_record_id(document)
+    return record_id and json.dumps({"record_id": record_id}, ensure_ascii=False)
+
+
+def check(document: Any) -> None:
+    """Raise every reason why ``document`` is not well-formed.
+
+    Raises:
+        InvalidRecord: of type UnknownProcessingType or ValidationError.
+    """
+    if errors := schema_errors(type_of(document), document):
         raise InvalidRecord("ValidationError", errors)
-    if "pointer" in record and "record_id" in document:
-        identity = json.dumps({"record_id": document["record_id"]}, ensure_ascii=False)
-        return ok(record["id"], identity, pinned)
-    return ok(record["id"], pointer=pinned)
 
 
 def parse(body: str) -> Any:

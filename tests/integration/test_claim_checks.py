@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
+from faults.stages import Crash
 from pipeline_core.messages import ATTRIBUTE
-from tests.events import extended_client_pointer, sns_envelope, sqs_event, sqs_message, standard
+from tests.events import (
+    extended_client_pointer,
+    order,
+    sns_envelope,
+    sqs_event,
+    sqs_message,
+    standard,
+)
 from tests.integration.conftest import Pipeline
 
 UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
@@ -113,6 +121,86 @@ def test_a_document_or_a_pointer_may_come_through_a_topic(pipeline: Pipeline) ->
 
     assert pipeline.items["test-m-1"]["transformed_data"]["amount"] == 7
     assert "test-m-2" in pipeline.items
+
+
+WRONG: dict[str, str] = {
+    "what its schema does not allow": standard(record_id="mine", data_source=1),
+    "no fields": '{"record_id": "mine"}',
+    "an unknown type": standard(record_id="mine", processing_type="nope"),
+    "what its type does not allow": order(record_id="mine", quantity=0),
+    "what cannot be stored": standard(record_id="mine", key={"": 1}),
+}
+
+
+@pytest.mark.parametrize("others", [0, 30], ids=["alone", "in chunks"])
+@pytest.mark.parametrize("document", WRONG.values(), ids=WRONG)
+def test_a_rejected_claim_check_keeps_its_producers_record_id(
+    pipeline: Pipeline, document: str, others: int
+) -> None:
+    pipeline.put(UUID, document, bucket="payloads")
+    (pointed,) = pointer_event("payloads", UUID)["Records"]
+    neighbours = [sqs_message(standard(text="x" * 20_000), f"n-{n}") for n in range(others)]
+
+    pipeline.process(sqs_event(*neighbours, pointed))
+
+    (letter,) = pipeline.dead_letters
+    assert letter["execution_id"] == "mine"
+    assert letter["original_message_id"] == "m-1"
+
+
+@pytest.mark.parametrize("stage", ["transform", "store"])
+def test_a_claim_check_that_a_stage_fails_keeps_its_producers_record_id(
+    pipeline: Pipeline, stage: str
+) -> None:
+    pipeline.put(UUID, standard(record_id="mine"), bucket="payloads")
+    pipeline.inject(stage, Crash())
+    (pointed,) = pointer_event("payloads", UUID)["Records"]
+    pointed["attributes"]["ApproximateReceiveCount"] = "3"
+
+    pipeline.process(sqs_event(pointed))
+
+    (letter,) = pipeline.dead_letters
+    assert (letter["stage"], letter["execution_id"]) == (stage, "mine")
+
+
+def test_a_claim_check_that_was_stored_before_its_execution_died_is_no_dead_letter(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.put(UUID, standard(record_id="mine"), bucket="payloads")
+    (pointed,) = pointer_event("payloads", UUID)["Records"]
+    pipeline.process(sqs_event(pointed))
+    pipeline.inject("store", Crash())
+    pointed["attributes"]["ApproximateReceiveCount"] = "3"
+
+    assert pipeline.process(sqs_event(pointed))["summary"]["stored"] == 1
+    assert pipeline.dead_letters == []
+
+
+def test_a_corrected_claim_check_becomes_the_one_item_of_its_record_id(pipeline: Pipeline) -> None:
+    pipeline.put(UUID, order(record_id="mine", quantity=0), bucket="payloads")
+    pipeline.process(pointer_event("payloads", UUID))
+    pipeline.put(UUID, order(record_id="mine", quantity=1), bucket="payloads")
+
+    (letter,) = pipeline.redeliver(pipeline.dead_letter_queue_url)
+    letter["eventSourceARN"] = letter["eventSourceARN"].replace(":dead-letters", ":internal")
+    pipeline.process(sqs_event(letter))
+    pipeline.process(pointer_event("payloads", UUID))
+
+    assert list(pipeline.items) == ["mine"]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_record_id_of_the_pipelines_own_shape_is_refused_and_not_taken_over(
+    pipeline: Pipeline, inline: bool
+) -> None:
+    document = standard(record_id=f"test-{UUID}")
+    pipeline.put(UUID, document, bucket="payloads")
+    event = sqs_event(sqs_message(document, "m-1"))
+
+    pipeline.process(event if inline else pointer_event("payloads", UUID))
+
+    (letter,) = pipeline.dead_letters
+    assert (letter["error_type"], letter["execution_id"]) == ("ReservedId", "test-m-1")
 
 
 REJECTED = {

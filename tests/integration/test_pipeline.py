@@ -34,6 +34,52 @@ def test_a_standard_record_becomes_an_item(pipeline: Pipeline) -> None:
     assert item["processed_at"] <= item["stored_at"]
 
 
+def test_an_item_names_its_execution_as_a_dead_letter_does(pipeline: Pipeline) -> None:
+    pipeline.process(sqs_event(sqs_message(standard(), "m-1"), sqs_message("bad", "m-2")))
+
+    (letter,) = pipeline.dead_letters
+    assert pipeline.items["test-m-1"]["durable_execution_arn"] == letter["durable_execution_arn"]
+    assert letter["durable_execution_arn"]
+
+
+def carrying(message_id: str, **carried: Any) -> dict[str, Any]:
+    """A message of the pipeline's own that says this of its record."""
+    value = {"stringValue": json.dumps(carried), "dataType": "String"}
+    return sqs_message(standard(n=2), message_id, queue="internal", attributes={ATTRIBUTE: value})
+
+
+def test_a_record_processed_again_replaces_just_the_item_that_it_was_read_from(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.process(sqs_event(sqs_message(standard(n=1), "m-1")))
+    read = pipeline.items["test-m-1"]
+    known = {"execution_id": "test-m-1", "replaces": read["stored_at"]}
+
+    pipeline.process(sqs_event(carrying("a-1", **known)))
+    replaced = pipeline.items["test-m-1"]
+    response = pipeline.process(sqs_event(carrying("a-2", **known)))
+
+    assert replaced["original_data"]["n"] == 2
+    assert replaced["message_id"] == "a-1"
+    assert pipeline.items["test-m-1"] == replaced
+    assert response["summary"]["superseded"] == 1
+
+
+def test_a_record_processed_again_that_fails_is_a_dead_letter_that_is_still_bound_to_its_item(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.inject("transform", Crash())
+    known = {"execution_id": "test-m-1", "replaces": "2026-01-01T00:00:00.000000Z"}
+    message = carrying("a-1", **known)
+    message["attributes"]["ApproximateReceiveCount"] = "3"
+
+    pipeline.process(sqs_event(message))
+
+    (letter,) = pipeline.dead_letters
+    assert letter["execution_id"] == "test-m-1"
+    assert json.loads(letter["original"])["replaces"] == known["replaces"]
+
+
 def test_an_order_is_normalised(pipeline: Pipeline) -> None:
     pipeline.process(sqs_event(sqs_message(order(), "m-1")))
 

@@ -11,6 +11,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from pipelinectl import dead_letters
+from pipelinectl.audit import Audit
 from pipelinectl.cli import app
 
 STACK_NAME = "test-stack"
@@ -50,6 +51,7 @@ TEMPLATE: dict[str, Any] = {
         },
         "Input": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-input"}},
         "Payloads": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-payloads"}},
+        "Audit": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/test/audit"}},
         "Output": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "test-output"}},
     },
     "Outputs": {
@@ -68,6 +70,7 @@ TEMPLATE: dict[str, Any] = {
         "OutputBucketName": {"Value": {"Ref": "Output"}},
         "UploadsApiUrl": {"Value": "https://1a2b3c4d.execute-api.us-east-1.amazonaws.com"},
         "UploadsApiId": {"Value": "1a2b3c4d"},
+        "AuditLogGroupName": {"Value": {"Ref": "Audit"}},
         "OperatorsTopicArn": {"Value": "arn:aws:sns:us-east-1:123456789012:operators"},
         "ProcessingEventsTopicArn": {"Value": "arn:aws:sns:us-east-1:123456789012:events"},
     },
@@ -106,6 +109,17 @@ class Deployed:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Result(result.exit_code, result.stdout, result.stderr)
+
+    @property
+    def audit(self) -> Audit:
+        """The audit lines."""
+        return Audit(boto3.client("logs"), lambda: boto3.client("sts"), "/test/audit")
+
+    @property
+    def lines(self) -> list[Any]:
+        """All audit lines, as they were written."""
+        events = boto3.client("logs").filter_log_events(logGroupName="/test/audit")["events"]
+        return [json.loads(event["message"]) for event in events]
 
     def bodies(self) -> list[str]:
         """The bodies of all messages in the queue of producers, taken out of it."""

@@ -41,7 +41,7 @@ def executions(*answers: tuple[str, dict[str, Any]]) -> Iterator[Executions]:
     with Stubber(client) as stub:
         for operation, answer in answers:
             stub.add_response(operation, answer)
-        yield Executions(client, FUNCTION, pause=lambda _: None)
+        yield Executions(client, FUNCTION, sleep=lambda _: None)
         stub.assert_no_pending_responses()
 
 

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
+from pipelinectl.audit import NotWritten
 from pipelinectl.aws import Connection
 from pipelinectl.errors import NotFoundError, OperationFailedError
 from pipelinectl.executions import Executions
@@ -41,7 +42,7 @@ def answering(*answers: tuple[str, dict[str, Any], dict[str, Any]]) -> Iterator[
     with Stubber(client) as stub:
         for operation, parameters, response in answers:
             stub.add_response(operation, response, parameters)
-        yield Executions(client, FUNCTION, pause=lambda _: None)
+        yield Executions(client, FUNCTION, sleep=lambda _: None)
         stub.assert_no_pending_responses()
 
 
@@ -110,6 +111,53 @@ def test_what_has_ended_is_not_stopped() -> None:
         pytest.raises(OperationFailedError, match="is SUCCEEDED"),
     ):
         executions.stop("a/b")
+
+
+def test_a_pause_is_waited_for_until_it_has_begun() -> None:
+    asked = {"DurableExecutionArn": "a/b", "Reason": "why"}
+    with answering(
+        ("pause_durable_execution", asked, {}),
+        ("get_durable_execution", STATUS, details("RUNNING")),
+        ("get_durable_execution", STATUS, details("PAUSING")),
+        ("get_durable_execution", STATUS, details("PAUSED")),
+    ) as executions:
+        assert executions.pause("a/b", "why") == "PAUSED"
+
+
+def test_a_resumed_execution_runs_or_has_ended_by_then() -> None:
+    asked = {"DurableExecutionArn": "a/b"}
+    with answering(
+        ("resume_durable_execution", asked, {}),
+        ("get_durable_execution", STATUS, details("PAUSED")),
+        ("get_durable_execution", STATUS, details("SUCCEEDED")),
+    ) as executions:
+        assert executions.resume("a/b") == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("operation", ["pause", "resume"])
+def test_one_that_cannot_be_paused_or_resumed_says_what_it_is(operation: str) -> None:
+    client = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x").client(
+        "lambda", region_name="us-east-1"
+    )
+    with Stubber(client) as stub:
+        stub.add_client_error(
+            f"{operation}_durable_execution", "ResourceConflictException", "it has ended"
+        )
+        stub.add_response("get_durable_execution", details("FAILED"), STATUS)
+
+        with pytest.raises(OperationFailedError, match="'a/b' is FAILED: it has ended"):
+            getattr(Executions(client, FUNCTION), operation)("a/b")
+
+
+def test_an_execution_that_runs_is_stopped_only_if_it_may_be_said_who_did() -> None:
+    def unwritten() -> None:
+        raise NotWritten("no line")
+
+    with (
+        answering(("get_durable_execution", STATUS, details("RUNNING"))) as executions,
+        pytest.raises(NotWritten),
+    ):
+        executions.stop("a/b", unwritten)
 
 
 def details(status: str) -> dict[str, Any]:

@@ -403,7 +403,8 @@ def test_a_rate_spreads_the_messages_over_time(
     sqs: Any = Sqs(deployed.sqs, send_message_batch=noted)
     pace = Pace(rate, clock.sleep, lambda: clock.now)
 
-    redrive = Redrive(queue, Sender(sqs, deployed.internal_queue_url), "test", pace)
+    sender = Sender(sqs, deployed.internal_queue_url)
+    redrive = Redrive(queue, sender, deployed.audit, "test", pace)
 
     assert sum(redrive.run(ids)) == len(redrive.redriven.sent) == 5
     assert [size for _, size in sent] == sizes

@@ -22,9 +22,15 @@ CHANGES = {
     "send": ("send", "{}"),
     "upload": ("upload", "rows.csv"),
     "dlq redrive": ("dlq", "redrive", "--all"),
+    "dlq discard": ("dlq", "discard", "test-m-1", "--note", "why", "--yes"),
     "dlq purge": ("dlq", "purge", "--yes"),
+    "reprocess": ("reprocess", "--all"),
+    "pause": ("pause",),
+    "resume": ("resume",),
     "executions stop": ("executions", "stop", "last"),
     "executions retry": ("executions", "retry", "last"),
+    "executions pause": ("executions", "pause", "last"),
+    "executions resume": ("executions", "resume", "last"),
 }
 
 
@@ -103,7 +109,7 @@ def test_every_command_that_changes_something_is_among_them() -> None:
     root = get_command(cli.app)
     names = set(_names(root))
 
-    reads = {"items", "cost", "doctor", "download", "demo"}
+    reads = {"items", "record", "cost", "doctor", "download", "demo"}
     reads |= {"objects list", "objects show", "executions list", "executions show"}
     reads |= {"dlq list", "dlq show"}
     assert {name for name in names if not name.startswith("local ")} == reads | set(CHANGES)

@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from cleanup.cleaner import following
 from cleanup.handler import clean_up
 from pipeline_core import events
-from pipeline_core.objects import ObjectState, normalized_sequencer
+from pipeline_core.objects import ObjectState
 from tests.unit.cleanup.fake_aws import client_error
 from tests.unit.cleanup.test_interleavings import assert_in_line
 from tests.unit.cleanup.world import EXECUTION_ID, NOW, OBJECT, World, processing_event
@@ -327,11 +326,3 @@ def test_an_event_of_work_that_goes_on_changes_nothing(world: World) -> None:
     clean_up(body, world.cleaner, NOW)
 
     assert world.catalog.get(OBJECT) is None
-
-
-@pytest.mark.parametrize("sequencer", ["0", "0055AED6DCD90281E5", "9" * 31, "f" * 31])
-def test_the_following_sequencer_is_the_next_one(sequencer: str) -> None:
-    normalized = normalized_sequencer(sequencer)
-
-    assert normalized < following(normalized) == normalized_sequencer(following(normalized))
-    assert int(following(normalized), 16) == int(normalized, 16) + 1

@@ -12,6 +12,7 @@ from pipeline_core.objects import (
     ObjectState,
     S3Event,
     created_event,
+    following,
     is_s3_event,
     normalized_sequencer,
 )
@@ -219,3 +220,11 @@ def test_whatever_stands_in_a_notification_is_read_or_refused(place: str, value:
         return
     assert event.state["key"]
     assert event.state["sequencer"] == normalized_sequencer(event.state["sequencer"])
+
+
+@pytest.mark.parametrize("sequencer", ["0", "0055AED6DCD90281E5", "9" * 31, "f" * 31])
+def test_the_following_sequencer_is_the_next_one(sequencer: str) -> None:
+    normalized = normalized_sequencer(sequencer)
+
+    assert normalized < following(normalized) == normalized_sequencer(following(normalized))
+    assert int(following(normalized), 16) == int(normalized, 16) + 1

@@ -23,6 +23,7 @@ STACK = Stack(
     uploads_api_id="a",
     operators_topic_arn="o",
     processing_events_topic_arn="p",
+    audit_log_group="a",
 )
 UPLOAD_ID = "0123456789abcdef" * 2 + ".csv"
 

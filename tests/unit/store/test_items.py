@@ -41,6 +41,24 @@ def test_an_item_has_what_was_received_and_what_became_of_it() -> None:
     assert "expires_at" not in item
 
 
+def test_an_item_names_the_execution_that_stored_it() -> None:
+    item = item_of(record(), STORED_AT, 0, execution_arn="arn:aws:lambda:x/y")
+
+    assert item["durable_execution_arn"] == {"S": "arn:aws:lambda:x/y"}
+    assert "durable_execution_arn" not in item_of(record(), STORED_AT, 0)
+
+
+@given(st.integers(0, 600))
+def test_the_name_of_its_execution_counts_where_an_item_is_full(missing: int) -> None:
+    arn = "arn:aws:lambda:eu-central-1:123456789012:function:" + "x" * 200
+    document = json.dumps(STANDARD | {"text": "x" * (MAX_ITEM_BYTES - missing)})
+
+    item = item_of(record(document), STORED_AT, 0, put, arn)
+
+    assert item["durable_execution_arn"] == {"S": arn}
+    assert item_size(item) <= MAX_ITEM_BYTES
+
+
 def test_an_item_expires_when_asked_to() -> None:
     item = item_of(record(), STORED_AT, time_to_live_in_days=2)
 

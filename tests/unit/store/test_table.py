@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_core.contract import StageRecord
-from store.table import Settings, Table, Write
+from store.table import IS_STILL_THERE, Settings, Table, Write
 from tests.events import STANDARD
 
 SETTINGS = Settings("table", "catalog")
@@ -37,13 +37,17 @@ class FakeDynamoDB:
         self.items: dict[str, Any] = {}
         self.requests = 0
 
-    def put_item(self, Item: dict[str, Any], **_: Any) -> None:
-        """Put one item, on the condition that IS_NEWEST says."""
+    def put_item(self, Item: dict[str, Any], ConditionExpression: str, **more: Any) -> None:
+        """Put one item, on the condition that IS_NEWEST or IS_STILL_THERE says."""
         self.requests += 1
         if self.errors:
             raise self.errors.pop(0)
         key = Item["execution_id"]["S"]
-        if key in self.items and age(self.items[key]) > age(Item):
+        if ConditionExpression == IS_STILL_THERE:
+            there = self.items.get(key, {}).get("stored_at")
+            if there != more["ExpressionAttributeValues"][":replaces"]:
+                raise client_error("ConditionalCheckFailedException")
+        elif key in self.items and age(self.items[key]) > age(Item):
             raise client_error("ConditionalCheckFailedException")
         self.items[key] = Item
 
@@ -61,7 +65,7 @@ class FakeDynamoDB:
         return {"UnprocessedItems": {name: left} if left else {}}
 
 
-def age(item: dict[str, Any]) -> tuple[str, int, str]:
+def age(item: dict[str, Any]) -> tuple[str, int, bool, str]:
     return Write(item, contested=True).age()
 
 
@@ -82,10 +86,12 @@ class Clock:
         self.now += max(seconds, 0.01)
 
 
-def outcomes(client: FakeDynamoDB, *records: StageRecord, seconds: float = 10) -> dict[str, str]:
+def outcomes(
+    client: FakeDynamoDB, *records: StageRecord, seconds: float = 10, at: str = NOW
+) -> dict[str, str]:
     clock = Clock()
     table = Table(client, SETTINGS, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]  # a fake of what it uses
-    results = table.store(records, stored_at=NOW, seconds=seconds)
+    results = table.store(records, stored_at=at, seconds=seconds, execution_arn="arn")
     return {result["id"]: result["outcome"] for result in results}
 
 
@@ -153,6 +159,64 @@ def test_of_two_records_of_one_execution_id_the_newest_stays_in_whatever_order_t
         assert set(verdicts.values()) == {"ok"}
 
     assert client.items["same"]["message_id"] == {"S": "d"}
+
+
+def again(key: str, execution_id: str | None = None, sent: int = 1) -> StageRecord:
+    """A record that is processed again from the item that was stored at NOW."""
+    return record(key, execution_id, sent) | {"replaces": NOW}
+
+
+LATER = "2026-03-02T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("chosen", ["mine", None])
+def test_a_record_processed_again_replaces_the_item_it_was_read_from(chosen: str | None) -> None:
+    client = FakeDynamoDB()
+    outcomes(client, record("zzz", chosen))
+    key = chosen or "zzz"
+
+    assert outcomes(client, again("a", chosen) | {"execution_id": key}, at=LATER) == {"a": "ok"}
+
+    assert client.items[key]["message_id"] == {"S": "a"}
+    assert client.items[key]["stored_at"] == {"S": LATER}
+
+
+@given(st.permutations(["again", "newer", "repeated"]), st.sampled_from([0, 1]))
+def test_a_record_processed_again_never_replaces_what_has_come_since(
+    order: list[str], newer_by: int
+) -> None:
+    client = FakeDynamoDB()
+    outcomes(client, record("old", "same"))
+    coming = {
+        "again": again("zz", "same"),
+        "repeated": again("zz", "same"),
+        "newer": record("old-2", "same", 1 + newer_by),
+    }
+
+    for number, name in enumerate(order):
+        outcomes(client, coming[name], at=f"2026-03-0{number + 2}T00:00:00.000000Z")
+
+    if newer_by or order[0] == "newer":
+        assert client.items["same"]["message_id"] == {"S": "old-2"}
+    else:  # of one time they are ordered by their ids, as ever
+        assert client.items["same"]["message_id"] == {"S": "zz"}
+
+
+def test_a_record_processed_again_does_not_bring_back_what_was_removed() -> None:
+    client = FakeDynamoDB()
+
+    assert outcomes(client, again("a", "same")) == {"a": "superseded"}
+    assert client.items == {}
+
+
+def test_in_one_chunk_what_has_come_since_goes_before_what_is_processed_again() -> None:
+    client = FakeDynamoDB()
+    outcomes(client, record("old", "same"))
+
+    verdicts = outcomes(client, again("zz", "same"), record("old", "same"), at=LATER)
+
+    assert verdicts == {"zz": "ok", "old": "ok"}
+    assert client.items["same"]["message_id"] == {"S": "old"}
 
 
 def test_a_contested_item_is_tried_again_as_any_other() -> None:

@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline_core.contract import InvalidRecord, each
+from pipeline_core.contract import InvalidRecord, StageRecord, each
 from tests.events import ORDER, STANDARD
 from transform.processing_types import PROCESSING_TYPES
 from validate.rules import processing_types, validate
@@ -52,6 +54,40 @@ def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize("body", ["null", "[]", "1", '"text"', "true"])
 def test_a_record_is_an_object(body: str) -> None:
     assert errors_of(body) == ["record must be object"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["data_source", "processing_type", "quantity", "x"]), JSON),
+    st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=256),
+)
+def test_whatever_is_wrong_with_a_document_in_s3_its_record_id_is_told(
+    document: dict[str, Any], record_id: str
+) -> None:
+    text = json.dumps(document | {"record_id": record_id})
+    pointed: StageRecord = {"id": "a", "pointer": {"bucket": "b", "key": "k"}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("validate.rules.read", lambda _: (text, None))
+        (result,) = each([pointed], validate)
+
+    assert json.loads(result["data"]) == {"record_id": record_id}
+
+
+@pytest.mark.parametrize("record_id", [None, 1, "", [], "\x01", "x" * 2049, "\ufffe"])
+def test_a_record_id_that_can_be_no_key_is_not_told(record_id: object) -> None:
+    text = json.dumps({"record_id": record_id})
+    pointed: StageRecord = {"id": "a", "pointer": {"bucket": "b", "key": "k"}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("validate.rules.read", lambda _: (text, None))
+        (result,) = each([pointed], validate)
+
+    assert result["outcome"] == "rejected"
+    assert "data" not in result
 
 
 @pytest.mark.parametrize("name", ["base", "__proto__", "../order", "order.json"])

@@ -1,0 +1,288 @@
+"""`pipelinectl reprocess`: stored records through the pipeline again, and what that has changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from pipelinectl.commands.context import JsonFlag, Note, Pipeline, open_pipeline
+from pipelinectl.commands.output import (
+    counted,
+    note,
+    print_json,
+    print_parts,
+    progress,
+    shorten,
+    table,
+    titled,
+    visible,
+)
+from pipelinectl.commands.send import refusal, refusals_document
+from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
+from pipelinectl.exact_json import dumps
+from pipelinectl.items import Only
+from pipelinectl.reprocess import Reprocess, Waiting
+from pipelinectl.sending import Pace
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from pipelinectl.items import Items
+    from pipelinectl.reprocess import Change, Reprocessed, Skipped
+
+_SLOWEST = 0.1
+_WAIT_SECONDS = 600
+_SHOWN = 3
+_WIDTH = 60
+
+
+def reprocess(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID...]", help="execution_ids of items.")
+    ] = None,
+    *,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Only with this data_source, as it is stored.")
+    ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only of this processing type.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Only stored since then: ISO-8601, local time if no offset."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only stored before then; now, if not given.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are stored by now.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which would go again.")
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", min=_SLOWEST, help="Send at most this many records a second."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for what becomes of them, and say what changed.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait, at most, after sending.")
+    ] = _WAIT_SECONDS,
+    why: Note = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take stored records through the pipeline again, after a transform was corrected.
+
+    Each goes to the internal queue, made of what its item keeps of the original, and replaces that
+    item only if nothing newer has come meanwhile. An object goes by an event, if it is still there
+    as it was; results of files are made anew. What is rejected now is a dead letter, and its item
+    stays as it was. None is sent without its audit line. Interrupted, it can be run again: with the
+    --until that it then names it leaves out what is done. With --json: one object with "sent",
+    "refused", "skipped", "gone", and with --wait "changes".
+
+    Examples:
+    - `pipelinectl reprocess --type order --since 2026-03-01 --dry-run`
+    - `pipelinectl reprocess --source SHOP --rate 50 --wait --note "VAT of returns was wrong"`
+    - `pipelinectl reprocess local-7c2f9a52-5a1e-4a58-9d5e-0f2b1f6f5c3d --wait`
+    """
+    _check(ids or [], (source, type_, since, until), every=every)
+    started = datetime.now(UTC)
+    only = Only(source, type_, _moment("--since", since), _moment("--until", until) or started)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
+    chosen = _chosen(pipeline, ids or [], only)
+    if dry_run:
+        _show(chosen, as_json=as_json)
+        return
+    plan = Reprocess(
+        pipeline.items,
+        pipeline.sources,
+        pipeline.resender,
+        pipeline.audit,
+        Pace(rate),
+        still=only.takes,
+        note=why,
+        compare=wait,
+    )
+    _run(plan, chosen, only.until or started, quiet=as_json)
+    changes = _wait(pipeline, plan.done, timeout, quiet=as_json) if wait else None
+    _report(plan.done, changes, len(chosen), as_json=as_json)
+
+
+def _check(ids: Sequence[str], filters: Sequence[str | None], *, every: bool) -> None:
+    if sum((bool(ids), any(filters), every)) != 1:
+        msg = (
+            "say which records: execution_ids, or --all, or any of --source, --type, --since and "
+            "--until"
+        )
+        raise UsageError(msg)
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError as error:
+        msg = f"{option} '{text}' is no time: write it as 2026-03-01 or 2026-03-01T14:00:00+01:00"
+        raise UsageError(msg) from error
+
+
+def _chosen(pipeline: Pipeline, ids: Sequence[str], only: Only) -> list[str]:
+    """The keys of the items: those named, each of which must be there, or those that match."""
+    if not ids:
+        return list(pipeline.items.keys(only))
+    keys = [_key(pipeline.items, one, pipeline.stack.environment) for one in ids]
+    return list(dict.fromkeys(keys))
+
+
+def _key(items: Items, reference: str, environment: str | None) -> str:
+    candidates = (reference, f"{environment}-{reference}")
+    existing = items.existing(candidates)
+    for key in candidates:
+        if key in existing:
+            return key
+    msg = f"no item '{reference}': see 'pipelinectl record {reference}' for what became of it"
+    raise NotFoundError(msg)
+
+
+def _show(chosen: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"would_send": chosen})
+        return
+    for key in chosen[:_SHOWN]:
+        typer.echo(visible(key))
+    more = f" (and {len(chosen) - _SHOWN:,} more)" if len(chosen) > _SHOWN else ""
+    note(f"would send {counted(len(chosen), 'record')}{more}; nothing was changed")
+
+
+def _run(plan: Reprocess, chosen: Sequence[str], until: datetime, *, quiet: bool) -> None:
+    complete = False
+    try:
+        with progress("reprocessing", len(chosen), quiet=quiet) as advance:
+            for count in plan.run(chosen):
+                advance(count)
+        complete = True
+    except KeyboardInterrupt:
+        complete = True
+        remedy = f"run it again with --until {until.isoformat()} for the others"
+        msg = f"interrupted: {_summary(plan.done, len(chosen))}; {remedy}"
+        raise KeyboardInterrupt(msg) from None
+    finally:
+        if plan.done.untold:
+            untold = counted(len(plan.done.untold), "record")
+            note(f"of {untold} no audit line says how it ended: the log group took none")
+        if not complete:
+            note(_summary(plan.done, len(chosen)))
+
+
+def _wait(pipeline: Pipeline, done: Reprocessed, timeout: float, *, quiet: bool) -> list[Change]:
+    waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters)
+    changes = []
+    with progress("waiting for the pipeline", len(done.sent), quiet=quiet) as advance:
+        for change in waiting.changes(done.sent, timeout):
+            changes.append(change)
+            advance(1)
+    return changes
+
+
+def _summary(done: Reprocessed, total: int) -> str:
+    return f"sent {len(done.sent):,} of {counted(total, 'record')}"
+
+
+def _report(
+    done: Reprocessed, changes: Sequence[Change] | None, total: int, *, as_json: bool
+) -> None:
+    if as_json:
+        print_json(_document(done, changes))
+    else:
+        typer.echo(_summary(done, total))
+        _tell_of_skipped(done)
+        print_parts(render_changes(changes) if changes else [])
+    if done.refused:
+        raise refusal(done.refused, "reprocess these again")
+    _require_success(changes or [])
+
+
+def _tell_of_skipped(done: Reprocessed) -> None:
+    if done.gone:
+        note(f"{counted(len(done.gone), 'item')} changed since they were chosen, and stay")
+    for reason, skipped in _by_reason(done.skipped).items():
+        more = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
+        note(f"not sent: {visible(skipped[0].execution_id)}{more}: {visible(reason)}")
+
+
+def _by_reason(skipped: Sequence[Skipped]) -> Mapping[str, list[Skipped]]:
+    found: dict[str, list[Skipped]] = {}
+    for one in skipped:
+        found.setdefault(one.why, []).append(one)
+    return found
+
+
+def _require_success(changes: Sequence[Change]) -> None:
+    counts = Counter(change.what for change in changes)
+    wrong = [f"{counts[what]:,} {what}" for what in ("dead letter", "waiting") if counts[what]]
+    if wrong:
+        told = ", ".join(wrong)
+        msg = f"not all records were stored anew: {told}: see 'pipelinectl record ID'"
+        raise OperationFailedError(msg)
+
+
+def render_changes(changes: Sequence[Change]) -> Iterator[RenderableType]:
+    """How many came to what, which fields have changed, and some of the records."""
+    yield Text()
+    outcomes = table("records", "outcome")
+    outcomes.columns[0].justify = "right"
+    for what, count in Counter(change.what for change in changes).most_common():
+        outcomes.add_row(f"{count:,}", what)
+    yield outcomes
+    fields = Counter(name for change in changes for name in change.fields)
+    for name, count in fields.most_common():
+        example = next(change for change in changes if name in change.fields)
+        yield from titled(f"{visible(name)} in {counted(count, 'record')}", _example(example, name))
+    for change in [one for one in changes if one.reason][:_SHOWN]:
+        yield Text(f"{visible(change.execution_id)}: {visible(change.reason)}", style="yellow")
+
+
+def _example(change: Change, name: str) -> Text:
+    before, after = (shorten(_written(value), _WIDTH) for value in change.fields[name])
+    return Text.assemble(
+        (f"{visible(change.execution_id)}: ", "dim"),
+        (visible(before), "red"),
+        " → ",
+        (visible(after), "green"),
+    )
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value, indent=None)
+
+
+def _document(done: Reprocessed, changes: Sequence[Change] | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "sent": [
+            {"execution_id": one.execution_id, "message_id": one.message_id} for one in done.sent
+        ],
+        "refused": refusals_document(done.refused),
+        "skipped": [{"execution_id": one.execution_id, "why": one.why} for one in done.skipped],
+        "gone": done.gone,
+    }
+    if changes is not None:
+        document["changes"] = [
+            {
+                "execution_id": change.execution_id,
+                "what": change.what,
+                "fields": {
+                    name: {"before": before, "after": after}
+                    for name, (before, after) in change.fields.items()
+                },
+                "reason": change.reason or None,
+            }
+            for change in changes
+        ]
+    return document

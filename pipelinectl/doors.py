@@ -1,0 +1,117 @@
+"""Pause and resume the intake: the event source mappings by which queues reach the pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pipelinectl.errors import OperationFailedError, StackMissingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.client import LambdaClient
+    from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationTypeDef
+
+    from pipelinectl.aws import Stack
+
+DoorName = Literal["messages", "objects", "internal", "files"]
+"""The doors that have a queue, by what it brings. That of `direct/` has none: S3 invokes the
+function itself, and there is no switch but the bucket's notification, without which S3 would tell
+nobody of what was put there meanwhile."""
+
+NAMES: tuple[DoorName, ...] = get_args(DoorName)
+
+ENABLED, DISABLED = "Enabled", "Disabled"
+PATIENCE = 600.0
+"""Seconds until a mapping is taken for one that will not change any more."""
+
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """An event source mapping: its door, its id, and its state in AWS's words."""
+
+    door: DoorName
+    uuid: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The doors of one pipeline; `sleep` and `clock` are in seconds."""
+
+    lambda_: LambdaClient
+    stack: Stack
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def mappings(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
+        """The mappings of these doors.
+
+        Raises:
+            StackMissingError: a door has none.
+        """
+        pages = self.lambda_.get_paginator("list_event_source_mappings").paginate(
+            FunctionName=self.stack.durable_function_arn
+        )
+        by_queue = {
+            one["EventSourceArn"].rpartition(":")[2]: one
+            for page in pages
+            for one in page["EventSourceMappings"]
+        }
+        return [self._mapping(door, by_queue) for door in NAMES if door in doors]
+
+    def pause(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
+        """Disable the mappings of these doors, and wait until they are.
+
+        Those that are so already are left alone. Batches that a mapping has taken are processed.
+
+        Raises:
+            OperationFailedError: a mapping was not so in time; it may be later.
+        """
+        return self._set(DISABLED, doors)
+
+    def resume(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
+        """Enable the mappings of these doors, and wait until they are; raises as `pause` does."""
+        return self._set(ENABLED, doors)
+
+    def _set(self, wanted: str, doors: Collection[DoorName]) -> list[Mapping]:
+        for mapping in self.mappings(doors):
+            if mapping.state != wanted:
+                enabled = wanted == ENABLED
+                self.lambda_.update_event_source_mapping(UUID=mapping.uuid, Enabled=enabled)
+        return self._wait(wanted, doors)
+
+    def _wait(self, wanted: str, doors: Collection[DoorName]) -> list[Mapping]:
+        give_up_at = self.clock() + PATIENCE
+        while True:
+            mappings = self.mappings(doors)
+            others = [one for one in mappings if one.state != wanted]
+            if not others:
+                return mappings
+            if self.clock() >= give_up_at:
+                told = ", ".join(f"{one.door} is {one.state}" for one in others)
+                msg = f"not {wanted} after {PATIENCE:.0f} seconds: {told}: run it again"
+                raise OperationFailedError(msg)
+            self.sleep(_PAUSE_SECONDS)
+
+    def _mapping(
+        self, door: DoorName, by_queue: dict[str, EventSourceMappingConfigurationTypeDef]
+    ) -> Mapping:
+        queue = self._queue_of(door)
+        if queue not in by_queue:
+            msg = f"queue '{queue}' has no event source mapping: see 'pipelinectl doctor'"
+            raise StackMissingError(msg)
+        found = by_queue[queue]
+        return Mapping(door, found["UUID"], found["State"])
+
+    def _queue_of(self, door: DoorName) -> str:
+        urls: dict[DoorName, str] = {
+            "messages": self.stack.queue_url,
+            "objects": self.stack.objects_queue_url,
+            "internal": self.stack.internal_queue_url,
+            "files": self.stack.files_queue_url,
+        }
+        return urls[door].rpartition("/")[2]
