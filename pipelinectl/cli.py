@@ -19,6 +19,7 @@ from pipelinectl.commands.items import items
 from pipelinectl.commands.objects import download
 from pipelinectl.commands.send import send
 from pipelinectl.commands.upload import upload
+from pipelinectl.commands.verify import verify
 from pipelinectl.errors import ExitCode
 
 _EXIT_CODES = (
@@ -98,6 +99,7 @@ app.add_typer(dlq.app)
 app.command()(cost)
 app.command()(demo)
 app.command()(doctor)
+app.command()(verify)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes the flag
