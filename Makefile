@@ -104,8 +104,8 @@ check: setup lint test ## All that CI checks: format, lint, types, template, tes
 lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
-	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks conformance docs tests
-	@$(BIN)/cfn-lint template.yaml
+	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks conformance docs examples tests
+	@$(BIN)/cfn-lint template.yaml examples/probe/template.yaml
 	@$(BIN)/cfn-lint --ignore-checks W1100 W3001 -- conformance/template.yaml # it merges, and AWS's runner reads a key of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 
@@ -121,7 +121,7 @@ lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirem
 	done
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.14 --generate-hashes \
 		--no-header --no-annotate requirements/conformance.in --output-file requirements/conformance.txt
-	@for folder in src/*/ benchmarks/reference/src/ conformance/layer/; do [ ! -f $$folder/requirements.in ] || \
+	@for folder in src/*/ benchmarks/reference/src/ conformance/layer/ examples/probe/; do [ ! -f $$folder/requirements.in ] || \
 		$(UV) pip compile --quiet --upgrade --python-version 3.14 --python-platform aarch64-manylinux2014 \
 			--constraint requirements/dev.txt --generate-hashes --no-header --no-annotate \
 			$$folder/requirements.in --output-file $$folder/requirements.txt; \

@@ -32,10 +32,11 @@ STACK = "durable-pipeline"
 # So is a page that may upload.
 ACCOUNT = "arn:aws:iam::000000000000"
 OPERATOR = "operator"
+VERIFIER = "verifier"
 PAGE = "https://page.example"
 PARAMETERS = {
     "UploadsAllowedOrigins": PAGE,
-    "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR}",
+    "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR},{ACCOUNT}:role/{VERIFIER}",
     "Environment": "test",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "75",

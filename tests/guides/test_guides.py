@@ -32,6 +32,7 @@ A_HUNDRED_OR_MORE = r"^[1-9]\d\d+$"
 LOCAL = 'eval "$(pipelinectl local env)"'
 AWS_ONLY = "asks, and needs an AWS account; the local cloud is deployed by the same tool"
 IN_A_COPY = "test_add_a_processing_type.py takes these steps in a copy of the project"
+RIGHTS = "test_verify.py has these rights in force"
 NONE_FAILED = "none has failed; test_operator_tools.py has one that did"
 
 OUTPUTS = {
@@ -187,8 +188,22 @@ EVERY = [
             "aws sqs send-message": '"MessageId"',
             "aws dynamodb scan": ITEM,
             "pipelinectl executions show last": TIMELINE,
+            "pipelinectl verify": r"\d+ promises, \d+ holds, 1 cannot be seen",
         },
         {"sam": AWS_ONLY},
+    ),
+    guide(
+        "first-day-on-aws",
+        {
+            "pipelinectl doctor": "0 problems",
+            "pipelinectl verify --report": r"\d+ promises, \d+ holds, 1 cannot be seen",
+        },
+        {
+            "sed": RIGHTS,
+            "aws iam": RIGHTS,
+            "sam": AWS_ONLY,
+            "pipelinectl verify --probe-stack": "test_verify.py has the probe",
+        },
     ),
     guide(
         "add-a-processing-type",
