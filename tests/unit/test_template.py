@@ -681,12 +681,14 @@ def test_dependencies_are_pinned_with_hashes() -> None:
         assert "://" not in text, path
 
 
-LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:opentelemetry:1"
+LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:opentelemetry:1"
+OWN_STAGE = "arn:aws:lambda:us-east-1:123456789012:function:enrich:1"
 OTEL = {**DEFAULTS, "Tracing": "otel", "TracingLayerArn": LAYER}
 # Other values of the parameters that are text by a pattern; of the function's, the longest.
 TEXTS = {
     "Environment": "e" * 20,
-    "TracingLayerArn": LAYER.replace("telemetry", "t" * (140 + len("telemetry") - len(LAYER))),
+    "TracingLayerArn": LAYER.replace("telemetry", "t" * (120 + len("telemetry") - len(LAYER))),
+    "EnrichmentFunctionArn": OWN_STAGE.replace("enrich", "e" * (126 - len(OWN_STAGE))),
     "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms",
     "OperatorsEmail": "operators@example.com",
     "OperatorsPhone": "+41790000000",
@@ -779,11 +781,11 @@ def test_a_versions_description_takes_the_longest_values() -> None:
         **{name: max([DEFAULTS[name], *others(name)], key=len) for name in PARAMETERS},
         "Tracing": "otel",
     }
-    texts = ("Environment", "TracingLayerArn")
+    texts = ("Environment", "TracingLayerArn", "EnrichmentFunctionArn")
 
     assert not [name for name in texts if any(t.startswith(name) for t in refusals(longest))]
     for name in texts:  # and there is none that is longer
-        assert refusals({name: TEXTS[name].replace(":1", ":11") + "e" * (name[0] == "E")})
+        assert refusals({name: TEXTS[name].replace(":1", ":11") + "e" * (name == "Environment")})
     _, properties = version_of(BASE, longest)
     assert len(properties["Description"]) <= 256
 
