@@ -6,7 +6,7 @@ it is held here to the rules that transform keeps by itself.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 from pipeline_core import exact_json
 from pipeline_core.contract import HEAD, Reason, Result, StageRecord, failed, rejected
@@ -35,7 +35,7 @@ class Took(TypedDict):
     ``function_arn`` is whose.
     """
 
-    function_arn: NotRequired[str]
+    function_arn: str
     invokes: int
     seconds: float
 

@@ -100,6 +100,11 @@ EVERY = [
     ),
     guide("observe", {}, {"sam deploy": AWS_ONLY}),
     guide(
+        "add-a-stage",
+        {"python -m pytest": "1 passed", "pipelinectl doctor": "own-stage|problem|ok"},
+        {"sam deploy": AWS_ONLY},
+    ),
+    guide(
         "redrive-dead-letters",
         {
             "pipelinectl dlq list": "ValidationError",
