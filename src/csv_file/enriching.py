@@ -158,8 +158,9 @@ class Enriching:
                 self.sleep(pause)
                 results |= self._contain(failed)
         for record in fitting:
-            if (result := results[record["id"]])["outcome"] in ("failed", "superseded"):
-                raise _unfinished([record], *_why(result))
+            if (result := results[record["id"]])["outcome"] == "failed":
+                reason = result["reason"]
+                raise _unfinished([record], reason["type"], reason["message"])
         return results
 
     def _contain(self, records: Sequence[StageRecord], tries: int = TRIES) -> dict[str, Result]:
@@ -242,12 +243,6 @@ def _of_function(content: bytes) -> InvokeFailed:
             timed_out = "timed out" in message
             return InvokeFailed("Sandbox.Timedout" if timed_out else "Unhandled", message)
     return InvokeFailed("Unhandled", "the function failed, and Lambda does not say why")
-
-
-def _why(result: Result) -> tuple[str, str]:
-    if result["outcome"] == "failed":
-        return result["reason"]["type"], result["reason"]["message"]
-    return own_stage.VIOLATION, "a row was answered as superseded, which only an object can be"
 
 
 def _unfinished(records: Sequence[StageRecord], reason_type: str, message: str) -> Unfinished:

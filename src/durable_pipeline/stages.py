@@ -222,13 +222,12 @@ def chain(settings: Settings) -> tuple[Link, ...]:
     transform = Stage("transform", settings.transformation_function_arn, answers_data=True)
     enrich = Stage(own_stage.NAME, settings.enrichment_function_arn)
     store = Stage("store", settings.storage_function_arn)
-    links = (
+    return (
         Link(validate, _content, read, states=1),
         Link(transform, _content, _transformed, states=2),
-        Link(enrich, _with_document, _enriched, states=3),
+        *([Link(enrich, _with_document, _enriched, states=3)] if enrich.function_arn else []),
         Link(store, _to_store, lambda passing, _, __: passing, states=2),
     )
-    return tuple(link for link in links if link.stage.function_arn)
 
 
 def chunk_operations(settings: Settings) -> int:
@@ -276,6 +275,9 @@ def _passed(
     for one in passing:
         record_id = one.record.id
         result = answer.results[record_id]
+        if link.stage.name == own_stage.NAME:
+            # At each replay again: only here it is known what is wrong, and whose fault it is.
+            result = own_stage.checked(result, _content(one))
         if result["outcome"] != "ok":
             company = record_id in answer.in_company
             others[record_id] = outcome_of(result, link.stage.name, in_company=company)
@@ -316,14 +318,8 @@ def _transformed(passing: Passing, result: Result, completed_at: str) -> Passing
     return replace(passing, document=result, processed_at=completed_at)
 
 
-def _enriched(passing: Passing, result: Result, completed_at: str) -> Passing | Outcome:
-    """The record with the document that the own stage answered, or the one it had, if it may go on.
-
-    Parsed again at each replay: only here it is known what is wrong, and whose fault it is.
-    """
-    result = own_stage.checked(result, own_stage.most_bytes(_content(passing)))
-    if result["outcome"] != "ok":
-        return outcome_of(result, own_stage.NAME)
+def _enriched(passing: Passing, result: Result, completed_at: str) -> Passing:
+    """The record with the document that the own stage answered, or with the one it had."""
     if "data" not in result:
         return replace(passing, processed_at=completed_at)
     return _transformed(passing, result, completed_at)

@@ -40,19 +40,23 @@ class Took(TypedDict):
     seconds: float
 
 
-def most_bytes(record: StageRecord) -> int:
-    """Of the document that may be answered for ``record``, by `checkpoint_size`."""
-    return POINTED_BYTES if "pointer" in record else MAX_TRANSFORMED_BYTES
+def checked(result: Result, record: StageRecord | None = None) -> Result:
+    """``result``, if the pipeline may go by it; else what becomes of the record instead.
 
-
-def checked(result: Result, most: int | None = None) -> Result:
-    """``result``, if its document may be stored; else what becomes of the record instead.
-
-    A document of more than ``most`` bytes is rejected, since it stays too large. What breaks the
-    contract is failed: the function may be mended before the record comes again.
+    A document that is too large for a ``record`` of its kind is rejected, since it stays so; a row
+    of a file, which is in no checkpoint, is given as None. What breaks the contract is failed: the
+    function may be mended before the record comes again.
     """
-    if result["outcome"] != "ok":
-        return result
+    match result["outcome"]:
+        case "ok":
+            return _checked_document(result, record)
+        case "superseded" if record is None or "sequencer" not in record.get("pointer", {}):
+            # It would be acknowledged, as if a later event told of it.
+            return _wrong(result, "superseded of what is no object in S3")
+    return result
+
+
+def _checked_document(result: Result, record: StageRecord | None) -> Result:
     if "data" not in result:
         return _wrong(result, "a pointer without data") if "pointer" in result else result
     try:
@@ -66,9 +70,16 @@ def checked(result: Result, most: int | None = None) -> Result:
             value_at(document, name, str)
     except ValueError as error:
         return _wrong(result, f"data whose {error}")
+    most = _most_bytes(record)
     if most is not None and (size := checkpoint_size(result["data"])) > most:
         return _too_large(result["id"], size, most)
     return result
+
+
+def _most_bytes(record: StageRecord | None) -> int | None:
+    if record is None:
+        return None
+    return POINTED_BYTES if "pointer" in record else MAX_TRANSFORMED_BYTES
 
 
 def _wrong(result: Result, what: str) -> Result:

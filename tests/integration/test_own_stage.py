@@ -120,16 +120,17 @@ def test_what_it_says_of_a_record_is_its_outcome_and_no_other(having: Build) -> 
         "m-3": {"outcome": "ok", "data": '{"data_source":"B","processing_type":"b"}'},
         "m-4": {"outcome": "ok", "data": "[1]"},
         "m-5": {"outcome": "ok", "data": json.dumps(ORDER | {"text": "x" * 350_000})},
+        "m-6": {"outcome": "superseded"},
     }
     pipeline = having(lambda record: answers[record["id"]])
 
-    response = pipeline.process(sqs_event(*(sqs_message(standard(), f"m-{n}") for n in range(6))))
+    response = pipeline.process(sqs_event(*(sqs_message(standard(), f"m-{n}") for n in range(7))))
 
     back = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
     letters = {letter["original_message_id"]: letter for letter in pipeline.dead_letters}
     assert {item["message_id"] for item in pipeline.items.values()} == {"m-0", "m-3"}
     assert pipeline.items["test-m-3"]["data_source"] == "B"
-    assert back == {"m-2", "m-4"}
+    assert back == {"m-2", "m-4", "m-6"}
     assert {letter["stage"] for letter in letters.values()} == {"enrich"}
     assert letters["m-1"]["error_type"] == "ValidationError"
     assert json.loads(letters["m-1"]["errors"]) == ["not ours", "at all"]

@@ -108,7 +108,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
         having(outcome="failed", reason={"type": "T", "message": "m", "errors": "m"}),
         "a result is malformed",
     ),
-    "superseded, and no object": (having(outcome="superseded"), "answered as superseded"),
+    "superseded, and no object": (
+        having(outcome="superseded"),
+        "answered superseded of what is no object in S3",
+    ),
     "data that is no text": (with_data(json.loads), "a result is malformed"),
     "data that is no JSON": (with_data(lambda text: text + "}"), "data that is no exact JSON"),
     "data that is no object": (with_data(lambda text: f"[{text}]"), "data that is no JSON object"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_core.contract import Result, failed, ok, rejected, superseded
-from pipeline_core.own_stage import checked, most_bytes
+from pipeline_core.own_stage import checked
 from pipeline_core.sizes import MAX_TRANSFORMED_BYTES, POINTED_BYTES, checkpoint_size
 
 HEAD = {"data_source": "SHOP", "processing_type": "order"}
@@ -53,11 +53,23 @@ def test_a_pointer_needs_a_head() -> None:
         ok("m-1", json.dumps(HEAD)),
         failed("m-1", "T", "m"),
         rejected("m-1", {"type": "T", "message": "m"}),
-        superseded("m-1"),
     ],
 )
 def test_what_may_go_on_is_left_as_it_is(result: Result) -> None:
     assert checked(result) is result
+
+
+def test_only_an_object_can_be_superseded() -> None:
+    pointer: Any = {"bucket": "input", "key": "input/a.json"}
+    state = {**pointer, "sequencer": "0A"}
+    of_object: Any = {"id": "m-1", "pointer": state}
+    of_message: Any = {"id": "m-1", "pointer": pointer}
+
+    assert checked(superseded("m-1"), of_object)["outcome"] == "superseded"
+    records: list[Any] = [of_message, {"id": "m-1", "body": "{}"}, None]
+    for record in records:
+        result = checked(superseded("m-1"), record)
+        assert (result["outcome"], result["reason"]["type"]) == ("failed", "ContractViolation")
 
 
 @pytest.mark.parametrize("pointed", [True, False])
@@ -69,9 +81,7 @@ def test_data_is_as_large_as_transform_may_answer_and_not_a_byte_more(
     most = POINTED_BYTES if pointed else MAX_TRANSFORMED_BYTES
     room = most - checkpoint_size(json.dumps(HEAD | {"text": ""}))
 
-    result = checked(
-        ok("m-1", json.dumps(HEAD | {"text": "x" * (room + more)})), most_bytes(record)
-    )
+    result = checked(ok("m-1", json.dumps(HEAD | {"text": "x" * (room + more)})), record)
 
     assert result["outcome"] == ("rejected" if more > 0 else "ok")
     if more > 0:
