@@ -204,6 +204,7 @@ def _redrive(run: Run, letter: DeadLetter) -> Seen:
     redrive = Redrive(
         DeadLetterQueue(sqs, stack.dead_letter_queue_url),
         Sender(sqs, stack.internal_queue_url),
+        run.deployed.audit,
         stack.environment,
         Pace(),
         lambda _: run.names.mended,

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.objects import ObjectId
+from pipelinectl.audit import Audit
 from pipelinectl.errors import OperationFailedError, PipelinectlError, UsageError
 from pipelinectl.sending import Body, ClaimCheck, Sender
 
@@ -68,6 +69,11 @@ class Deployed:
     def environment(self) -> str:
         """The prefix of the ids that the pipeline gives."""
         return self.stack.environment or ""
+
+    @property
+    def audit(self) -> Audit:
+        """Who changed what."""
+        return Audit(self.connection.logs, lambda: self.connection.sts, self.stack.audit_log_group)
 
 
 def new_prefix() -> str:

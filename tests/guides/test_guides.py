@@ -101,6 +101,11 @@ EVERY = [
     ),
     guide("observe", {}, {"sam deploy": AWS_ONLY}),
     guide(
+        "add-a-stage",
+        {"python -m pytest": "1 passed", "pipelinectl doctor": "0 problems"},
+        {"sam deploy": AWS_ONLY},
+    ),
+    guide(
         "redrive-dead-letters",
         {
             "pipelinectl dlq list": "ValidationError",
@@ -246,7 +251,8 @@ def test_every_guide_is_walked_through() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what the guides' readers have."""
-    (tmp_path / "events").symlink_to(ROOT / "events")
+    for name in ("events", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
     header = ",".join(name for name in ORDER if name not in {"data_source", "processing_type"})
     (tmp_path / "orders.csv").write_text(f"{header}\n", "utf-8")
     (tmp_path / "large.json").write_text(standard(text="x" * 200_000), "utf-8")
