@@ -41,12 +41,22 @@ OUTPUTS = {
     "QUEUE_URL": "DataProcessingQueueUrl",
     "DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",
     "UPLOADS_API": "UploadsApiUrl",
+    "AUDIT_LOG_GROUP": "AuditLogGroupName",
 }
 """The variables by which guides speak of outputs."""
 
 A_CLAIM_CHECK_THAT_IS_WRONG = """
 jq '.processing_type = "order"' large.json | pipelinectl send -
 until ID=$(pipelinectl dlq list --json | jq -er '.[] | select(.payload) | .message_id'); do
+  sleep 1
+done
+"""
+
+RECORDS_TO_FOLLOW = """
+pipelinectl send --file events/orders.jsonl --record-id-prefix guide
+pipelinectl send '{"data_source": "test.csv", "processing_type": "standard"}'
+pipelinectl upload orders.csv --wait
+until pipelinectl items --id guide-00001 && pipelinectl items --source TEST.CSV --count | grep 1; do
   sleep 1
 done
 """
@@ -117,9 +127,23 @@ EVERY = [
             "pipelinectl executions list --status FAILED": r"\d+ executions?",
         },
         {
+            "pipelinectl dlq discard": "asks; test_discard.py answers",
             "pipelinectl executions show NAME": NONE_FAILED,
             "pipelinectl executions retry NAME": NONE_FAILED,
         },
+    ),
+    guide(
+        "follow-a-record",
+        {
+            "pipelinectl record guide-00001": "stored",
+            "pipelinectl record input/orders.csv --json": '"object"',
+            "pipelinectl reprocess --type order --since 2026-03-01 --dry-run": "would send",
+            "pipelinectl reprocess --source TEST.CSV --wait": "sent 1 of 1 record",
+            "pipelinectl reprocess guide-00001 --wait": "unchanged",
+            "aws logs filter-log-events": '"events"',
+        },
+        {"pipelinectl record 7f3c": "is the beginning of an id of the reader's"},
+        before=RECORDS_TO_FOLLOW,
     ),
     guide(
         "send-and-inspect",
@@ -175,10 +199,8 @@ EVERY = [
         "upgrade-with-executions-in-flight",
         {
             "aws lambda get-function-configuration": r'"20"',
-            "FUNCTION=": ANYTHING,
-            "mappings() {": ANYTHING,
-            "for uuid in": '"UUID"',
-            "pipelinectl executions list --status RUNNING": r"\d+ executions?",
+            "pipelinectl pause --wait": "no execution is running",
+            "pipelinectl resume": "resumed messages, objects, internal, files",
             "aws lambda list-versions-by-function": r'"Version": "1"',
         },
         {
