@@ -17,7 +17,6 @@ _ALSO = {
     "sqs:SendMessage": "sqs:SendMessageBatch",
     "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
-    "lambda:GetEventSourceMapping": "lambda:ListEventSourceMappings",
     "lambda:GetFunctionConcurrency": "lambda:PutFunctionConcurrency",
 }
 
@@ -86,3 +85,10 @@ def session_with(stack: Stack, role: str, policy: dict[str, Any]) -> dict[str, s
         "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
         "AWS_SESSION_TOKEN": keys["SessionToken"],
     }
+
+
+def without_role(stack: Stack, role: str) -> None:
+    """Take the role away again."""
+    iam = stack.client("iam")
+    iam.delete_role_policy(RoleName=role, PolicyName="only")
+    iam.delete_role(RoleName=role)
