@@ -22,6 +22,7 @@ from pipelinectl.commands.record import record
 from pipelinectl.commands.reprocess import reprocess
 from pipelinectl.commands.send import send
 from pipelinectl.commands.upload import upload
+from pipelinectl.commands.verify import verify
 from pipelinectl.errors import ExitCode
 
 _EXIT_CODES = (
@@ -105,6 +106,7 @@ app.add_typer(dlq.app)
 app.command()(cost)
 app.command()(demo)
 app.command()(doctor)
+app.command()(verify)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes the flag

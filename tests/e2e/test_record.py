@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.documents import ROOT, Document
-from tests.e2e.conftest import ACCOUNT, OPERATOR, STACK, Stack
+from tests.e2e.conftest import OPERATOR, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects, csv_of
 from tests.e2e.operator import Operator
+from tests.e2e.policies import document, session_with, without_role
 from tests.events import extended_client_pointer, order, standard
 
-GUIDE = Document(ROOT / "docs" / "guides" / "follow-a-record.md")
 TRANSFORM = f"{STACK}-transform"
 UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
 
@@ -191,32 +189,13 @@ def _mapping_states(stack: Stack) -> set[str]:
 
 @contextlib.contextmanager
 def in_the_role_of_an_operator(stack: Stack) -> Iterator[Operator]:
-    """An operator with the rights that the guide gives, and no others."""
-    iam, arn = stack.client("iam"), f"{ACCOUNT}:role/{OPERATOR}"
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
-    (policy,) = GUIDE.blocks("json")
-    # ministack authorizes a batch by a name of its own, AWS by that of the single call.
-    for action in ("SendMessage", "DeleteMessage", "ChangeMessageVisibility"):
-        policy = policy.replace(f'"sqs:{action}"', f'"sqs:{action}", "sqs:{action}Batch"')
-    iam.create_role(
-        RoleName=OPERATOR,
-        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-    )
-    iam.put_role_policy(RoleName=OPERATOR, PolicyName="guide", PolicyDocument=policy)
+    """An operator with the rights of policies/operator.json, and no others."""
+    policy = document("operator", stack.cloud.settings.region)
+    session = session_with(stack, OPERATOR, policy)
     try:
-        session = stack.client("sts").assume_role(RoleArn=arn, RoleSessionName="ada")
-        keys = session["Credentials"]
-        yield Operator(
-            Operator.of(stack).environment
-            | {
-                "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
-                "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
-                "AWS_SESSION_TOKEN": keys["SessionToken"],
-            }
-        )
+        yield Operator({**Operator.of(stack).environment, **session})
     finally:
-        iam.delete_role_policy(RoleName=OPERATOR, PolicyName="guide")
-        iam.delete_role(RoleName=OPERATOR)
+        without_role(stack, OPERATOR)
 
 
 def test_operators_may_append_to_the_audit_lines_and_not_take_them_away(
@@ -235,16 +214,17 @@ def test_operators_may_append_to_the_audit_lines_and_not_take_them_away(
         ada.run("resume", "--door", "files")
         logs = _client(stack, ada, "logs")
         stream = logs.filter_log_events(logGroupName=group)["events"][-1]["logStreamName"]
-        with pytest.raises(ClientError, match="AccessDenied"):
-            logs.delete_log_stream(logGroupName=group, logStreamName=stream)
-        with pytest.raises(ClientError, match="AccessDenied"):
-            logs.delete_log_group(logGroupName=group)
-        with pytest.raises(ClientError, match="AccessDenied"):
-            logs.put_retention_policy(logGroupName=group, retentionInDays=1)
+        for take_away, more in (
+            ("delete_log_stream", {"logStreamName": stream}),
+            ("delete_log_group", {}),
+            ("put_retention_policy", {"retentionInDays": 1}),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                getattr(logs, take_away)(logGroupName=group, **more)
 
     assert len(redriven) == 1
     assert [change["what"] for change in reprocessed["changes"]] == ["unchanged"]
-    assert life["acts"][0]["who"].endswith(f"assumed-role/{OPERATOR}/ada")
+    assert life["acts"][0]["who"].endswith(f"assumed-role/{OPERATOR}/somebody")
     assert operator.json("record", wrong)["state"] == "discarded"
 
 

@@ -55,6 +55,15 @@ _ARN = ANSWERS[FROM_IN]["FunctionArn"].removesuffix(":live")
 
 # check, answers, level, and what the finding or its remedy has to say
 FAULTS = [
+    ("own-stage", answering(sound.OWN_STAGE, sound.GONE), PROBLEM, "another EnrichmentFunctionArn"),
+    ("own-stage", but(sound.OWN_STAGE, State="Failed"), PROBLEM, "repair and deploy"),
+    ("own-stage", but(sound.OWN_STAGE, Timeout=61), PROBLEM, "at most 60 s"),
+    (
+        "own-stage",
+        but(sound.MAY_INVOKE, EvaluationResults=[{"EvalDecision": "implicitDeny"}]),
+        PROBLEM,
+        "deploy template.yaml again",
+    ),
     ("stack-found", None, PROBLEM, "deploy it"),
     (
         "stack-status",
