@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects, csv_of
 from tests.e2e.operator import Operator
 from tests.e2e.policies import document, session_with, without_role
-from tests.events import extended_client_pointer, order, standard
+from tests.events import extended_client_pointer, order, sqs_event_of, standard
 
 TRANSFORM = f"{STACK}-transform"
 UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
@@ -239,3 +240,28 @@ def _client(stack: Stack, operator: Operator, service: str) -> Any:
     names["SessionToken"] = "SESSION_TOKEN"
     session = {name: operator.environment[f"AWS_{variable}"] for name, variable in names.items()}
     return stack.client(service, session)
+
+
+def test_an_execution_is_paused_and_goes_on_when_it_is_resumed(
+    stack: Stack, operator: Operator
+) -> None:
+    # More each time, until one still runs when the command line has started.
+    for count in (300, 600, 1200, 1200, 1200):
+        event = sqs_event_of(standard(record_id=f"paused-{number}") for number in range(count))
+        arn = stack.client("lambda").invoke(
+            FunctionName=stack.outputs["DurableFunctionArn"],
+            Payload=json.dumps(event),
+            InvocationType="Event",
+        )["DurableExecutionArn"]
+        paused = operator.attempt("executions", "pause", arn, "--note", "a look", "--json")
+        if paused.returncode == 0 and json.loads(paused.stdout)["status"] == "PAUSED":
+            break
+    shown = operator.json("executions", "list", "--status", "PAUSED")
+
+    resumed = operator.json("executions", "resume", arn)
+
+    assert arn in [one["durable_execution_arn"] for one in shown]
+    assert resumed["status"] in ("RUNNING", "SUCCEEDED")
+    stack.cloud.wait_for_end(arn)
+    assert operator.json("executions", "show", arn)["status"] == "SUCCEEDED"
+    assert f"paused-{count - 1}" in stack.items()

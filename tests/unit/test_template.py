@@ -107,7 +107,9 @@ def test_each_function_has_a_role_and_a_log_group_of_its_own() -> None:
     groups = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
 
     assert sorted(roles) == sorted(ROLES)
-    assert sorted([*groups, "UploadsApiLogGroup"]) == sorted(of_type("AWS::Logs::LogGroup"))
+    assert sorted([*groups, "AuditLogGroup", "UploadsApiLogGroup"]) == sorted(
+        of_type("AWS::Logs::LogGroup")
+    )
     assert all(group["RetentionInDays"] for group in of_type("AWS::Logs::LogGroup").values())
 
 
