@@ -217,8 +217,10 @@ class _Search:
         }
 
     def _not_found(self, reference: str) -> str:
-        looked = f"items, {len(self._letters):,} dead letters, audit lines, and the inputs of "
-        looked += f"{self._inputs:,} executions"
+        looked = (
+            f"items, dead letters ({len(self._letters):,}), audit lines, and inputs of the newest "
+            f"executions ({self._inputs:,})"
+        )
         more = "".join(f"; {bound}" for bound in self._bounds)
         return (
             f"no record '{reference}' in {looked}{more}: it may still wait in a queue, or its "

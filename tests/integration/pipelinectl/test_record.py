@@ -230,7 +230,7 @@ def test_what_nobody_knows_is_not_found_and_it_says_where_was_looked(
     done = deployed.run("record", "nobody")
 
     assert done.exit_code == 1
-    assert "the inputs of 1 executions" in done.stderr
+    assert "inputs of the newest executions (1)" in done.stderr
     assert "it may still wait in a queue" in done.stderr
     assert done.stderr.count("\n") == 1
 
