@@ -77,8 +77,16 @@ down: setup ## Stop the local cloud
 # More processes than two cores have: those with a local cloud wait for it half of the time.
 TEST_ARGS ?= -n 4
 
+.PHONY: browser
+browser: setup ## Find a Chromium for the tests of the console, or unpack Debian's below this folder
+	@$(BIN)/python -m tests.chromium
+
+.PHONY: screenshots
+screenshots: up browser ## Take the pictures of the console's pages anew, of the local cloud
+	@$(BIN)/python -m docs.screenshots
+
 .PHONY: test
-test: setup ## Run the tests: unit, integration, end to end on a local cloud of their own
+test: setup browser ## Run the tests: unit, integration, end to end on a local cloud of their own
 	@$(BIN)/python -m pytest $(TEST_ARGS) tests/unit tests/integration tests/e2e
 
 .PHONY: docs-test
@@ -96,6 +104,10 @@ bench: setup $(TOOLS)/bench/.ready ## Measure beside a per-record reference (BEN
 .PHONY: conformance
 conformance: setup $(TOOLS)/conformance/.ready ## Run AWS's conformance tests on a local cloud (ONLY="wait plugin 1-11")
 	@$(BIN)/python -m conformance $(ONLY)
+
+.PHONY: bench-console
+bench-console: up ## Time the pages of the console with 10,000 items and 1,000 dead letters
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.console
 
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests

@@ -49,12 +49,13 @@ class Connection:
 
     `settings` holds AWS_* variables that count for this connection only; where it is empty,
     boto3 reads the process's environment and configuration files. `profile` and `region` are
-    those that the command line names.
+    those that the command line names. `attempts` are made of a request before it has failed.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     profile: str | None = None
     region: str | None = None
+    attempts: int = 5
 
     @property
     def is_local(self) -> bool:
@@ -68,7 +69,7 @@ class Connection:
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
-        """Client of the alarms."""
+        """Client of alarms and metrics."""
         return self._session.client("cloudwatch", **self._options("cloudwatch"))
 
     @cached_property
@@ -149,7 +150,7 @@ class Connection:
             "endpoint_url": self.settings.get(f"{_CHOOSES_AN_ENDPOINT}_{service.upper()}")
             or self.settings.get(_CHOOSES_AN_ENDPOINT),
             "config": Config(
-                retries={"mode": "standard", "max_attempts": 5},
+                retries={"mode": "standard", "max_attempts": self.attempts},
                 connect_timeout=5,
                 max_pool_connections=16,
             ),

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from pipelinectl import errors
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options
 from pipelinectl.commands import dlq, executions, local, objects
+from pipelinectl.commands.console import console
 from pipelinectl.commands.cost import cost
 from pipelinectl.commands.demo import demo
 from pipelinectl.commands.doctor import doctor
@@ -21,6 +22,7 @@ from pipelinectl.commands.objects import download
 from pipelinectl.commands.record import record
 from pipelinectl.commands.reprocess import reprocess
 from pipelinectl.commands.send import send
+from pipelinectl.commands.status import status
 from pipelinectl.commands.upload import upload
 from pipelinectl.commands.verify import verify
 from pipelinectl.errors import ExitCode
@@ -96,6 +98,7 @@ app.command()(send)
 app.command()(upload)
 app.command()(download)
 app.command()(items)
+app.command()(status)
 app.command()(record)
 app.command()(reprocess)
 app.command()(pause)
@@ -104,6 +107,7 @@ app.add_typer(objects.app)
 app.add_typer(executions.app)
 app.add_typer(dlq.app)
 app.command()(cost)
+app.command()(console)
 app.command()(demo)
 app.command()(doctor)
 app.command()(verify)

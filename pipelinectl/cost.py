@@ -540,7 +540,7 @@ def report(
     total = sum(usages, Usage())
     if not total.records:
         raise NotFoundError("these executions took in no records: send some, or name others")
-    here = replace(deployment, sizes={name: _size_of(lambda_, name) for name in total.calls})
+    here = replace(deployment, sizes=sizes_of(lambda_, total.calls))
     sample = [u for u in usages if u.documents and not u.rows and len(u.calls) > 1]
     if month and not sample:
         msg = "no forecast: none of these executions took messages through the stages; name others"
@@ -595,6 +595,11 @@ def report(
         "estimates": ESTIMATES,
         "not_included": NOT_INCLUDED,
     }
+
+
+def sizes_of(lambda_: LambdaClient, names: Iterable[str]) -> dict[str, Size]:
+    """The size of each function."""
+    return {name: _size_of(lambda_, name) for name in names}
 
 
 def _size_of(lambda_: LambdaClient, name: str) -> Size:

@@ -70,12 +70,21 @@ class Executions:
         *,
         statuses: Sequence[str] = (),
         name: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[Execution]:
-        """Executions, newest first: all, or those with one of `statuses` or with this name."""
+        """Executions, newest first: all, or those with one of `statuses`, or with this name.
+
+        `since` and `until` are about when they started.
+        """
         options: dict[str, Any] = {"Statuses": list(statuses)} if statuses else {}
         if name is not None:
             options["DurableExecutionName"] = name
+        if since is not None:
+            options["StartedAfter"] = since
+        if until is not None:
+            options["StartedBefore"] = until
         if limit is not None:
             options["MaxItems"] = min(limit, _PAGE_EVENTS)
         return itertools.islice(self._pages(options), limit)

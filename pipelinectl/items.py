@@ -126,10 +126,14 @@ class Items:
                 return found, "LastEvaluatedKey" not in page
         return found, True
 
-    def count(self, *, source: str | None = None) -> int:
-        """Number of items: all, or those with this `data_source`; reads the whole table."""
-        paginator = self.dynamodb.get_paginator("scan")
-        pages = paginator.paginate(**self._filter(source), Select="COUNT")
+    def count(self, *, source: str | None = None, since: datetime | None = None) -> int:
+        """Number of items: all, or those with this `data_source`, or stored since a time.
+
+        Reads the whole table.
+        """
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.table_name, Select="COUNT", **Only(source, since=since).condition
+        )
         return sum(page["Count"] for page in pages)
 
     def existing(self, execution_ids: Iterable[str]) -> set[str]:

@@ -216,15 +216,18 @@ class FunctionLog:
     groups: Sequence[str]
     pause: Callable[[float], None] = time.sleep
 
-    def lines(self, limit: int, *, follow: bool = False) -> Iterator[LogLine]:
+    def lines(
+        self, limit: int, *, follow: bool = False, since: datetime | None = None
+    ) -> Iterator[LogLine]:
         """The last `limit` lines of all groups together, oldest first, then what comes after.
 
-        Following never ends by itself.
+        Those before `since` are not read. Following never ends by itself.
 
         Raises:
             NotFoundError: there is no such log group.
         """
-        known = sorted(self._events(since=0), key=_time)
+        from_ = 0 if since is None else int(since.timestamp() * 1000)
+        known = sorted(self._events(since=from_), key=_time)
         yield from map(_log_line, known[-limit:] if limit else [])
         if follow:
             yield from map(_log_line, self._new(set(map(_identity, known)), known))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,6 +113,19 @@ class Part:
 
 
 @dataclass(frozen=True)
+class FileRange:
+    """A range of a file that is done: its bytes from `start` to before `end`, and its rows."""
+
+    start: int
+    end: int
+    rows: int
+    rejects: int
+
+
+_HEADS = 8
+
+
+@dataclass(frozen=True)
 class Results:
     """All results, in one output bucket."""
 
@@ -140,6 +155,22 @@ class Results:
             msg = f"s3://{self.bucket}/{missing[0]} is gone: upload the file again to have it made"
             raise OperationFailedError(msg)
         return [Part(key, sizes[key]) for key in keys]
+
+    def ranges(self, entry: CatalogEntry, limit: int) -> list[FileRange]:
+        """The first ranges of a file that are done, at most `limit`, while it is worked on too."""
+        prefix = f"{folder(entry)}results/"
+        keys = [part.key for part in itertools.islice(self._listed(prefix), limit)]
+        with ThreadPoolExecutor(_HEADS, thread_name_prefix="ranges") as pool:
+            found = pool.map(self._range, keys)
+            return [one for one in found if one is not None]
+
+    def _range(self, key: str) -> FileRange | None:
+        """What csv_file noted beside a part (src/csv_file/parts.py)."""
+        noted = self.s3.head_object(Bucket=self.bucket, Key=key)["Metadata"]
+        try:
+            return FileRange(*(int(noted[name]) for name in ("start", "end", "rows", "rejects")))
+        except (KeyError, ValueError):
+            return None
 
     def chunks(self, parts: Iterable[Part]) -> Iterator[bytes]:
         """The content of the parts, one after the other."""

@@ -304,7 +304,7 @@ def list_(
     statuses = (status.value,) if status else ()
     found = list(executions.newest(statuses=statuses, limit=limit))
     if as_json:
-        print_json([_document(execution) for execution in found])
+        print_json([execution_document(execution) for execution in found])
         return
     if found:
         out().print(executions_table(found))
@@ -438,7 +438,8 @@ def _tell_status(arn: str, status: str, *, as_json: bool) -> None:
         typer.echo(f"{status} {arn}")
 
 
-def _document(execution: Execution) -> dict[str, Any]:
+def execution_document(execution: Execution) -> dict[str, Any]:
+    """An execution as JSON."""
     return {
         "durable_execution_arn": execution.arn,
         "name": execution.name,

@@ -65,7 +65,7 @@ def test_the_whole_story_of_a_record_that_died_twice_and_was_corrected(
     shown = " ".join(operator.run("record", message_id).stdout.split())
 
     life = lives[0]
-    assert all(one["execution_id"] == f"test-{message_id}" for one in lives)
+    assert {one["execution_id"] for one in lives} == {f"test-{message_id}"}
     assert life["state"] == "stored"
     assert life["message_ids"] == sorted([message_id, again])
     *failed, given_up, stored = life["deliveries"]

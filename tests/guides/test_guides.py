@@ -109,6 +109,7 @@ EVERY = [
             "pipelinectl download input": ANYTHING,
         },
     ),
+    guide("console", {}, {"pipelinectl console": "runs until Ctrl-C; test_console.py opens it"}),
     guide("observe", {}, {"sam deploy": AWS_ONLY}),
     guide(
         "add-a-stage",

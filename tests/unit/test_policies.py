@@ -21,6 +21,7 @@ MADE_BY = {
     "AWS::Serverless::Function": ("lambda:CreateFunction", "lambda:DeleteFunction"),
     "AWS::Lambda::Permission": ("lambda:AddPermission", "lambda:RemovePermission"),
     "AWS::IAM::Role": ("iam:CreateRole", "iam:DeleteRole"),
+    "AWS::IAM::Policy": ("iam:PutRolePolicy", "iam:DeleteRolePolicy"),
     "AWS::SQS::Queue": ("sqs:CreateQueue", "sqs:DeleteQueue"),
     "AWS::SQS::QueuePolicy": ("sqs:SetQueueAttributes",),
     "AWS::SNS::Topic": ("sns:CreateTopic", "sns:DeleteTopic"),

@@ -21,6 +21,7 @@ PLACE = "AWS account 123456789012, us-east-1, stack test-stack"
 CHANGES = {
     "send": ("send", "{}"),
     "upload": ("upload", "rows.csv"),
+    "verify": ("verify", "--yes"),
     "dlq redrive": ("dlq", "redrive", "--all"),
     "dlq discard": ("dlq", "discard", "test-m-1", "--note", "why", "--yes"),
     "dlq purge": ("dlq", "purge", "--yes"),

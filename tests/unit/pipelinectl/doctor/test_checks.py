@@ -53,6 +53,8 @@ SHORT = {
 }
 _ARN = ANSWERS[FROM_IN]["FunctionArn"].removesuffix(":live")
 
+PLANTED_HERE = {"own-stage"}  # the stack of the end-to-end tests has none
+
 # check, answers, level, and what the finding or its remedy has to say
 FAULTS = [
     ("own-stage", answering(sound.OWN_STAGE, sound.GONE), PROBLEM, "another EnrichmentFunctionArn"),

@@ -1,0 +1,1 @@
+"""A web page over the same library as the command line, served on this machine to its user."""
