@@ -26,7 +26,6 @@ CHANGES = {
     "dlq discard": ("dlq", "discard", "test-m-1", "--note", "why", "--yes"),
     "dlq purge": ("dlq", "purge", "--yes"),
     "reprocess": ("reprocess", "--all"),
-    "verify": ("verify",),
     "pause": ("pause",),
     "resume": ("resume",),
     "executions stop": ("executions", "stop", "last"),
