@@ -102,7 +102,7 @@ FAULTS = [
     ("function-state", function(LastUpdateStatus="Failed"), PROBLEM, "last update"),
     ("function-state", function(State="Pending"), WARNING, "wait"),
     ("alias", answering(sound.ALIASES, {"Aliases": []}), PROBLEM, "create-alias"),
-    ("mapping-enabled", mapping(State="Disabled"), PROBLEM, "--enabled"),
+    ("mapping-enabled", mapping(State="Disabled"), PROBLEM, "pipelinectl resume"),
     ("mapping-enabled", mapping(State="Updating"), WARNING, "wait"),
     ("mapping-qualified", mapping(FunctionArn=_ARN), PROBLEM, "pipeline:live"),
     ("mapping-qualified", mapping(FunctionArn=f"{_ARN}:$LATEST"), WARNING, ":live"),
