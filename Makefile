@@ -26,7 +26,7 @@ export UV_CACHE_DIR
 .PHONY: help
 help: ## Show the targets
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready $(TOOLS)/ministack/.ready $(TOOLS)/sam/.ready ## Install everything, pinned, below this folder
@@ -52,6 +52,9 @@ $(VENV)/.ready: $(VENV)/.uv requirements/dev.txt requirements/uv.txt pyproject.t
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@rm $(VENV)/.begun
 	@touch $@
+
+# AWS's package asks for Python 3.14, and runs on those before.
+$(TOOLS)/conformance/.ready: UV_SYNC += --python-version 3.14
 
 $(TOOLS)/%/.ready: requirements/%.txt $(VENV)/.uv
 	@echo "Setting up $(TOOLS)/$*"
@@ -98,6 +101,10 @@ chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHA
 bench: setup $(TOOLS)/bench/.ready ## Measure beside a per-record reference (BENCH_ARGS="--out docs/benchmarks --gigabyte")
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+.PHONY: conformance
+conformance: setup $(TOOLS)/conformance/.ready ## Run AWS's conformance tests on a local cloud (ONLY="wait plugin 1-11")
+	@$(BIN)/python -m conformance $(ONLY)
+
 .PHONY: bench-console
 bench-console: up ## Time the pages of the console with 10,000 items and 1,000 dead letters
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.console
@@ -109,8 +116,9 @@ check: setup lint test ## All that CI checks: format, lint, types, template, tes
 lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
-	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks docs tests
-	@$(BIN)/cfn-lint template.yaml
+	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks conformance docs examples tests
+	@$(BIN)/cfn-lint template.yaml examples/probe/template.yaml
+	@$(BIN)/cfn-lint --ignore-checks W1100 W3001 -- conformance/template.yaml # it merges, and AWS's runner reads a key of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 
 .PHONY: docs
@@ -123,7 +131,9 @@ lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirem
 		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-annotate requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
-	@for folder in src/*/ benchmarks/reference/src/; do [ ! -f $$folder/requirements.in ] || \
+	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.14 --generate-hashes \
+		--no-header --no-annotate requirements/conformance.in --output-file requirements/conformance.txt
+	@for folder in src/*/ benchmarks/reference/src/ conformance/layer/ examples/probe/; do [ ! -f $$folder/requirements.in ] || \
 		$(UV) pip compile --quiet --upgrade --python-version 3.14 --python-platform aarch64-manylinux2014 \
 			--constraint requirements/dev.txt --generate-hashes --no-header --no-annotate \
 			$$folder/requirements.in --output-file $$folder/requirements.txt; \
@@ -132,4 +142,4 @@ lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirem
 .PHONY: clean
 clean: ## Stop the local cloud and remove everything that was set up or built
 	@if [ -x $(BIN)/pipelinectl ]; then $(BIN)/pipelinectl local down; fi
-	@rm -rf $(VENV) $(TOOLS) .local .bench .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(TOOLS) .local .bench .conformance .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -22,7 +22,6 @@ from benchmarks.cells import (
     BenchmarkError,
     Figures,
     Load,
-    cloud,
     deploy_pipeline,
     deploy_reference,
     exceeds_quota,
@@ -31,6 +30,7 @@ from benchmarks.cells import (
 from benchmarks.csv_files import readings
 from benchmarks.report import document, goals, goals_table
 from localcloud.settings import LocalCloudError
+from localcloud.supervisor import fresh
 
 WORK = ROOT / ".bench"
 PLOTTING = ROOT / ".tools" / "bench" / "bin" / "python"
@@ -138,7 +138,7 @@ def within(load: Load, seconds: float) -> Load | None:
 def _cells(deadline: float) -> Iterator[Figures]:
     """Each load on the pipeline and then on the reference, so that both meet the same machine."""
     _say("local cloud: starting")
-    with cloud(WORK / "cloud") as settings:
+    with fresh(WORK / "cloud") as settings:
         sides = {PIPELINE: deploy_pipeline(settings), REFERENCE: deploy_reference(settings)}
         for name, load in _in_turn():
             _say(f"local cloud: {name}, {load}")

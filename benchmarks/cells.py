@@ -5,11 +5,9 @@ The sides are the pipeline and the reference, next to each other on one local cl
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,9 +19,8 @@ from typing import Any
 import boto3
 
 from benchmarks.histories import Run, run_of
-from localcloud import supervisor
 from localcloud.deploy import deploy
-from localcloud.settings import Settings, free_settings
+from localcloud.settings import Settings
 from pipelinectl.executions import Executions
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +71,7 @@ class Side:
 
     def client(self, service: str) -> Any:
         """A stock client of the local cloud."""
-        settings = self.settings
+        settings, root = self.settings, self.settings.credentials
         make: Any = boto3.client
         return make(
             service,
@@ -82,22 +79,9 @@ class Side:
                 settings.lambda_endpoint_url if service == "lambda" else settings.aws_endpoint_url
             ),
             region_name=settings.region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - ministack's own
+            aws_access_key_id=root.access_key,
+            aws_secret_access_key=root.secret_key,
         )
-
-
-@contextlib.contextmanager
-def cloud(directory: Path) -> Iterator[Settings]:
-    """A local cloud in ``directory``, stopped at the end; what an earlier run left goes first."""
-    settings = free_settings(directory)
-    supervisor.down(settings)
-    shutil.rmtree(directory, ignore_errors=True)
-    try:
-        supervisor.up(settings)
-        yield settings
-    finally:
-        supervisor.down(settings)
 
 
 def deploy_pipeline(settings: Settings) -> Side:

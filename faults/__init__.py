@@ -3,6 +3,7 @@
 `harness` runs a durable handler with its stages in this process; `stages` and `durable` hold the
 faults to put into it, and `pytest_plugin` makes it a fixture. `deployed` puts faults into the
 stages of a SAM template. None of it touches the code under test, or knows whose it is.
+`stage_contract` asks a function whether it may be a stage of the pipeline.
 """
 
 
@@ -16,6 +17,10 @@ class UnknownStage(FaultsError):  # noqa: N818 - reads as what it is
 
 class NotSucceeded(FaultsError):  # noqa: N818 - reads as what it is
     """An execution that was to succeed did not."""
+
+
+class BrokenContract(FaultsError, AssertionError):  # noqa: N818 - likewise
+    """A function does not honour the contract of the stages."""
 
 
 class NotWrappable(FaultsError):  # noqa: N818 - reads as what it is

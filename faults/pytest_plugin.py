@@ -1,7 +1,7 @@
-"""The harness as a fixture.
+"""The harness and the contract of the stages as fixtures.
 
-pytest loads it in every project in whose environment this package is installed, with or without
-what the harness needs; so that is imported by the fixtures, when a test asks for them.
+pytest loads them in every project in whose environment this package is installed, with or without
+what they need; so that is imported by the fixtures, when a test asks for them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from faults import FaultsError
 
 if TYPE_CHECKING:
     from faults.harness import Harness
+    from faults.stage_contract import StageContract
 
 
 @pytest.fixture
@@ -34,3 +35,11 @@ def durable_harness(no_retry_backoff: None) -> type[Harness]:  # noqa: ARG001 - 
     from faults.harness import Harness
 
     return Harness
+
+
+@pytest.fixture
+def stage_contract() -> type[StageContract]:
+    """What makes a `StageContract` of a stage's handler and documents that it is meant for."""
+    from faults.stage_contract import StageContract
+
+    return StageContract

@@ -14,16 +14,19 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import cloudformation_yaml
-from localcloud.overlay import PLAIN_FUNCTION, SAM_FUNCTION, TWIN_LOGICAL_SUFFIX, overlay
+from localcloud.overlay import PLAIN_FUNCTION, SAM_FUNCTION, overlay
 from localcloud.quotas import MAX_UNZIPPED_BYTES
 from localcloud.settings import LocalCloudError, Settings
 from localcloud.supervisor import neutral_environment
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 _BUCKET = "localcloud-artifacts"
 _TAIL_LINES = 30
@@ -92,16 +95,16 @@ def artifacts(build: Path) -> dict[str, Path]:
         logical_id: build / resource["Properties"]["CodeUri"]
         for logical_id, resource in resources.items()
         if resource["Type"] == SAM_FUNCTION
-        and logical_id.removesuffix(TWIN_LOGICAL_SUFFIX) not in resources.keys() - {logical_id}
     }
 
 
 def put_live(settings: Settings, stack_name: str, logical_ids: Iterable[str]) -> None:
     """Replace the code of some of the stack's functions by what lies in their artifacts.
 
-    Of a durable function its twin has the code that runs. As on every update of its code, ministack
-    ends the function's workers. Published versions stay as they are. botocore's errors pass
-    through; LocalCloudError is raised for a function that is not deployed.
+    The aliases of a function that has some are moved to a new version of it, as `sam sync` does;
+    executions that run go on with theirs. As on every update of its code, ministack ends the
+    workers of the function's newest code. botocore's errors pass through; LocalCloudError is raised
+    for a function that is not deployed.
     """
     logical_ids = set(logical_ids)
     options = settings.root_client_options()
@@ -116,11 +119,21 @@ def put_live(settings: Settings, stack_name: str, logical_ids: Iterable[str]) ->
     _put_live_file(settings, stack_name).write_text(json.dumps(sorted(known | logical_ids)))
     folders = artifacts(build_directory(settings, stack_name))
     for logical_id in sorted(logical_ids):
-        name = names.get(f"{logical_id}{TWIN_LOGICAL_SUFFIX}") or names.get(logical_id)
+        name = names.get(logical_id)
         if name is None:
             raise LocalCloudError(f"{logical_id} is not deployed: run `pipelinectl local up`.")
         client.update_function_code(FunctionName=name, ZipFile=_zipped(folders[logical_id]))
+        _move_aliases(client, name)
     settings.save_request_file.touch()
+
+
+def _move_aliases(client: "LambdaClient", name: str) -> None:
+    aliases = client.list_aliases(FunctionName=name)["Aliases"]
+    if not aliases:
+        return
+    version = client.publish_version(FunctionName=name)["Version"]
+    for alias in aliases:
+        client.update_alias(FunctionName=name, Name=alias["Name"], FunctionVersion=version)
 
 
 def _replace_what_was_put_live(settings: Settings, stack_name: str) -> None:
@@ -202,6 +215,7 @@ def _sam(settings: Settings, directory: Path, echo: Callable[[str], None] | None
 def _empty_configuration(settings: Settings) -> Path:
     """Keep a samconfig.toml that is meant for AWS from setting options here."""
     path = settings.directory / "samconfig.toml"
+    path.touch(mode=0o600)
     path.write_text("version = 0.1\n")
     return path
 

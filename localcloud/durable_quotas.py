@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aws_durable_execution_sdk_python.exceptions import CheckpointError
@@ -35,7 +36,7 @@ from localcloud import quotas
 from localcloud.quotas import utf8_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from aws_durable_execution_sdk_python.lambda_service import (
@@ -56,6 +57,15 @@ _WITH_RESULT = {
 }
 
 
+TooLarge = Callable[[str, str | None], str | None]
+"""Says what is wrong with the size of the result of an execution, by its ARN, if anything is."""
+
+
+def any_size(arn: str, result: str | None) -> str | None:  # noqa: ARG001 - as TooLarge has it
+    """Have nothing against any result."""
+    return None
+
+
 class ValidationException(AwsApiException):
     """What AWS answers to a request whose shape is not the documented one."""
 
@@ -68,6 +78,11 @@ class ValidationException(AwsApiException):
 
 class QuotaDispatcher(CheckpointRequestDispatcher):
     """Applies a checkpoint if AWS would."""
+
+    def __init__(self, too_large: TooLarge = any_size, **options: Any) -> None:
+        """`options` are the SDK's."""
+        super().__init__(**options)
+        self._too_large = too_large
 
     def apply_updates(
         self,
@@ -85,10 +100,18 @@ class QuotaDispatcher(CheckpointRequestDispatcher):
                 too large.
         """
         require_within_quotas(execution, updates)
+        self._require_small_output(execution, updates)
         effects: list[CheckpointEffect] = super().apply_updates(
             execution, updates, client_token, touch, now
         )
         return effects
+
+    def _require_small_output(self, execution: Execution, updates: list[OperationUpdate]) -> None:
+        for update in updates:
+            if update.operation_type is OperationType.EXECUTION:
+                wrong = self._too_large(execution.durable_execution_arn, update.payload)
+                if wrong:
+                    raise InvalidParameterValueException(wrong)
 
 
 def as_lambda_refuses(
@@ -133,9 +156,15 @@ class Utf8ChildDispatcher(InProcessChildDispatcher):
         return outcome
 
 
-def enforce(executor: Executor, processor: CheckpointProcessor) -> None:
+def enforce(
+    executor: Executor,
+    processor: CheckpointProcessor,
+    too_large: TooLarge = any_size,
+) -> None:
     """Hold every checkpoint to the quotas, whether it comes by HTTP or in the process."""
-    dispatcher = QuotaDispatcher(chained_invoke_preflight=executor.preflight_chained_invoke)
+    dispatcher = QuotaDispatcher(
+        too_large, chained_invoke_preflight=executor.preflight_chained_invoke
+    )
     # Neither takes a dispatcher of ours.
     executor._dispatcher = dispatcher  # noqa: SLF001 - as above
     processor._dispatcher = dispatcher  # noqa: SLF001 - as above

@@ -11,11 +11,11 @@ import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import aiohttp
-from yarl import URL
 
+from localcloud import paging
+from localcloud.functions import function_of
 from localcloud.settings import ACCOUNT_ID, Settings
 
 if TYPE_CHECKING:
@@ -31,8 +31,26 @@ AWAY_SECONDS = 60.0
 PAUSE_SECONDS = 0.1
 # What the gateway sees when the runner ends or is not there yet.
 _RUNNER_AWAY = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+_FIRST_ERROR = 400
 _POLL_SECONDS = 0.015
+# A pause is not in the runner's own record of an execution (see `journal`).
+_WITH_STATUS = """
+SELECT durable_execution_arn AS arn, execution_name, start_timestamp, end_timestamp, function_name,
+CASE WHEN status != 'RUNNING' THEN status ELSE COALESCE(
+    (SELECT CASE WHEN paused IS NULL THEN 'PAUSING' ELSE 'PAUSED' END FROM localcloud_pauses
+    WHERE localcloud_pauses.arn = durable_execution_arn AND resumed IS NULL), status) END AS status
+FROM executions
+"""
 _PER_QUERY = 500
+
+
+class ExecutionError(Exception):
+    """What the runner answers to a question that it refuses: an error of the durable API."""
+
+    def __init__(self, status: int, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
 
 
 @dataclass(frozen=True)
@@ -58,12 +76,18 @@ class Executions:
         self._polling: asyncio.Task[None] | None = None
 
     async def start(
-        self, function: Function, durable: DurableConfiguration, payload: str, execution_name: str
+        self,
+        function: Function,
+        durable: DurableConfiguration,
+        payload: str,
+        execution_name: str,
+        *,
+        asynchronous: bool,
     ) -> str:
         """Start an execution of a function's version; return its ARN.
 
-        Waits for a runner that is being restarted; aiohttp's error passes through if that takes
-        longer than AWAY_SECONDS.
+        `asynchronous` says that nobody waits for its result. Waits for a runner that is being
+        restarted; aiohttp's error passes through if that takes longer than AWAY_SECONDS.
         """
         document = {
             "AccountId": ACCOUNT_ID,
@@ -74,12 +98,14 @@ class Executions:
             "ExecutionRetentionPeriodDays": durable.retention_days,
             "InvocationId": str(uuid.uuid4()),
             "Input": payload,
+            "Asynchronous": asynchronous,
         }
         give_up_at = time.monotonic() + AWAY_SECONDS
         while True:
             try:
-                started = await self._call("POST", "/start-durable-execution", json=document)
-                return str(started["ExecutionArn"])
+                return str(
+                    (await self.ask("StartDurableExecution", document))["DurableExecutionArn"]
+                )
             except _RUNNER_AWAY:
                 # The runner may have ended after it recorded the execution and before it said so.
                 recorded = self.find_named(function.name, execution_name)
@@ -94,9 +120,7 @@ class Executions:
         give_up_at = time.monotonic() + AWAY_SECONDS
         while True:
             try:
-                return await self._call(
-                    "GET", f"/2025-12-01/durable-executions/{quote(arn, safe='')}"
-                )
+                return await self.ask("GetDurableExecution", {"DurableExecutionArn": arn})
             except _RUNNER_AWAY:
                 if time.monotonic() > give_up_at:
                     raise
@@ -121,11 +145,52 @@ class Executions:
             "execution_name = ? AND function_name = ?", [execution_name, function_name]
         )
 
-    async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        url = URL(f"{self._url}{path}", encoded=True)
-        async with self._http.request(method, url, raise_for_status=True, **options) as answer:
-            document: dict[str, Any] = await answer.json(content_type=None)
+    async def ask(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the runner do one of its operations (see `operations`).
+
+        aiohttp's errors pass through while the runner is away.
+
+        Raises:
+            ExecutionError: the runner refuses.
+        """
+        url = f"{self._url}/_localcloud/operations/{operation}"
+        async with self._http.post(url, json=parameters) as answer:
+            # The SDK's server leaves an empty document out.
+            document: dict[str, Any] = await answer.json(content_type=None) or {}
+            if answer.status >= _FIRST_ERROR:
+                message = document.get("message") or document.get("Message") or ""
+                raise ExecutionError(answer.status, document["Type"], message)
             return document
+
+    def listed(
+        self, function_arn: str, parameters: Mapping[str, Any], version: str | None
+    ) -> dict[str, Any]:
+        """Return what ListDurableExecutionsByFunction answers, with the API's parameters.
+
+        `function_arn` is unqualified; `version` that of the executions, or None for all of them.
+
+        Raises:
+            paging.MarkerError: the marker is none.
+        """
+        oldest_first = parameters.get("ReverseOrder", False)
+        where, arguments = _conditions(function_arn, parameters, version)
+        last = paging.read_marker(parameters.get("Marker"), list)
+        if last is not None:
+            where.append(f"(start_timestamp, arn) {'>' if oldest_first else '<'} (?, ?)")
+            arguments += last
+        size = paging.size(parameters)
+        order = "ASC" if oldest_first else "DESC"
+        rows = self._query(
+            f"SELECT arn, execution_name, status, start_timestamp, end_timestamp "  # noqa: S608 - our own words
+            f"FROM ({_WITH_STATUS}) WHERE {' AND '.join(where)} "
+            f"ORDER BY start_timestamp {order}, arn {order} LIMIT ?",
+            [*arguments, size + 1],
+        )
+        page = rows[:size]
+        last_row = [page[-1][3], page[-1][0]] if len(rows) > size else None
+        return {"DurableExecutions": [_summary(*row) for row in page]} | paging.next_marker(
+            last_row
+        )
 
     async def _poll(self) -> None:
         while self._waiting:
@@ -163,12 +228,49 @@ class Executions:
         )
         return ExecutionRecord(*rows[0]) if rows else None
 
-    def _query(self, statement: str, arguments: list[str]) -> list[tuple[str, ...]]:
+    def _query(self, statement: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(statement, arguments).fetchall()
         except sqlite3.OperationalError:
             # The runner has not made the table yet, or holds the file this very moment.
             return []
+
+
+def _conditions(
+    function_arn: str, parameters: Mapping[str, Any], version: str | None
+) -> tuple[list[str], list[Any]]:
+    """What the executions of a list have in common, as SQL."""
+    where = ["function_name = ?", "arn GLOB ?"]
+    arguments: list[Any] = [
+        function_arn.rpartition(":")[2],
+        f"{function_arn}:{'*' if version is None else version}/durable-execution/*",
+    ]
+    for name, condition in (
+        ("DurableExecutionName", "execution_name = ?"),
+        ("StartedAfter", "start_timestamp >= ?"),
+        ("StartedBefore", "start_timestamp <= ?"),
+    ):
+        if name in parameters:
+            where.append(condition)
+            arguments.append(parameters[name])
+    if "Statuses" in parameters:
+        where.append(f"status IN ({','.join('?' * len(parameters['Statuses']))})")
+        arguments += parameters["Statuses"]
+    return where, arguments
+
+
+def _summary(
+    arn: str, name: str, status: str, started: float, ended: float | None
+) -> dict[str, Any]:
+    end = {} if ended is None else {"EndTimestamp": ended}
+    return {
+        "DurableExecutionArn": arn,
+        "DurableExecutionName": name,
+        "FunctionArn": function_of(arn),
+        "Status": status,
+        "StartTimestamp": started,
+        **end,
+    }
 
 
 def error_document(execution: Mapping[str, Any], status: str) -> dict[str, Any]:

@@ -8,12 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from localcloud.overlay import (
-    DEAD_LETTERS_VARIABLE,
-    RETENTION_VARIABLE,
-    TIMEOUT_VARIABLE,
-    TWIN_VARIABLE,
-)
+from localcloud.quotas import Refusal
+from localcloud.settings import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +21,13 @@ if TYPE_CHECKING:
 _Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")
 
+LATEST = "$LATEST"
+DEFAULT_RETENTION_DAYS = 14
 # The forms that Invoke accepts: name, name:qualifier, partial ARN and full ARN.
 _REFERENCE = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:)?"
-    r"(?:[a-z]{2}(?:-[a-z]+)+-\d:)?"
-    r"(?:\d{12}:)?"
+    r"(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d):)?"
+    r"(?:(?P<account>\d{12}):)?"
     r"(?:function:)?"
     r"(?P<name>[a-zA-Z0-9-_]+)"
     r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9-_]+))?"
@@ -46,12 +44,8 @@ class FunctionReference:
 
 @dataclass(frozen=True)
 class DurableConfiguration:
-    """What the overlay recorded on a durable function: its twin, its limits, its dead letters.
+    """The limits of a durable function's executions, and the ARN of the queue for dead letters."""
 
-    `dead_letter_queue` is an ARN.
-    """
-
-    twin: str
     execution_timeout_seconds: int
     retention_days: int
     dead_letter_queue: str | None = None
@@ -85,6 +79,46 @@ def parse_reference(text: str, qualifier: str | None = None) -> FunctionReferenc
     return FunctionReference(match["name"], own or qualifier)
 
 
+def refused_reference(text: str, qualifier: str | None, region: str) -> Refusal | None:
+    """What Lambda has against a function's name, or against a qualifier that is given apart."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return None
+    own = match["qualifier"]
+    if own and qualifier and own != qualifier:
+        return Refusal(
+            "InvalidParameterValueException",
+            f"The derived qualifier from the function name does not match the specified qualifier: "
+            f"{own} is not {qualifier}.",
+        )
+    if match["account"] not in (None, ACCOUNT_ID):
+        return Refusal(
+            "AccessDeniedException",
+            f"{text} is a function of another account than {ACCOUNT_ID}, which allows nothing.",
+            403,
+        )
+    if match["region"] not in (None, region):
+        return Refusal(
+            "ResourceNotFoundException", f"Functions from '{match['region']}' are not here.", 404
+        )
+    return None
+
+
+def execution_arn(version_arn: str, execution_name: str, unique: str) -> str:
+    """Return the ARN of an execution of a function's version."""
+    return f"{version_arn}/durable-execution/{execution_name}/{unique}"
+
+
+def function_of(arn: str) -> str:
+    """Return the qualified ARN of the function whose execution has this ARN."""
+    return arn.partition("/")[0]
+
+
+def version_of(arn: str) -> str:
+    """Return the version of the function with which the execution of this ARN runs."""
+    return function_of(arn).rpartition(":")[2]
+
+
 def unqualified_durable(name: str) -> str:
     """Return what to tell a caller who invokes a durable function without a qualifier."""
     return (
@@ -93,7 +127,7 @@ def unqualified_durable(name: str) -> str:
     )
 
 
-class _Remembered(Generic[_Question, _Answer]):
+class Remembered(Generic[_Question, _Answer]):
     """Answers that hold for a few seconds. Safe to use from several threads."""
 
     def __init__(self, seconds: float) -> None:
@@ -118,11 +152,14 @@ class _Remembered(Generic[_Question, _Answer]):
 
 
 class FunctionDirectory:
-    """Looks functions up in ministack. Safe to use from several threads."""
+    """Looks functions up in ministack. Safe to use from several threads.
 
-    def __init__(self, client: LambdaClient, remember_seconds: float = 5.0) -> None:
+    For how long it remembers is how long an alias that was moved goes on to mean its old version.
+    """
+
+    def __init__(self, client: LambdaClient, remember_seconds: float = 1.0) -> None:
         self._client = client
-        self._known = _Remembered[FunctionReference, Function | None](remember_seconds)
+        self._known = Remembered[FunctionReference, Function | None](remember_seconds)
 
     def find(self, reference: FunctionReference) -> Function | None:
         """Return the function, or None if there is none; botocore's errors pass through.
@@ -145,24 +182,23 @@ class FunctionDirectory:
 
 
 def _function(name: str, answer: FunctionConfigurationResponseTypeDef) -> Function:
-    variables = answer.get("Environment", {}).get("Variables", {})
     return Function(
         name=name,
         arn=answer["FunctionArn"].split(f":function:{name}")[0] + f":function:{name}",
         version=answer.get("Version", "$LATEST"),
         role=answer["Role"],
-        durable=_durable(variables),
+        durable=_durable(answer),
     )
 
 
-def _durable(variables: dict[str, str]) -> DurableConfiguration | None:
-    if TWIN_VARIABLE not in variables:
+def _durable(answer: FunctionConfigurationResponseTypeDef) -> DurableConfiguration | None:
+    config = answer.get("DurableConfig")
+    if not config:
         return None
     return DurableConfiguration(
-        twin=variables[TWIN_VARIABLE],
-        execution_timeout_seconds=int(variables[TIMEOUT_VARIABLE]),
-        retention_days=int(variables[RETENTION_VARIABLE]),
-        dead_letter_queue=variables.get(DEAD_LETTERS_VARIABLE),
+        execution_timeout_seconds=config["ExecutionTimeout"],
+        retention_days=config.get("RetentionPeriodInDays", DEFAULT_RETENTION_DAYS),
+        dead_letter_queue=answer.get("DeadLetterConfig", {}).get("TargetArn"),
     )
 
 
@@ -171,7 +207,7 @@ class Permissions:
 
     def __init__(self, client: IAMClient, remember_seconds: float = 5.0) -> None:
         self._client = client
-        self._decisions = _Remembered[tuple[str, str, str], bool](remember_seconds)
+        self._decisions = Remembered[tuple[str, str, str], bool](remember_seconds)
 
     def allows(self, role: str, action: str, resource: str) -> bool:
         """Tell whether the role's policies allow the action on the resource (an ARN each).

@@ -1,19 +1,21 @@
 """The Lambda endpoint of the local cloud, which ties ministack and the runner together.
 
-An invoke of a durable function starts an execution in the runner; the durable execution API
-goes to the runner too, after a look at the role's permissions; everything else is ministack's.
+An invoke of a durable function starts an execution in the runner; the durable API is the runner's,
+too, but for the list of executions, which the gateway reads from the runner's file; everything else
+is ministack's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import os
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -22,14 +24,21 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 from yarl import URL
 
-from localcloud import quotas
+from localcloud import guard, paging, quotas
+from localcloud.api_model import Call, DurableApi, ParameterError
 from localcloud.async_dead_letters import (
     AsyncDeadLetters,
     AsyncExecution,
     is_asynchronous,
     name_of_event,
 )
-from localcloud.executions import SUCCEEDED, ExecutionRecord, Executions, error_document
+from localcloud.executions import (
+    SUCCEEDED,
+    ExecutionError,
+    ExecutionRecord,
+    Executions,
+    error_document,
+)
 from localcloud.functions import (
     DurableConfiguration,
     Function,
@@ -38,6 +47,7 @@ from localcloud.functions import (
     Permissions,
     denial,
     parse_reference,
+    refused_reference,
     unqualified_durable,
 )
 from localcloud.settings import HOST, Settings
@@ -46,10 +56,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _MAX_BODY_BYTES = 50 * 1024 * 1024
-_GUARDED = {
-    "checkpoint": "lambda:CheckpointDurableExecution",
-    "state": "lambda:GetDurableExecutionState",
-}
+_CHECKPOINT = "CheckpointDurableExecution"
+_STATE = "GetDurableExecutionState"
+_LIST = "ListDurableExecutionsByFunction"
+_ASYNCHRONOUS = "Event"
+_INVALID = "InvalidParameterValueException"
 _HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te"),
     *("trailer", "transfer-encoding", "upgrade", "expect", "content-length"),
@@ -82,7 +93,10 @@ class Gateway:
         self._ministack_url = settings.aws_endpoint_url
         self._runner_url = settings.runner_endpoint_url
         self._http = http
-        self._functions = FunctionDirectory(boto3.client("lambda", **options))
+        self._region = settings.region
+        client = boto3.client("lambda", **options)
+        self._api = DurableApi(client.meta.service_model)
+        self._functions = FunctionDirectory(client)
         self._permissions = Permissions(boto3.client("iam", **options))
         self._executions = Executions(settings, http)
         self._dead_letters = AsyncDeadLetters(
@@ -93,6 +107,12 @@ class Gateway:
         )
         # A lock lives for as long as somebody holds it or waits for it.
         self._name_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # The runner does all operations that are not here.
+        self._operations = {
+            _CHECKPOINT: self._forward_authorised,
+            _STATE: self._forward_authorised,
+            _LIST: self._list_executions,
+        }
 
     def take_up(self) -> None:
         """Go on with what an earlier gateway had begun to look after."""
@@ -104,6 +124,10 @@ class Gateway:
             return await self._route(request)
         except AwsError as error:
             return error.response()
+        except ExecutionError as error:
+            return AwsError(error.status, error.error_type, str(error)).response()
+        except (ParameterError, paging.MarkerError) as error:
+            return AwsError(400, _INVALID, str(error)).response()
         except (aiohttp.ClientError, BotoCoreError, ClientError) as error:
             message = f"A part of the local cloud does not answer; it may be restarting: {error}"
             return AwsError(503, "ServiceException", message).response()
@@ -116,41 +140,46 @@ class Gateway:
                 return await self._trigger(request, name)
             case ["2015-03-31", "functions", name, "invocations"] if request.method == "POST":
                 return await self._invoke(request, name)
-            case ["2025-12-01", "durable-executions", arn, operation] if operation in _GUARDED:
-                await self._authorise(arn, _GUARDED[operation])
-                return await self._forward_to_runner(request)
-            case ["2025-12-01", "functions", name, "durable-executions"]:
-                return await self._list_executions(request, name)
-            case ["2025-12-01", *_]:
-                return await self._forward_to_runner(request)
+        call = self._api.recognise(request.method, _path(request))
+        if call:
+            return await self._operations.get(call.operation, self._ask_runner)(request, call)
         return await _forward(self._http, self._ministack_url, request)
 
     async def _invoke(self, request: web.Request, name: str) -> web.StreamResponse:
-        reference = parse_reference(name, request.query.get("Qualifier"))
+        reference = self._reference(name, request.query.get("Qualifier"))
         function = await self._find(reference) if reference else None
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if reference is None or function is None or function.durable is None:
             _require_small(await request.read(), kind)
             return await _forward(self._http, self._ministack_url, request)
         if reference.qualifier is None:
-            raise AwsError(
-                400, "InvalidParameterValueException", unqualified_durable(function.name)
-            )
+            raise AwsError(400, _INVALID, unqualified_durable(function.name))
         if kind == "DryRun":
-            return web.Response(status=204)
+            return web.Response(status=204, headers={"X-Amz-Executed-Version": function.version})
         payload = _checked_input(await request.read(), kind)
+        if kind != _ASYNCHRONOUS:
+            _require_short(function.durable)
         execution_name = _checked_name(request.headers.get("X-Amz-Durable-Execution-Name"))
-        arn = await self._start(function, function.durable, payload, execution_name)
+        arn = await self._start(
+            function,
+            function.durable,
+            payload,
+            execution_name,
+            asynchronous=kind == _ASYNCHRONOUS,
+        )
         headers = {
             "X-Amz-Durable-Execution-Arn": arn,
             "X-Amz-Executed-Version": function.version,
         }
-        if kind == "Event":
+        if kind == _ASYNCHRONOUS:
             self._watch(function, function.durable, arn, payload)
             return web.Response(status=202, headers=headers)
         result, error = await self._result(arn)
         if error:
             headers["X-Amz-Function-Error"] = "Unhandled"
+        if request.headers.get("X-Amz-Log-Type") == "Tail":
+            log = await self._executions.ask("GetLogResult", {"DurableExecutionArn": arn})
+            headers["X-Amz-Log-Result"] = log["LogResult"]
         text = json.dumps(error) if error else result
         return web.Response(text=text, content_type="application/json", headers=headers)
 
@@ -164,10 +193,11 @@ class Gateway:
         if is_asynchronous(payload):
             # ministack repeats it if the gateway ends before it has answered: started once only.
             unique = name_of_event(function.name, payload)
-            arn = await self._start(function, function.durable, payload, unique)
+            arn = await self._start(function, function.durable, payload, unique, asynchronous=True)
             self._watch(function, function.durable, arn, payload)
             return web.json_response(None)
-        arn = await self._start(function, function.durable, payload, None)
+        _require_short(function.durable)
+        arn = await self._start(function, function.durable, payload, None, asynchronous=False)
         result, error = await self._result(arn)
         if error:
             # ministack takes any answer but success for a function error, and logs its beginning.
@@ -190,59 +220,71 @@ class Gateway:
             )
 
     async def _start(
-        self, function: Function, durable: DurableConfiguration, payload: str, name: str | None
+        self,
+        function: Function,
+        durable: DurableConfiguration,
+        payload: str,
+        name: str | None,
+        *,
+        asynchronous: bool,
     ) -> str:
         """Start an execution and return its ARN, or that of the one with this name and input."""
+        start = functools.partial(
+            self._executions.start, function, durable, payload, asynchronous=asynchronous
+        )
         if name is None:
-            return await self._executions.start(function, durable, payload, str(uuid.uuid4()))
+            return await start(str(uuid.uuid4()))
         async with self._name_locks.setdefault(f"{function.name}/{name}", asyncio.Lock()):
             existing = self._executions.find_named(function.name, name)
             if existing is None:
-                return await self._executions.start(function, durable, payload, name)
+                return await start(name)
         _require_same_input(existing, payload)
         return existing.arn
 
-    async def _authorise(self, arn: str, action: str) -> None:
-        """Refuse what the role of the execution's function may not do."""
+    async def _forward_authorised(self, request: web.Request, call: Call) -> web.Response:
+        """Have the runner answer what a handler asks, if the role of its function may."""
+        arn = call.path_parameters["DurableExecutionArn"]
         record = self._executions.find(arn)
         if record is None:
-            return  # the runner says that there is none
+            raise AwsError(400, _INVALID, f"There is no durable execution {arn}.")
+        await self._authorise(record, f"lambda:{call.operation}")
+        answer = await _forward(self._http, self._runner_url, request)
+        if answer.status >= 400 and isinstance(answer.body, bytes):
+            answer.headers["x-amzn-ErrorType"] = _error_type(answer.body)
+        return answer
+
+    async def _authorise(self, record: ExecutionRecord, action: str) -> None:
+        """Refuse what the role of the execution's function may not do."""
         name = record.function_name
         function = await self._find(FunctionReference(name, record.qualifier))
         # A version may be deleted while executions of it run; the role is the function's.
         function = function or await self._find(FunctionReference(name, None))
         if function is None:
             raise AwsError(404, "ResourceNotFoundException", f"Function not found: {name}")
-        resource = (
-            f"{function.arn}:{function.version}/durable-execution/"
-            f"{record.execution_name}/{arn.rpartition('/')[2]}"
-        )
-        allowed = await asyncio.to_thread(self._permissions.allows, function.role, action, resource)
-        if not allowed:
-            raise AwsError(403, "AccessDeniedException", denial(function.role, action, resource))
+        role = function.role
+        if not await asyncio.to_thread(self._permissions.allows, role, action, record.arn):
+            raise AwsError(403, "AccessDeniedException", denial(role, action, record.arn))
 
-    async def _list_executions(self, request: web.Request, name: str) -> web.StreamResponse:
-        """List by the bare name, which is all that the runner knows of a function."""
-        reference = parse_reference(name)
-        if reference is None or await self._find(FunctionReference(reference.name, None)) is None:
+    async def _list_executions(self, request: web.Request, call: Call) -> web.Response:
+        parameters = self._api.parameters(call, _query(request), b"")
+        name = parameters["FunctionName"]
+        reference = self._reference(name, parameters.get("Qualifier"))
+        function = await self._find(reference) if reference else None
+        if reference is None or function is None:
             raise AwsError(404, "ResourceNotFoundException", f"Function not found: {name}")
-        query = parse_qsl(request.raw_path.partition("?")[2])
-        renamed = [
-            ("StatusFilter" if key == "Statuses" else key, value)
-            for key, value in query
-            if key != "Qualifier"
-        ]
-        path = f"/2025-12-01/functions/{quote(reference.name)}/durable-executions"
-        return await self._forward_to_runner(request, f"{path}?{urlencode(renamed)}")
+        version = function.version if reference.qualifier else None
+        return web.json_response(self._executions.listed(function.arn, parameters, version))
 
-    async def _forward_to_runner(
-        self, request: web.Request, path: str | None = None
-    ) -> web.Response:
-        """Pass a request on; name the type of an error in the header where boto3 looks for it."""
-        answer = await _forward(self._http, self._runner_url, request, path)
-        if answer.status >= 400 and isinstance(answer.body, bytes):
-            answer.headers["x-amzn-ErrorType"] = _error_type(answer.body)
-        return answer
+    async def _ask_runner(self, request: web.Request, call: Call) -> web.Response:
+        parameters = self._api.parameters(call, _query(request), await request.read())
+        document = await self._executions.ask(call.operation, parameters)
+        return web.json_response(document, status=call.status)
+
+    def _reference(self, name: str, qualifier: str | None) -> FunctionReference | None:
+        refusal = refused_reference(name, qualifier, self._region)
+        if refusal:
+            raise AwsError(refusal.status, refusal.code, refusal.message)
+        return parse_reference(name, qualifier)
 
     async def _find(self, reference: FunctionReference) -> Function | None:
         return await asyncio.to_thread(self._functions.find, reference)
@@ -253,7 +295,7 @@ _GATEWAY = web.AppKey("gateway", Gateway)
 
 def application(settings: Settings) -> web.Application:
     """Return the gateway as an aiohttp application."""
-    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[guard.gateway(settings)])
     app.router.add_route("*", "/{path:.*}", _handle)
 
     async def life(app: web.Application) -> AsyncIterator[None]:
@@ -261,7 +303,10 @@ def application(settings: Settings) -> web.Application:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(
-            timeout=timeout, connector=connector, auto_decompress=False
+            timeout=timeout,
+            connector=connector,
+            auto_decompress=False,
+            middlewares=[guard.signing(settings)],
         ) as http:
             app[_GATEWAY] = gateway = Gateway(settings, http)
             gateway.take_up()
@@ -297,7 +342,7 @@ def main() -> None:
 
 
 async def _forward(
-    http: aiohttp.ClientSession, base_url: str, request: web.Request, path: str | None = None
+    http: aiohttp.ClientSession, base_url: str, request: web.Request
 ) -> web.Response:
     """Pass a request on byte for byte, because its signature covers path, query and headers."""
     headers = [
@@ -307,7 +352,7 @@ async def _forward(
     ]
     async with http.request(
         request.method,
-        URL(base_url + (path or request.raw_path), encoded=True),
+        URL(base_url + request.raw_path, encoded=True),
         headers=headers,
         data=await request.read() or None,
         skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
@@ -331,10 +376,14 @@ def _path(request: web.Request) -> str:
     return request.raw_path.partition("?")[0]
 
 
+def _query(request: web.Request) -> str:
+    return request.raw_path.partition("?")[2]
+
+
 def _checked_input(body: bytes, kind: str) -> str:
     if kind not in quotas.MAX_INPUT_BYTES:
         message = f"X-Amz-Invocation-Type {kind} must be RequestResponse, Event or DryRun."
-        raise AwsError(400, "InvalidParameterValueException", message)
+        raise AwsError(400, _INVALID, message)
     _require_small(body, kind)
     try:
         text = body.decode() or "{}"
@@ -352,10 +401,20 @@ def _require_small(body: bytes, kind: str) -> None:
         raise AwsError(413, "RequestTooLargeException", f"{message}(limit {limit} bytes)")
 
 
+def _require_short(durable: DurableConfiguration) -> None:
+    if durable.execution_timeout_seconds > quotas.MAX_SYNCHRONOUS_SECONDS:
+        raise AwsError(
+            400,
+            _INVALID,
+            "You cannot synchronously invoke a durable function with an executionTimeout greater "
+            "than 15 minutes.",
+        )
+
+
 def _checked_name(name: str | None) -> str | None:
     if name is not None and not quotas.EXECUTION_NAME.fullmatch(name):
         message = f"Durable execution name {name!r} must match {quotas.EXECUTION_NAME.pattern}."
-        raise AwsError(400, "InvalidParameterValueException", message)
+        raise AwsError(400, _INVALID, message)
     return name
 
 

@@ -2,18 +2,20 @@
 
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
-event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. It refuses
-by itself items, batches and numbers that DynamoDB would not take, notifications above 256 KB and
-code above 250 MB.
+event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. Lambda's
+runtime, durable functions and who gets in at all have modules of their own, `lambda_runtime`,
+`durable_functions` and `guard`. It refuses by itself items, batches and numbers that DynamoDB would
+not take, notifications above 256 KB and code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
-nothing but the standard library and `quotas`, which does likewise.
+nothing but the standard library, botocore, and modules of this package that do likewise.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -21,16 +23,22 @@ import shutil
 import tempfile
 import threading
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
-from localcloud import quotas
+from localcloud import guard, quotas
+from localcloud.credentials import Credentials
 from localcloud.quotas import MAX_INPUT_BYTES, Refusal, utf8_length
+from localcloud.signatures import Request
 
 REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
+# The supervisor sets it for ministack's workers.
+GATEWAY_VARIABLE = "AWS_ENDPOINT_URL_LAMBDA"
 _LOOK_EVERY_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 
@@ -55,9 +63,6 @@ _PRINCIPAL_ARN = "aws:principalarn"
 _SESSION = re.compile(r"arn:([a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
 _FUNCTION = "AWS::Lambda::Function"
-# What the overlay adds to templates (see `overlay`), which is not there on AWS.
-_OVERLAID_VARIABLES = ("LOCALCLOUD_", "MINISTACK_")
-_TWIN_SUFFIX = "--handler"
 
 Action = Callable[..., Any]
 Message = dict[str, Any]
@@ -70,37 +75,49 @@ def main() -> None:
     # All of its own environment.
     from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
     from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.core import (
-        iam_evaluator,
-        lambda_runtime,  # type: ignore[import-not-found]  # in ministack's environment
-    )
-    from ministack.services import (
+    from ministack.core import iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.core import lambda_runtime as workers
+    from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
+        iam,
         lambda_svc,
         s3,
         sns,
-        sqs,  # type: ignore[import-not-found]  # in ministack's environment
+        sqs,
     )
-    from ministack.services.cloudformation import provisioners
+    from ministack.services.cloudformation import (  # type: ignore[import-not-found]  # in ministack's environment
+        provisioners,
+    )
+
+    from localcloud import durable_functions, lambda_runtime  # which need `wrap` of this module
 
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
     request.unlink(missing_ok=True)
-    _wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
-    _wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
-    lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
-    _wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
+    wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
+    wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
+    workers.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
+    wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
     hold_messages(sqs)
     hold_notifications(sns)
     hold_keys(s3)
     hold_functions(lambda_svc, provisioners)
+    lambda_runtime.install(lambda_svc, workers)
+    durable_functions.install(lambda_svc, workers, provisioners, os.environ[GATEWAY_VARIABLE])
+    durable_functions.add_managed_policy(iam)
+    root = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    workers.hashlib = SimpleNamespace(sha256=keyed_by(root))
+    sign_for_gateway(root)
+    buckets, issued = Buckets(app, s3), issued_by(iam_evaluator, responses)
+    guarded = guard.Guard(root, (_own_endpoint(), os.environ[GATEWAY_VARIABLE]), issued, buckets)
+    wrap(app, "app", functools.partial(guard.asgi, guarded))
     # Of connections that are open at the end some wait for messages, for up to 20 seconds.
     Config.graceful_timeout = _GRACE_SECONDS
-    _wrap(app, "_handle_lifespan", ending_at_once)
+    wrap(app, "_handle_lifespan", ending_at_once)
     threading.Thread(target=_save_when_asked, args=(app, request), daemon=True).start()
     app.main()
 
 
-def _wrap(module: Any, name: str, wrapper: Callable[[Action], Action]) -> Action:
+def wrap(module: Any, name: str, wrapper: Callable[[Action], Action]) -> Action:
     """Put a wrapped function in the place of a module's own; return it."""
     wrapped = wrapper(getattr(module, name))
     setattr(module, name, wrapped)
@@ -166,6 +183,80 @@ def _forget_old_code(parent: Path) -> None:
     by_age = sorted(parent.glob("code-*"), key=lambda folder: folder.stat().st_mtime)
     for folder in by_age[:-_MOST_SHARED]:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keyed_by(root: Credentials) -> Callable[[bytes], Any]:
+    """Return a hash that only who knows root's secret can compute.
+
+    ministack derives the credentials of a function's session from the ARNs of the function and its
+    role, by a hash that anybody can compute.
+    """
+    return functools.partial(hmac.new, root.secret_key.encode(), digestmod=hashlib.sha256)
+
+
+def sign_for_gateway(root: Credentials) -> None:
+    """Have ministack sign, as root, the events of durable functions that it sends the gateway."""
+    region = os.environ["MINISTACK_REGION"]
+    signing = guard.SigningHandler(root, region, os.environ[GATEWAY_VARIABLE])
+    urllib.request.install_opener(urllib.request.build_opener(signing))
+
+
+def issued_by(evaluator: Any, responses: Any) -> Callable[[str], Credentials | None]:
+    """Return what finds the credentials of sessions and users, which ministack issued."""
+
+    def issued(access_key: str) -> Credentials | None:
+        if evaluator.is_root_access_key(access_key):
+            return None  # to ministack, "test" and account numbers are root's as well
+        account = (
+            responses._account_from_sts_session(access_key)  # noqa: SLF001 - no other way to it
+            or evaluator.find_iam_access_key_account(access_key)
+        )
+        found = evaluator.resolve_credential(access_key, account)
+        if isinstance(found, evaluator.CredentialResolutionError):
+            return None
+        return Credentials(access_key, found.secret_access_key, found.session_token)
+
+    return issued
+
+
+def _own_endpoint() -> str:
+    return f"http://{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"
+
+
+class Buckets:
+    """What ministack's buckets say of requests that a web page may send."""
+
+    def __init__(self, app: Any, s3: Any) -> None:
+        self._app = app
+        self._s3 = s3
+
+    def allows_origin(self, request: Request) -> bool:
+        """Tell whether the CORS configuration of the bucket allows the request or the preflight."""
+        target = self._target(request)
+        if target is None:
+            return False
+        if request.method == "OPTIONS":
+            status: int = self._s3.cors_preflight(*target, request.headers)[0]
+            return status == _OK
+        return bool(self._s3.cors_response_headers(target[0], request.method, request.headers))
+
+    def form(self, request: Request, body: bytes) -> dict[str, str]:
+        """Return the fields of a form that is for a bucket, as ministack reads it."""
+        _, key = self._target(request) or (None, "none")
+        if key:
+            return {}
+        kind = request.headers.get("content-type", "")
+        parts = self._s3._parse_multipart_form(kind, body)  # noqa: SLF001 - the same reading twice
+        return {
+            name.lower(): value.decode("latin-1") for name, *_, value in parts if name != "file"
+        }
+
+    def _target(self, request: Request) -> tuple[str, str] | None:
+        """Return the bucket, which there is, and the key that a request is for."""
+        target: tuple[str, str] | None = self._app._s3_cors_target(  # noqa: SLF001 - likewise
+            request.headers["host"], unquote(request.path)
+        )
+        return target
 
 
 def receiving_large_batches(receive: Receive, put_back: Callable[[Message], None]) -> Receive:
@@ -274,7 +365,7 @@ def hold_messages(sqs: Any) -> None:
         ("SendMessage", "_act_send_message", quotas.refused_message),
         ("SendMessageBatch", "_act_send_message_batch", quotas.refused_messages),
     ):
-        held = _wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
+        held = wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
         sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
 
 
@@ -292,13 +383,13 @@ def hold_notifications(sns: Any) -> None:
     def refuse(refusal: Refusal) -> Any:
         return sns._error(refusal.code, refusal.message, refusal.status)  # noqa: SLF001 - likewise
 
-    _wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
+    wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
 
 
 def hold_keys(s3: Any) -> None:
     """Have S3 look at the keys of what is written."""
     for name in ("_put_object", "_copy_object", "_create_multipart_upload"):
-        _wrap(s3, name, functools.partial(_with_short_key, s3=s3))
+        wrap(s3, name, functools.partial(_with_short_key, s3=s3))
 
 
 def hold_functions(lambda_service: Any, provisioners: Any) -> None:
@@ -308,19 +399,17 @@ def hold_functions(lambda_service: Any, provisioners: Any) -> None:
         return lambda_service.error_response_json(refusal.code, refusal.message, refusal.status)
 
     held = functools.partial(_checking, check=refused_function)
-    _wrap(lambda_service, "_create_function", functools.partial(held, refuse=refuse))
-    _wrap(lambda_service, "_update_config", functools.partial(held, refuse=refuse, position=1))
-    _wrap(lambda_service, "_execute_function_dispatch", answering_what_fits)
+    wrap(lambda_service, "_create_function", functools.partial(held, refuse=refuse))
+    wrap(lambda_service, "_update_config", functools.partial(held, refuse=refuse, position=1))
+    wrap(lambda_service, "_execute_function_dispatch", answering_what_fits)
     # CloudFormation makes functions past Lambda's API.
-    create = _wrap(
-        provisioners, "_lambda_create", functools.partial(held, refuse=_fail, position=1)
-    )
+    create = wrap(provisioners, "_lambda_create", functools.partial(held, refuse=_fail, position=1))
     provisioners._RESOURCE_HANDLERS[_FUNCTION]["create"] = create  # noqa: SLF001 - no other way in
 
 
 def refused_function(properties: Mapping[str, Any]) -> Refusal | None:
-    """What Lambda has against a function with these properties, without the overlay's."""
-    name = str(properties.get("FunctionName", "function")).removesuffix(_TWIN_SUFFIX)
+    """What Lambda has against a function with these properties."""
+    name = str(properties.get("FunctionName", "function"))
     if not quotas.FUNCTION_NAME.fullmatch(name):
         return Refusal(
             "ValidationException",
@@ -328,13 +417,7 @@ def refused_function(properties: Mapping[str, Any]) -> Refusal | None:
             f"constraint: Member must satisfy regular expression pattern: "
             f"{quotas.FUNCTION_NAME.pattern}",
         )
-    variables = (properties.get("Environment") or {}).get("Variables") or {}
-    own = {
-        variable: value
-        for variable, value in variables.items()
-        if not variable.startswith(_OVERLAID_VARIABLES)
-    }
-    return quotas.refused_environment(own)
+    return quotas.refused_environment((properties.get("Environment") or {}).get("Variables") or {})
 
 
 def answering_what_fits(invoke: Action) -> Action:

@@ -1,9 +1,7 @@
 """Edits a built SAM template so that it deploys to the local cloud.
 
-On AWS, Lambda itself keeps a durable function's execution and invokes the function for each
-part of it. Locally the runner does that, so each durable function becomes two: the function
-under its own name, whose every invocation ministack forwards to the gateway, and a plain
-*twin* that holds the handler and that only the runner invokes.
+A durable function stays as it is; who invokes it starts an execution, which is `durable_functions`'
+business in ministack.
 """
 
 import copy
@@ -14,34 +12,11 @@ from localcloud.settings import LocalCloudError, Settings
 
 SAM_FUNCTION = "AWS::Serverless::Function"
 PLAIN_FUNCTION = "AWS::Lambda::Function"
-TWIN_SUFFIX = "--handler"
-TWIN_LOGICAL_SUFFIX = "Handler"
-PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
-TWIN_VARIABLE = "LOCALCLOUD_HANDLER_FUNCTION"
-TIMEOUT_VARIABLE = "LOCALCLOUD_EXECUTION_TIMEOUT"
-RETENTION_VARIABLE = "LOCALCLOUD_RETENTION_DAYS"
-DEAD_LETTERS_VARIABLE = "LOCALCLOUD_DEAD_LETTER_TARGET"
 PATIENCE_LOGICAL_SUFFIX = "Patience"
 
 # ministack refuses a stack that has any. Nothing refers to these.
 _NOT_SERVED = {"AWS::Logs::QueryDefinition"}
 _POLICIES = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"}
-# What makes a function more than code that can be invoked belongs to the original alone.
-_NOT_FOR_TWIN = (
-    "DurableConfig",
-    "DeadLetterConfig",
-    "DeadLetterQueue",
-    "AutoPublishAlias",
-    "AutoPublishAliasAllProperties",
-    "DeploymentPreference",
-    "Events",
-    "EventInvokeConfig",
-    "FunctionUrlConfig",
-    "ProvisionedConcurrencyConfig",
-    "ReservedConcurrentExecutions",
-    "VersionDescription",
-)
-_DEFAULT_RETENTION_DAYS = 14
 # With the pauses between them, a few minutes: the gateway is back within seconds.
 _ATTEMPTS_AT_THE_GATEWAY = 10
 _WITH_BATCH_CALL = {
@@ -60,7 +35,7 @@ def overlay(
     """Return the template as it is deployed locally; the one passed in stays as it is.
 
     `parameters` are the values that the template's parameters get, where not the default.
-    Raises LocalCloudError for a durable function that cannot be split.
+    Raises LocalCloudError for a durable function that the local cloud cannot run.
     """
     result = copy.deepcopy(dict(template))
     resources: JsonObject = result.get("Resources", {})
@@ -72,7 +47,8 @@ def overlay(
         # A parameter is text to ministack, which then cannot compare it with a number.
         _resolve_number(scaling, "MaximumConcurrency", values)
     for logical_id in _durable_functions(resources):
-        _split(resources, logical_id, settings)
+        _check_durable(resources, logical_id)
+        resources[f"{logical_id}{PATIENCE_LOGICAL_SUFFIX}"] = _patience(logical_id)
     for statement in _allowing_statements(resources):
         _allow_batch_calls(statement)
     for logical_id in [name for name, r in resources.items() if r.get("Type") in _POLICIES]:
@@ -80,11 +56,6 @@ def overlay(
     for output in result.get("Outputs", {}).values():
         _address_api_by_path(output, settings)
     return result
-
-
-def twin_name(function_name: str) -> str:
-    """Return the name of a durable function's twin."""
-    return f"{function_name}{TWIN_SUFFIX}"
 
 
 def _reject_global_durable_config(template: JsonObject) -> None:
@@ -125,35 +96,27 @@ def _durable_functions(resources: JsonObject) -> list[str]:
     ]
 
 
-def _split(resources: JsonObject, logical_id: str, settings: Settings) -> None:
-    resource = resources[logical_id]
-    twin_id = f"{logical_id}{TWIN_LOGICAL_SUFFIX}"
-    patience_id = f"{logical_id}{PATIENCE_LOGICAL_SUFFIX}"
-    for needed in {twin_id, patience_id} & set(resources):
+def _check_durable(resources: JsonObject, logical_id: str) -> None:
+    """Refuse what the local cloud cannot do for a durable function."""
+    properties = resources[logical_id]["Properties"]
+    durable = properties["DurableConfig"]
+    if not isinstance(durable, dict) or "ExecutionTimeout" not in durable:
         raise LocalCloudError(
-            f"{logical_id} is durable and the local cloud needs the logical id {needed}, which the "
-            "template uses: rename one of the two."
+            f"{logical_id}.DurableConfig must be an object with an ExecutionTimeout: the local "
+            "cloud reads it from there."
         )
-    resources[patience_id] = _patience(logical_id)
-    name = resource["Properties"].get("FunctionName") or _sub(f"${{AWS::StackName}}-{logical_id}")
-    resources[twin_id] = _twin(resource, logical_id, name)
-    _forward_to_gateway(resource, logical_id, name, settings)
-
-
-def _twin(resource: JsonObject, logical_id: str, name: object) -> JsonObject:
-    twin: JsonObject = copy.deepcopy(resource)
-    properties = twin["Properties"]
-    for key in _NOT_FOR_TWIN:
-        properties.pop(key, None)
-    properties["FunctionName"] = _join(name, TWIN_SUFFIX)
-    if resource["Type"] == SAM_FUNCTION and "Role" not in properties:
-        # The role that SAM makes for the original, so that its policies are what is enforced.
-        properties["Role"] = {"Fn::GetAtt": [f"{logical_id}Role", "Arn"]}
-        for key in ("Policies", "AssumeRolePolicyDocument", "PermissionsBoundary", "RolePath"):
-            properties.pop(key, None)
-    logging = properties.setdefault("LoggingConfig", {})
-    logging.setdefault("LogGroup", _join("/aws/lambda/", name))
-    return twin
+    given = properties.get("DeadLetterQueue") or properties.get("DeadLetterConfig") or {}
+    if given.get("Type", "SQS") != "SQS":
+        raise LocalCloudError(
+            f"{logical_id}.DeadLetterQueue is of type {given['Type']}: the local cloud sends dead "
+            "letters to queues only, of type SQS."
+        )
+    patience_id = f"{logical_id}{PATIENCE_LOGICAL_SUFFIX}"
+    if patience_id in resources:
+        raise LocalCloudError(
+            f"{logical_id} is durable and the local cloud needs the logical id {patience_id}, "
+            "which the template uses: rename one of the two."
+        )
 
 
 def _patience(logical_id: str) -> JsonObject:
@@ -170,63 +133,6 @@ def _patience(logical_id: str) -> JsonObject:
             "MaximumRetryAttempts": _ATTEMPTS_AT_THE_GATEWAY,
         },
     }
-
-
-def _forward_to_gateway(
-    resource: JsonObject, logical_id: str, name: object, settings: Settings
-) -> None:
-    properties = resource["Properties"]
-    durable = properties.pop("DurableConfig")
-    if not isinstance(durable, dict) or "ExecutionTimeout" not in durable:
-        raise LocalCloudError(
-            f"{logical_id}.DurableConfig must be an object with an ExecutionTimeout: the local "
-            "cloud reads it from there."
-        )
-    properties["FunctionName"] = name
-    if resource["Type"] == SAM_FUNCTION and "Role" not in properties:
-        _allow_checkpoints(properties)
-    # ministack waits this long for the gateway's answer to a trigger.
-    properties["Timeout"] = durable["ExecutionTimeout"]
-    variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
-    variables |= {
-        PROXY_VARIABLE: _join(
-            f"{settings.lambda_endpoint_url}/_localcloud/functions/", name, "/trigger"
-        ),
-        TWIN_VARIABLE: _join(name, TWIN_SUFFIX),
-        TIMEOUT_VARIABLE: durable["ExecutionTimeout"],
-        RETENTION_VARIABLE: durable.get("RetentionPeriodInDays", _DEFAULT_RETENTION_DAYS),
-    }
-    dead_letters = _dead_letter_queue(properties, logical_id)
-    if dead_letters:
-        variables[DEAD_LETTERS_VARIABLE] = dead_letters
-    if "AutoPublishAlias" in properties:
-        # A version keeps the gateway's address; publish a new one when only that has changed.
-        properties["AutoPublishAliasAllProperties"] = True
-
-
-def _dead_letter_queue(properties: JsonObject, logical_id: str) -> object:
-    """Return the ARN of the queue that gets the events of executions that failed, if any."""
-    given = properties.get("DeadLetterQueue") or properties.get("DeadLetterConfig") or {}
-    if given.get("Type", "SQS") != "SQS":
-        raise LocalCloudError(
-            f"{logical_id}.DeadLetterQueue is of type {given['Type']}: the local cloud sends dead "
-            "letters to queues only, of type SQS."
-        )
-    return given.get("TargetArn")
-
-
-def _allow_checkpoints(properties: JsonObject) -> None:
-    """Grant what SAM grants to a durable function whose role it makes."""
-    policies = properties.get("Policies", [])
-    statement = {
-        "Effect": "Allow",
-        "Action": ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"],
-        "Resource": "*",
-    }
-    properties["Policies"] = [
-        *(policies if isinstance(policies, list) else [policies]),
-        {"Version": "2012-10-17", "Statement": [statement]},
-    ]
 
 
 def _allow_plain_http(resources: JsonObject, logical_id: str) -> None:
@@ -291,9 +197,3 @@ def _address_api_by_path(output: JsonObject, settings: Settings) -> None:
 
 def _sub(text: str) -> JsonObject:
     return {"Fn::Sub": text}
-
-
-def _join(*parts: object) -> object:
-    if all(isinstance(part, str) for part in parts):
-        return "".join(str(part) for part in parts)
-    return {"Fn::Join": ["", list(parts)]}

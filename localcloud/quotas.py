@@ -39,6 +39,13 @@ EXECUTION_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 # Lambda: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_INPUT_BYTES = {"RequestResponse": 6 * MIB, "Event": MIB}
 """Of the input of an invocation, by its type."""
+MAX_OUTPUT_BYTES = {"RequestResponse": 6 * MIB, "Event": MIB}
+"""Of the result of a durable execution, by the type of its invocation: API_GetDurableExecution."""
+MAX_SYNCHRONOUS_SECONDS = 900
+"""Of a function's ExecutionTimeout, for its synchronous invocations:
+https://docs.aws.amazon.com/lambda/latest/dg/durable-invoking.html"""
+MAX_ERROR_BYTES = MIB
+"""Of all fields of an error together: API_StopDurableExecution."""
 MAX_RESPONSE_BYTES = 6_291_556
 MAX_UNZIPPED_BYTES = 250 * MIB
 """Of a function's code and its layers together."""

@@ -1,31 +1,31 @@
 """The durable execution service of the local cloud.
 
-It is AWS's own service from their testing SDK, composed from the SDK's public classes, with five
-differences: handlers are invoked through their twins, chained invokes need the parent role's
-permission, executions are held to AWS's quotas (see `durable_quotas`), those that run survive a
-restart, and histories say when each invocation ran.
+It is AWS's own service from their testing SDK, composed from the SDK's public classes. What it does
+beyond is in `executor`, `durable_quotas` and `operations`, but for two things that are here: the
+errors of handlers are Lambda's, and chained invokes need the permission of the parent's role.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
+import json
 import logging
 import os
+import re
 import sqlite3
 import sys
+import threading
 import time
 import uuid
+from collections import OrderedDict
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
-from aws_durable_execution_sdk_python.lambda_service import (
-    ErrorObject,
-    OperationAction,
-    OperationStatus,
-    OperationType,
-)
+from aws_durable_execution_sdk_python.lambda_service import ErrorObject
 from aws_durable_execution_sdk_python_testing.checkpoint.processor import CheckpointProcessor
 from aws_durable_execution_sdk_python_testing.child_dispatcher import (
     ChainedInvokeRequest,
@@ -37,12 +37,15 @@ from aws_durable_execution_sdk_python_testing.child_dispatcher import (
     FunctionTarget,
     KnownOutcome,
     RunInvocation,
+    StartChild,
     failed_to_start,
 )
 from aws_durable_execution_sdk_python_testing.clock import RealClock
-from aws_durable_execution_sdk_python_testing.exceptions import DurableFunctionsTestError
-from aws_durable_execution_sdk_python_testing.execution import ExecutionStatus
-from aws_durable_execution_sdk_python_testing.executor import Executor
+from aws_durable_execution_sdk_python_testing.exceptions import (
+    AwsApiException,
+    DurableFunctionsTestError,
+    InvalidParameterValueException,
+)
 from aws_durable_execution_sdk_python_testing.invoker import (
     InvokeResponse,
     LambdaInvoker,
@@ -51,7 +54,12 @@ from aws_durable_execution_sdk_python_testing.invoker import (
 )
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
-from aws_durable_execution_sdk_python_testing.web.server import WebServer, WebServiceConfig
+from aws_durable_execution_sdk_python_testing.web.models import HTTPResponse
+from aws_durable_execution_sdk_python_testing.web.server import (
+    RequestHandler,
+    WebServer,
+    WebServiceConfig,
+)
 from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 from botocore.exceptions import (
     BotoCoreError,
@@ -61,29 +69,24 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from localcloud import durable_quotas
+from localcloud import durable_quotas, guard
+from localcloud.executor import FailedInvocation, LocalExecutor
 from localcloud.functions import (
     FunctionDirectory,
     FunctionReference,
     Permissions,
     denial,
-    parse_reference,
     unqualified_durable,
 )
+from localcloud.journal import Journal
+from localcloud.operations import OPERATIONS, OPERATIONS_PATH
+from localcloud.paging import MarkerError
 from localcloud.settings import HOST, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from aws_durable_execution_sdk_python.execution import DurableExecutionInvocationInput
-    from aws_durable_execution_sdk_python.lambda_service import Operation, OperationUpdate
-    from aws_durable_execution_sdk_python_testing.execution import Execution
-    from aws_durable_execution_sdk_python_testing.model import (
-        Event,
-        GetDurableExecutionHistoryResponse,
-        InvocationCompletedDetails,
-    )
 
 log = logging.getLogger("localcloud.runner")
 _T = TypeVar("_T")
@@ -97,23 +100,35 @@ _UNAVAILABLE_PAUSE_SECONDS = 0.2
 _UNREACHABLE = (EndpointConnectionError, ConnectionClosedError, ConnectTimeoutError)
 _INVOKE_ACTION = "lambda:InvokeFunction"
 _INVALID_PARAMETER = "InvalidParameterValueException"
-# ministack's words for a worker process that ended during an invocation.
-_WORKER_DIED = "Worker process died"
+# AWS's runner's words for an invocation that a function has answered with an error.
+_FUNCTION_ERROR = re.compile(r"Lambda invocation failed with status \d+: (?P<error>.*)", re.DOTALL)
+# At the end of a log, which is all that there is of a long one.
+_REQUEST_ID = re.compile(r"^REPORT RequestId: (\S+)", re.MULTILINE)
+# Who asks for a log does so as soon as its execution has ended.
+_MAX_TAILS = 1000
 _MAX_REQUEST_BYTES = 50 * 1024 * 1024
 
 
-class TwinInvoker(LambdaInvoker):
-    """Invokes a durable function's twin instead of the function, which starts executions."""
+class HandlerInvoker(LambdaInvoker):
+    """Invokes handlers in ministack, of the version with which an execution has started.
 
-    def __init__(self, settings: Settings, functions: FunctionDirectory) -> None:
+    Keeps what came of the last invocation of an execution: its log, and its error if it failed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         read_timeout = read_timeout_for(_INVOCATION_SECONDS)
+        client = create_lambda_client(settings.aws_endpoint_url, settings.region, read_timeout)
         super().__init__(
-            create_lambda_client(settings.aws_endpoint_url, settings.region, read_timeout),
+            client,
             read_timeout_seconds=read_timeout,
             endpoint_url=settings.aws_endpoint_url,
             region_name=settings.region,
         )
-        self._functions = functions
+        client.meta.events.register("provide-client-params.lambda.Invoke", _ask_for_log)
+        client.meta.events.register("after-call.lambda.Invoke", self._note_log)
+        self._log = threading.local()
+        self._failures: dict[str, FailedInvocation] = {}
+        self._tails: OrderedDict[str, str] = OrderedDict()
 
     def invoke(
         self,
@@ -127,23 +142,72 @@ class TwinInvoker(LambdaInvoker):
         """Run one invocation of the handler; wait for ministack if it is being restarted."""
         return _when_available(lambda: self._invoke_once(function_name, input, tenant_id))
 
+    def failure_of(self, arn: str) -> FailedInvocation | None:
+        """Tell once why the last invocation of an execution has failed, if the function has."""
+        return self._failures.pop(arn, None)
+
+    def log_tail_of(self, arn: str) -> str:
+        """Tell once the end of the log of an execution's last invocation, in Base64."""
+        return self._tails.pop(arn, "")
+
     def _invoke_once(
         self, function_name: str, invocation: DurableExecutionInvocationInput, tenant_id: str | None
     ) -> InvokeResponse:
+        arn = invocation.durable_execution_arn
+        started = datetime.now(UTC)
+        self._log.tail = ""
         try:
-            return super().invoke(self._twin(function_name), invocation, tenant_id=tenant_id)
+            response = super().invoke(function_name, invocation, tenant_id=tenant_id)
         except DurableFunctionsTestError as error:
             if isinstance(error.__cause__, EndpointConnectionError):
                 # Nothing listened: no invocation happened, so none has failed.
                 raise error.__cause__ from error
+            failed = _error_of_function(str(error))
+            if failed:
+                request_id = self._request_id() or str(uuid.uuid4())
+                self._failures[arn] = FailedInvocation(
+                    failed, request_id, started, datetime.now(UTC)
+                )
             raise
+        finally:
+            self._keep_tail(arn)
+        return replace(response, request_id=self._request_id() or response.request_id)
 
-    def _twin(self, function_name: str) -> str:
-        reference = parse_reference(function_name)
-        function = (
-            self._functions.find(FunctionReference(reference.name, None)) if reference else None
-        )
-        return function.durable.twin if function and function.durable else function_name
+    def _note_log(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        self._log.tail = parsed.get("LogResult", "")
+
+    def _request_id(self) -> str:
+        """The id by which the handler and its log know the invocation."""
+        log = base64.b64decode(self._log.tail).decode(errors="replace")
+        found = _REQUEST_ID.search(log)
+        return found[1] if found else ""
+
+    def _keep_tail(self, arn: str) -> None:
+        self._tails.pop(arn, None)
+        self._tails[arn] = self._log.tail
+        while len(self._tails) > _MAX_TAILS:
+            self._tails.popitem(last=False)
+
+
+def _ask_for_log(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    return {**params, "LogType": "Tail"}
+
+
+def _error_of_function(message: str) -> ErrorObject | None:
+    """Return the error that a function has answered, out of the SDK's words for it."""
+    match = _FUNCTION_ERROR.search(message)
+    try:
+        error = json.loads(match["error"]) if match else None
+    except ValueError:
+        return None
+    if not isinstance(error, dict):
+        return None
+    return ErrorObject(
+        message=error.get("errorMessage"),
+        type=error.get("errorType"),
+        data=None,
+        stack_trace=error.get("stackTrace") or None,
+    )
 
 
 @dataclass(frozen=True)
@@ -175,12 +239,14 @@ class LiveChildDispatcher(EndpointChildDispatcher):
         store: SQLiteExecutionStore,
         functions: FunctionDirectory,
         permissions: Permissions,
+        journal: Journal,
     ) -> None:
         configs = LiveFunctionConfigs(by_name={}, functions=functions)
         super().__init__(configs, invoker.unmarked_client_for, _INVOCATION_SECONDS)
         self._store = store
         self._functions = functions
         self._permissions = permissions
+        self._journal = journal
 
     def preflight(self, target: FunctionTarget) -> ChildOutcome | None:
         """Fail an unknown target at once; leave it to `dispatch` if ministack does not answer."""
@@ -198,7 +264,20 @@ class LiveChildDispatcher(EndpointChildDispatcher):
 
     def _dispatch(self, request: ChainedInvokeRequest) -> DispatchResult:
         refusal = self._refusal(request)
-        return refusal if refusal else super().dispatch(request)
+        if refusal:
+            return refusal
+        result = super().dispatch(request)
+        target = self._functions.find(FunctionReference(request.function_name, request.qualifier))
+        if target is None:
+            return result
+        if isinstance(result, StartChild):
+            # The child stays with the version that the alias stands for now.
+            return StartChild(replace(result.child_start, function_qualifier=target.version))
+        if request.qualifier not in (None, target.version):
+            self._journal.note_version(
+                request.parent_execution_arn, request.operation_id, target.version
+            )
+        return result
 
     def _refusal(self, request: ChainedInvokeRequest) -> KnownOutcome | None:
         target = self._functions.find(FunctionReference(request.function_name, request.qualifier))
@@ -219,159 +298,39 @@ class LiveChildDispatcher(EndpointChildDispatcher):
         return parent.role if parent else "none"
 
 
-class LocalExecutor(Executor):
-    """The SDK's executor, with the times of invocations, continuing what an earlier process began.
+class OperationsHandler(RequestHandler):
+    """Answers the gateway's questions (see `operations`); the SDK's requests as the SDK does."""
 
-    The SDK's keeps timers, completion events and dispatched invokes in memory only, so `recover`
-    re-creates them from the store. It does so with the executor's private methods, as they are in
-    version 1.4.0 of the testing SDK; the unit tests fail if a new version changes them.
-
-    What was under way is repeated: a handler or a stage may run twice, as on AWS. The checkpoint
-    token of the invocation that was under way is stale from here on and is refused.
-    """
-
-    # A failed handler invocation is repeated after this long; the SDK's default of 5 seconds
-    # is the pace of a service, not of a person who waits.
-    RETRY_BACKOFF_SECONDS = 1
-
-    def get_execution_history(
-        self, execution_arn: str, *page: Any, **options: Any
-    ) -> GetDurableExecutionHistoryResponse:
-        """Return a page of the history; the parameters are the SDK's.
-
-        The SDK's executor knows when each invocation ran, and drops it from the events.
-        """
-        history = super().get_execution_history(execution_arn, *page, **options)
-        completions = self.get_execution(execution_arn).invocation_completions
-        by_end = {completion.end_timestamp: completion for completion in completions}
-        return replace(history, events=[_timed(event, by_end) for event in history.events])
-
-    def recover(self) -> list[str]:
-        """Continue every running execution of the store; return their ARNs."""
-        running, _ = self._store.query(status_filter=ExecutionStatus.RUNNING.value)
-        by_arn = {execution.durable_execution_arn: execution for execution in running}
-        for execution in running:
-            if self._is_orphan(execution, by_arn):
-                self._stop_orphan(execution)
-            else:
-                self._continue(execution)
-        return list(by_arn)
-
-    def _is_orphan(self, execution: Execution, running: dict[str, Execution]) -> bool:
-        """Tell whether the runner ended between creating a child and recording it.
-
-        The parent then starts another child, and nothing waits for this one.
-        """
-        if execution.parent_execution_arn is None:
-            return False
-        parent = running.get(execution.parent_execution_arn)
-        children = parent.chained_invoke_children.values() if parent else ()
-        return execution.durable_execution_arn not in children
-
-    def _stop_orphan(self, execution: Execution) -> None:
-        log.info("stopping %s: its parent does not wait for it", execution.durable_execution_arn)
-        reason = ErrorObject.from_message("The parent execution no longer waits for this one.")
-        self.stop_execution(execution.durable_execution_arn, reason)
-
-    def _continue(self, execution: Execution) -> None:
-        arn = execution.durable_execution_arn
-        log.info("continuing %s of %s", arn, execution.start_input.function_name)
-        self._completion_events[arn] = self._scheduler.create_event()
-        self._rearm_execution_timeout(execution)
-        for operation in execution.operations:
-            if operation.status is OperationStatus.STARTED:
-                self._continue_operation(execution, operation)
-        # Waits and step retries share one timer.
-        self._schedule_earliest_pending(arn)
-        self._invoke_execution(arn)
-
-    def _rearm_execution_timeout(self, execution: Execution) -> None:
-        arn = execution.durable_execution_arn
-        allowed = execution.start_input.execution_timeout_seconds
-        if allowed <= 0:
+    def _handle_request(self, method: str) -> None:
+        folder, _, name = self.path.rpartition("/")
+        if folder != OPERATIONS_PATH:
+            super()._handle_request(method)
             return
-        started = execution.get_operation_execution_started().start_timestamp
-        error = ErrorObject.from_message(f"Execution timed out after {allowed} seconds.")
-        self._execution_timeouts[arn] = self._scheduler.call_later(
-            lambda: self.on_timed_out(arn, error),
-            delay=self._seconds_left(started, allowed),
-            completion_event=self._completion_events[arn],
-        )
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        try:
+            document = OPERATIONS[name](self._executor(), json.loads(body))
+        except MarkerError as error:
+            refusal = InvalidParameterValueException(str(error))
+            self._send_response(HTTPResponse.create_error_from_exception(refusal))
+        except AwsApiException as error:
+            self._send_response(HTTPResponse.create_error_from_exception(error))
+        else:
+            self._send_response(HTTPResponse.create_json(200, document))
 
-    def _continue_operation(self, execution: Execution, operation: Operation) -> None:
-        start = _start_update(execution, operation)
-        if start is None:
-            return
-        if operation.operation_type is OperationType.CHAINED_INVOKE:
-            self._continue_chained_invoke(execution, start)
-        elif operation.operation_type is OperationType.CALLBACK:
-            self._rearm_callback(execution, operation, start)
-
-    def _continue_chained_invoke(self, execution: Execution, start: OperationUpdate) -> None:
-        child_arn = execution.chained_invoke_children.get(start.operation_id)
-        if child_arn is not None:
-            self._continue_child(child_arn)
-        elif start.chained_invoke_options is not None:
-            self.on_chained_invoke_started(
-                execution_arn=execution.durable_execution_arn,
-                operation_id=start.operation_id,
-                function_name=start.chained_invoke_options.function_name,
-                tenant_id=start.chained_invoke_options.tenant_id,
-                payload=start.payload,
-            )
-
-    def _continue_child(self, child_arn: str) -> None:
-        """Report a child that ended unheard; a running one is continued for itself."""
-        if self.get_execution(child_arn).is_complete:
-            self._notify_parent_of_terminal_child(child_arn)
-
-    def _rearm_callback(
-        self, execution: Execution, operation: Operation, start: OperationUpdate
-    ) -> None:
-        details, options = operation.callback_details, start.callback_options
-        if details is None or options is None:
-            return
-        remaining = replace(
-            options,
-            timeout_seconds=self._whole_seconds_left(operation, options.timeout_seconds),
-            heartbeat_timeout_seconds=self._whole_seconds_left(
-                operation, options.heartbeat_timeout_seconds
-            ),
-        )
-        self._schedule_callback_timeouts(
-            execution.durable_execution_arn, remaining, details.callback_id
-        )
-
-    def _whole_seconds_left(self, operation: Operation, allowed: int) -> int:
-        """Return 0, which means no limit, for no limit, else at least one second."""
-        if allowed <= 0:
-            return 0
-        return max(1, round(self._seconds_left(operation.start_timestamp, allowed)))
-
-    def _seconds_left(self, started: datetime | None, allowed: int) -> float:
-        if started is None:
-            return float(allowed)
-        return max(0.0, allowed - (self._clock.now() - started).total_seconds())
-
-
-def _start_update(execution: Execution, operation: Operation) -> OperationUpdate | None:
-    for update in execution.updates:
-        if update.operation_id == operation.operation_id and update.action is OperationAction.START:
-            return update
-    return None
-
-
-def _timed(event: Event, by_end: Mapping[datetime, InvocationCompletedDetails]) -> Event:
-    if event.event_type != "InvocationCompleted":
-        return event
-    # An execution has one invocation at a time, so no two end at once.
-    return replace(event, invocation_completed_details=by_end[event.event_timestamp])
+    def _executor(self) -> LocalExecutor:
+        executor: Any = self.executor  # the SDK's type says less than what this server has
+        found: LocalExecutor = executor
+        return found
 
 
 class LocalWebServer(WebServer):
-    """The SDK's server, with room for a burst of connections."""
+    """The SDK's server, with operations of ours and room for a burst of connections."""
 
     request_queue_size = 128
+
+    def __init__(self, config: WebServiceConfig, executor: LocalExecutor) -> None:
+        super().__init__(config, executor)
+        self.RequestHandlerClass = OperationsHandler
 
 
 def main() -> None:
@@ -400,6 +359,7 @@ def serve(settings: Settings) -> None:
             max_request_size=_MAX_REQUEST_BYTES,
         )
         with LocalWebServer(config, executor) as server:
+            server.RequestHandlerClass = guard.handler(settings, OperationsHandler)
             recovered = executor.recover()
             log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
             server.serve_forever()
@@ -412,9 +372,13 @@ def _executor(
     options = settings.root_client_options()
     functions = FunctionDirectory(boto3.client("lambda", **options))
     permissions = Permissions(boto3.client("iam", **options))
-    invoker = TwinInvoker(settings, functions)
+    journal = Journal(settings.executions_file)
+    invoker = HandlerInvoker(settings)
     processor = CheckpointProcessor(store, scheduler, clock=clock)
     executor = LocalExecutor(
+        journal=journal,
+        failure_of=invoker.failure_of,
+        log_tail_of=invoker.log_tail_of,
         store=store,
         scheduler=scheduler,
         invoker=invoker,
@@ -422,22 +386,16 @@ def _executor(
         invocation_timeout_seconds=_INVOCATION_SECONDS,
         registry=ExecutionRegistry(store, scheduler),
         clock=clock,
-        child_dispatcher=LiveChildDispatcher(invoker, store, functions, permissions),
+        child_dispatcher=LiveChildDispatcher(invoker, store, functions, permissions, journal),
         region=settings.region,
     )
     processor.add_execution_observer(executor)
-    durable_quotas.enforce(executor, processor)
+    durable_quotas.enforce(executor, processor, executor.too_large)
     return executor
 
 
 def _keep_open(settings: Settings) -> sqlite3.Connection:
-    connection = sqlite3.connect(settings.executions_file, timeout=30.0)
-    # The gateway finds executions by their names.
-    connection.execute(
-        "CREATE INDEX IF NOT EXISTS localcloud_execution_name ON executions(execution_name)"
-    )
-    connection.commit()
-    return connection
+    return sqlite3.connect(settings.executions_file, timeout=30.0)
 
 
 def _when_available(action: Callable[[], _T]) -> _T:
@@ -458,7 +416,7 @@ def _invoke_when_available(run: RunInvocation) -> ChildOutcome:
     while True:
         outcome = run.invocation()
         if not _never_answered(outcome) or time.monotonic() > give_up_at:
-            return _as_lambda_reports(outcome)
+            return outcome
         time.sleep(_UNAVAILABLE_PAUSE_SECONDS)
 
 
@@ -470,17 +428,6 @@ def _never_answered(outcome: ChildOutcome) -> bool:
         and error.type is None
         and error.message
         and error.message.startswith("Failed to invoke ")
-    )
-
-
-def _as_lambda_reports(outcome: ChildOutcome) -> ChildOutcome:
-    """Give the end of a worker process the type and words that Lambda has for it."""
-    error = outcome.error
-    if error is None or error.message != _WORKER_DIED:
-        return outcome
-    message = f"RequestId: {uuid.uuid4()} Error: Runtime exited with error: signal: killed"
-    return ChildOutcome(
-        error=ErrorObject(message=message, type="Runtime.ExitError", data=None, stack_trace=None)
     )
 
 

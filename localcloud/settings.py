@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localcloud import credentials
+from localcloud.credentials import Credentials
+
 HOST = "127.0.0.1"
 ACCOUNT_ID = "000000000000"
 # Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS in most regions: it has a table of
@@ -98,13 +101,37 @@ class Settings:
         """The file whose existence asks ministack to save its state; ministack then deletes it."""
         return self.directory / "ministack" / "save-requested"
 
+    @property
+    def credentials(self) -> Credentials:
+        """The root's, which are made when the local cloud first starts.
+
+        Raises LocalCloudError where none has been started.
+        """
+        try:
+            return credentials.read(self._credentials_file)
+        except FileNotFoundError as error:
+            raise LocalCloudError(
+                f"There is no local cloud in {self.directory}, and so no credentials: start one, "
+                "with `pipelinectl local up`."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise LocalCloudError(
+                f"The credentials of the local cloud cannot be read ({error}): delete "
+                f"{self._credentials_file} and start it again."
+            ) from error
+
+    def make_credentials(self) -> None:
+        """Make the root's credentials, unless there are some; the directory is there."""
+        credentials.make(self._credentials_file)
+
     def client_environment(self) -> dict[str, str]:
-        """Return the variables that point stock AWS clients at this local cloud."""
+        """Return the variables that point stock AWS clients at this local cloud, as its root."""
+        root = self.credentials
         return {
             "AWS_ENDPOINT_URL": self.aws_endpoint_url,
             "AWS_ENDPOINT_URL_LAMBDA": self.lambda_endpoint_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": root.access_key,
+            "AWS_SECRET_ACCESS_KEY": root.secret_key,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -126,11 +153,12 @@ class Settings:
         """
         from botocore.config import Config  # slow, and most who read settings need no client
 
+        root = self.credentials
         return {
             "endpoint_url": self.aws_endpoint_url,
             "region_name": self.region,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
+            "aws_access_key_id": root.access_key,
+            "aws_secret_access_key": root.secret_key,
             # The first limit holds for sending as well: code of megabytes, while ministack saves.
             "config": Config(
                 connect_timeout=10, read_timeout=10, retries={"total_max_attempts": 2}, proxies={}
@@ -155,7 +183,13 @@ class Settings:
 
     def remember_ports(self) -> None:
         """Write down which ports the local cloud in the directory is made with."""
-        (self.directory / _PORTS_FILE).write_text(json.dumps(self._ports()))
+        ports = self.directory / _PORTS_FILE
+        ports.touch(mode=0o600)
+        ports.write_text(json.dumps(self._ports()))
+
+    @property
+    def _credentials_file(self) -> Path:
+        return self.directory / "credentials.json"
 
     def _ports(self) -> dict[str, str]:
         return {

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ import psutil
 
 from localcloud import processes
 from localcloud.processes import ProcessIdentity
-from localcloud.settings import HOST, ROOT, LocalCloudError, Settings
+from localcloud.settings import HOST, ROOT, LocalCloudError, Settings, free_settings
 
 log = logging.getLogger("supervisor")
 
@@ -59,7 +60,9 @@ _LOG_TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 # Of what a supervisor runs. One of another version cannot restart its services: their modules have
 # other names now.
-_VERSION = 2
+_VERSION = 3
+# What the local cloud writes is nobody's but this user's: the bits that no file or folder gets.
+_PRIVATE = 0o077
 # The caller's credentials, endpoints and interpreter settings must not leak into the services.
 _SCRUBBED_PREFIXES = ("AWS_", "MINISTACK_", "LAMBDA_", "LOCALSTACK_", "PYTHON", "VIRTUAL_ENV")
 # What ministack's own interpreter runs; this package comes last, where it hides nothing of
@@ -87,11 +90,14 @@ class ProcessStatus:
 
 @dataclass(frozen=True)
 class Service:
-    """How to start one service, on which port it listens and which variable moves it."""
+    """How to start one service, on which port it listens and which variable moves it.
+
+    Its environment has credentials, which are there when it starts.
+    """
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Callable[[], Mapping[str, str]]
     port: int
     port_variable: str
     health_url: str
@@ -126,6 +132,7 @@ def up(settings: Settings) -> None:
     """
     _make_directories(settings)
     with _locked(settings):
+        settings.make_credentials()
         running = read_running(settings)
         if running:
             _require_same(settings, running)
@@ -145,6 +152,22 @@ def down(settings: Settings) -> list[str]:
         processes.remove_worker_directories(settings)
         _state_file(settings).unlink(missing_ok=True)
         return stopped
+
+
+@contextlib.contextmanager
+def fresh(directory: Path) -> Iterator[Settings]:
+    """Run a new local cloud in `directory`, on free ports, for as long as the block lasts.
+
+    What an earlier one left there goes first; what this one leaves stays, to be looked at.
+    """
+    settings = free_settings(directory)
+    down(settings)
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        up(settings)
+        yield settings
+    finally:
+        down(settings)
 
 
 def status(settings: Settings) -> list[ProcessStatus]:
@@ -167,12 +190,12 @@ def kill(settings: Settings, target: str, served_seconds: float = 0.0) -> list[i
     """
     if target in SERVICE_NAMES:
         return _kill_service(settings, target)
-    own_names = _functions_meant(settings, target)
+    name = _function_meant(settings, target)
     youngest = time.time() - served_seconds
     return [
         worker.identity.pid
         for worker in processes.find_workers(settings)
-        if worker.function_name in own_names
+        if worker.function_name == name
         and worker.identity.create_time <= youngest
         and processes.kill(worker.identity)
     ]
@@ -282,7 +305,7 @@ def _ministack(settings: Settings, environ: Mapping[str, str]) -> Service:
             "-c",
             _LAUNCH,
         ),
-        environment=_ministack_environment(settings, environ),
+        environment=lambda: _ministack_environment(settings, environ),
         port=settings.aws_port,
         port_variable="LOCALCLOUD_AWS_PORT",
         health_url=f"{settings.aws_endpoint_url}/_ministack/ready",
@@ -310,8 +333,8 @@ def _ministack_environment(settings: Settings, environ: Mapping[str, str]) -> di
         "AUTH": "true",
         "MINISTACK_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": settings.credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": settings.credentials.secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",
         # Lambda workers inherit this environment, so their Lambda clients reach the gateway.
         "AWS_ENDPOINT_URL_LAMBDA": settings.lambda_endpoint_url,
@@ -337,7 +360,7 @@ def _python_service(settings: Settings, environ: Mapping[str, str], name: str) -
     return Service(
         name=name,
         command=(sys.executable, "-m", f"localcloud.{name}"),
-        environment=python_environment(settings, environ),
+        environment=lambda: python_environment(settings, environ),
         port=port,
         port_variable="LOCALCLOUD_RUNNER_PORT" if name == RUNNER else "LOCALCLOUD_LAMBDA_PORT",
         health_url=f"http://{HOST}:{port}{path}",
@@ -345,8 +368,29 @@ def _python_service(settings: Settings, environ: Mapping[str, str], name: str) -
 
 
 def _make_directories(settings: Settings) -> None:
-    for name in ("logs", "tmp", "ministack", "runner", "gateway"):
-        (settings.directory / name).mkdir(parents=True, exist_ok=True)
+    """Make the folders, private to this user."""
+    settings.directory.parent.mkdir(parents=True, exist_ok=True)
+    settings.directory.mkdir(mode=0o700, exist_ok=True)
+    _make_private(settings.directory)
+    for name in ("build", "gateway", "logs", "ministack", "runner", "tmp"):
+        folder = settings.directory / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+    (settings.directory / "lock").touch(mode=0o600)
+
+
+def _make_private(directory: Path) -> None:
+    """Close a folder to others that an earlier version made, or that is empty."""
+    mode = directory.stat().st_mode
+    if not mode & _PRIVATE:
+        return
+    if any(directory.iterdir()) and not (directory / "lock").exists():
+        raise LocalCloudError(
+            f"{directory} is no local cloud's, others may look into it, and what is stored in a "
+            f"local cloud is private: run `chmod 700 {directory}`, or set LOCALCLOUD_DIR to a "
+            "folder of its own."
+        )
+    directory.chmod(0o700)
 
 
 @contextlib.contextmanager
@@ -466,7 +510,9 @@ def _describe(pid: int | None) -> str:
 
 def _spawn_supervisor(settings: Settings) -> tuple[int, ProcessIdentity]:
     supervisor_end, starter_end = os.pipe()
-    with logs_path(settings, "supervisor").open("ab") as output:
+    log_file = logs_path(settings, "supervisor")
+    log_file.touch(mode=0o600)
+    with log_file.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own module
             (sys.executable, "-m", "localcloud.supervisor", "--starter-pipe", str(supervisor_end)),
             env=python_environment(settings, os.environ),
@@ -475,6 +521,7 @@ def _spawn_supervisor(settings: Settings) -> tuple[int, ProcessIdentity]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=(supervisor_end,),
+            umask=_PRIVATE,
         )
     os.close(supervisor_end)
     # The supervisor outlives this process on purpose; nobody here waits for its exit code.
@@ -490,7 +537,7 @@ def _wait_until_healthy(settings: Settings, supervisor: ProcessIdentity) -> None
     deadline = time.monotonic() + _READY_SECONDS
     restarts_before = _restarts(settings)
     for service in all_services(settings, {}):
-        while not _is_healthy(service):
+        while not _is_healthy(service, settings):
             if supervisor.find() is None:
                 raise LocalCloudError(_did_not_start(settings, "supervisor"))
             restarts = _restarts(settings).get(service.name, 0)
@@ -505,9 +552,14 @@ def _restarts(settings: Settings) -> dict[str, int]:
     return {s.name: s.restarts for s in recorded.services} if recorded else {}
 
 
-def _is_healthy(service: Service) -> bool:
+def _is_healthy(service: Service, settings: Settings) -> bool:
+    from localcloud import signatures  # slow, and the supervisor itself does without
+
+    url = service.health_url
+    headers = signatures.sign(settings.credentials, settings.region, "GET", url)
     try:
-        with _opener.open(service.health_url, timeout=_HEALTH_SECONDS) as answer:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own URL
+        with _opener.open(request, timeout=_HEALTH_SECONDS) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -566,16 +618,11 @@ def _kill_service(settings: Settings, name: str) -> list[int]:
     ]
 
 
-def _functions_meant(settings: Settings, target: str) -> set[str]:
-    """Return the function named `target`, or that alone ends with `-<target>`, and its twin."""
-    from localcloud.overlay import (
-        TWIN_SUFFIX,
-        twin_name,  # as in _deployed_functions
-    )
-
+def _function_meant(settings: Settings, target: str) -> str:
+    """Return the function named `target`, or that alone ends with `-<target>`."""
     names = {worker.function_name for worker in processes.find_workers(settings)}
     names |= _deployed_functions(settings)
-    known = sorted({name.removesuffix(TWIN_SUFFIX) for name in names})
+    known = sorted(names)
     matches = [name for name in known if name == target] or [
         name for name in known if name.endswith(f"-{target}")
     ]
@@ -583,10 +630,12 @@ def _functions_meant(settings: Settings, target: str) -> set[str]:
         problem = "matches several functions" if matches else "is no known target"
         choice = ", ".join([*SERVICE_NAMES, *known])
         raise LocalCloudError(f"{target!r} {problem}: choose one of {choice}.")
-    return {matches[0], twin_name(matches[0])}
+    return matches[0]
 
 
 def _deployed_functions(settings: Settings) -> set[str]:
+    if read_running(settings) is None:
+        return set()
     import boto3  # slow, and the supervisor itself does without
     from botocore.exceptions import BotoCoreError
 
@@ -595,7 +644,7 @@ def _deployed_functions(settings: Settings) -> set[str]:
         pages = client.get_paginator("list_functions").paginate()
         return {function["FunctionName"] for page in pages for function in page["Functions"]}
     except BotoCoreError:
-        # ministack is down or being restarted: the workers that run are all there is to kill.
+        # ministack is being restarted: the workers that run are all there is to kill.
         return set()
 
 
@@ -617,12 +666,13 @@ class Child:
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own services
                 self.service.command,
-                env=dict(self.service.environment),
+                env=dict(self.service.environment()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=functools.partial(_die_with, os.getpid()),
+                umask=_PRIVATE,
             )
         self.identity = ProcessIdentity.of(self.process.pid)
         self.since = time.time()

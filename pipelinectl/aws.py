@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_lambda.client import LambdaClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_s3.client import S3Client
@@ -75,6 +76,11 @@ class Connection:
     def dynamodb(self) -> DynamoDBClient:
         """Client of the table of processed data."""
         return self._session.client("dynamodb", **self._options("dynamodb"))
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        """Client of what roles may do."""
+        return self._session.client("iam", **self._options("iam"))
 
     @cached_property
     def lambda_(self) -> LambdaClient:

@@ -24,6 +24,7 @@ from pipelinectl.commands.reprocess import reprocess
 from pipelinectl.commands.send import send
 from pipelinectl.commands.status import status
 from pipelinectl.commands.upload import upload
+from pipelinectl.commands.verify import verify
 from pipelinectl.errors import ExitCode
 
 _EXIT_CODES = (
@@ -109,6 +110,7 @@ app.command()(cost)
 app.command()(console)
 app.command()(demo)
 app.command()(doctor)
+app.command()(verify)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes the flag

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pipelinectl.executions import Executions
 
-_STAGES = 3
+OUR_STAGES = 3
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: of an execution, of an
 # account a second (checkpoints are 20,000 in us-east-1, us-west-2 and eu-west-1), and of the event
@@ -78,7 +78,7 @@ ESTIMATES = (
     "each chained invoke as one operation, which AWS's list does not name",
 )
 _ASSUMPTION = (
-    "each record through three chained invokes of its own, in the same executions; the durable "
+    "each record through chained invokes of its own, in the same executions; the durable "
     "function takes as long an invocation as measured, the stages as long in all"
 )
 NOT_INCLUDED = (
@@ -175,7 +175,8 @@ class Size:
 class Deployment:
     """The pipeline that ran the executions; `is_local` says that it was not at AWS.
 
-    `retention_days` is how long it keeps an execution that has ended; `sizes` is by function.
+    `retention_days` is how long it keeps an execution that has ended; `sizes` is by function;
+    `stages` are those that it chains, an own one included.
     """
 
     stack_name: str
@@ -184,6 +185,7 @@ class Deployment:
     retention_days: int
     durable_function: str
     sizes: Mapping[str, Size] = field(default_factory=dict)
+    stages: int = OUR_STAGES
 
 
 def measure(
@@ -220,7 +222,7 @@ def usage_of(events: Iterable[Mapping[str, Any]], durable_function: str) -> Usag
         bytes_written=written,
         byte_seconds=written * (max(times) - min(times)).total_seconds(),
         cut=sum(bool(part.get("Truncated")) for part in parts if part),
-        calls=_calls(told, durable_function),
+        calls=_calls(told, durable_function) | _calls_of_rows(told),
         rows=sum(_rows(details) for kind, _, details in told if kind == "ChainedInvokeSucceeded"),
         write_units=sum(
             _write_units(details) for kind, _, details in told if kind == "ChainedInvokeStarted"
@@ -237,8 +239,7 @@ def _calls(told: Sequence[tuple[str, Any, Any]], durable_function: str) -> dict[
             name = durable_function
             start, end = details.get("StartTimestamp"), details.get("EndTimestamp")
         elif kind == "ChainedInvokeStarted":
-            # A name, or an ARN; a version or an alias may stand behind it.
-            name = details["FunctionName"].split(":function:", 1)[-1].split(":", 1)[0]
+            name = _function_name(details["FunctionName"])
             start, end = event["EventTimestamp"], answers.get(event["Id"])
         else:
             continue
@@ -246,6 +247,25 @@ def _calls(told: Sequence[tuple[str, Any, Any]], durable_function: str) -> dict[
         untimed = int(not (start and end))
         calls[name] = calls.get(name, Calls()) + Calls(1, seconds, untimed)
     return calls
+
+
+def _calls_of_rows(told: Sequence[tuple[str, Any, Any]]) -> dict[str, Calls]:
+    """Those of the own stage that the file function made itself, as its answers tell of them."""
+    calls: dict[str, Calls] = {}
+    for kind, _, details in told:
+        if kind == "ChainedInvokeSucceeded":
+            match _json(details.get("Result")):
+                case {"own_stage": {"function_arn": str(arn), "invokes": int(n), "seconds": s}} if (
+                    n
+                ):
+                    name = _function_name(arn)
+                    calls[name] = calls.get(name, Calls()) + Calls(n, float(s))
+    return calls
+
+
+def _function_name(function: str) -> str:
+    """Of a name or an ARN; a version or an alias may stand behind it."""
+    return function.split(":function:", 1)[-1].split(":", 1)[0]
 
 
 def _rows(details: Mapping[str, Any]) -> int:
@@ -259,7 +279,7 @@ def _rows(details: Mapping[str, Any]) -> int:
 def _write_units(details: Mapping[str, Any]) -> int:
     """DynamoDB's write units for the items, where this asks the store stage for some."""
     match _json(details.get("Input")):
-        case {"records": [{"transformed": _}, *_] as records}:
+        case {"records": [{"transformed": _, "message_id": _}, *_] as records}:
             sizes = (text_size(json.dumps(record, ensure_ascii=False)) for record in records)
             return sum(math.ceil(size / _WRITE_UNIT_BYTES) for size in sizes)
     return 0
@@ -399,17 +419,17 @@ def _rounded(value: float) -> float:
     return round(value, 12)
 
 
-def chain_a_record(usage: Usage, durable_function: str) -> Usage:
-    """The same with three invokes for each record: 31 operations for a batch of ten."""
+def chain_a_record(usage: Usage, durable_function: str, stages: int = OUR_STAGES) -> Usage:
+    """The same with an invoke a stage for each record: 31 operations for a batch of ten."""
     own = usage.calls[durable_function]
-    chained = _STAGES * (usage.deliveries + usage.rows)
+    chained = stages * (usage.deliveries + usage.rows)
     count = chained + usage.executions
     seconds = own.seconds / max(1, own.count - own.untimed) * count
-    stages = {name: replace(calls, count=0) for name, calls in usage.calls.items()}
+    functions = {name: replace(calls, count=0) for name, calls in usage.calls.items()}
     return replace(
         usage,
         operations=Counter({"execution": usage.executions, "chained invoke": chained}),
-        calls={**stages, durable_function: Calls(count, seconds), "all stages": Calls(chained)},
+        calls={**functions, durable_function: Calls(count, seconds), "all stages": Calls(chained)},
     )
 
 
@@ -421,7 +441,7 @@ def forecast(
     Operations follow from the pipeline's rules alone. Bytes and seconds are those of `sample`,
     executions that took documents through the stages, scaled.
     """
-    share = records / sample.deliveries
+    stages, share = deployment.stages, records / sample.deliveries
     size = min(batch_size, max(1, int(MAX_EVENT_BYTES // (sample.event_bytes / sample.deliveries))))
     bytes_each = max(1.0, sample.travelling_bytes / sample.deliveries)
     a_chunk = max(1, min(MAX_CHUNK_RECORDS, int(MAX_CHUNK_BYTES // bytes_each)))
@@ -430,18 +450,20 @@ def forecast(
     batches = [(n, math.ceil(n / a_chunk), of) for n, of in ((size, full), (rest, 1)) if n and of]
     operations: Counter[str] = Counter()
     for _, chunks, times in batches:
-        operations += Counter({kind: n * times for kind, n in operations_of(chunks).items()})
+        operations += Counter(
+            {kind: n * times for kind, n in operations_of(chunks, stages).items()}
+        )
     used = Usage(
         executions=operations["execution"],
         operations=operations,
         bytes_written=sample.bytes_written * share,
         byte_seconds=sample.byte_seconds * share,
-        calls=_scaled_calls(batches, sample, deployment.durable_function),
+        calls=_scaled_calls(batches, sample, deployment),
         queue_requests=sample.queue_requests * share,
         write_units=sample.write_units * share,
     )
     largest, chunks, _ = batches[0]
-    each, checkpoints = operations_of(chunks).total(), operations.total()
+    each, checkpoints = operations_of(chunks, stages).total(), operations.total()
     warnings = [
         *execution_warnings(each, sample.bytes_written / sample.deliveries * largest),
         *_near("durable executions started a second", used.executions / _MONTH, MAX_STARTS),
@@ -461,25 +483,25 @@ def forecast(
     }
 
 
-def operations_of(chunks: int) -> Counter[str]:
+def operations_of(chunks: int, stages: int = OUR_STAGES) -> Counter[str]:
     """Of a healthy batch: a map over several chunks, a clock for those that wait for their turn."""
     waiting = max(0, chunks - MAX_CONCURRENT_CHUNKS)
-    of_chunks = {"chained invoke": _STAGES * chunks, "context": int(chunks > 1)}
+    of_chunks = {"chained invoke": stages * chunks, "context": int(chunks > 1)}
     return Counter({"execution": 1, **of_chunks, "step attempt": waiting})
 
 
 def _scaled_calls(
-    batches: Sequence[tuple[int, int, int]], sample: Usage, durable_function: str
+    batches: Sequence[tuple[int, int, int]], sample: Usage, deployment: Deployment
 ) -> dict[str, Calls]:
     """A stage takes as long as measured, and in proportion longer where it gets more records."""
-    begun = sum((1 + _STAGES * chunks) * times for _, chunks, times in batches)
+    begun = sum((1 + deployment.stages * chunks) * times for _, chunks, times in batches)
     invokes = sum(chunks * times for _, chunks, times in batches)
     calls = {}
     for name, of in sample.calls.items():
         count = max(1, of.count)
         at_once = sample.deliveries / count
         times_longer = sum(max(chunks, n / at_once) * times for n, chunks, times in batches)
-        own = name == durable_function
+        own = name == deployment.durable_function
         seconds = of.seconds / count * (begun if own else times_longer)
         calls[name] = Calls(begun if own else invokes, seconds)
     return calls
@@ -523,7 +545,7 @@ def report(
     if month and not sample:
         msg = "no forecast: none of these executions took messages through the stages; name others"
         raise NotFoundError(msg)
-    chains = chain_a_record(total, here.durable_function)
+    chains = chain_a_record(total, here.durable_function, here.stages)
     patterns = [
         _pattern("this pipeline", "as measured", total, here),
         _pattern("one chain a record", _ASSUMPTION, chains, here),

@@ -95,7 +95,7 @@ class Executions:
         Raises:
             NotFoundError: there is none.
         """
-        # The ARNs of AWS's local runner are `uuid/uuid`; a name holds no slash.
+        # A name holds no slash, and each ARN does.
         if "/" in reference:
             return reference
         name = None if reference == LAST else reference
@@ -199,31 +199,15 @@ class Executions:
         )["Status"]
 
     def _pages(self, options: dict[str, Any]) -> Iterator[Execution]:
-        reverse = self._newest_first()
         marker: dict[str, Any] = {}
         while True:
             page = self.lambda_.list_durable_executions_by_function(
-                FunctionName=self.function_name, ReverseOrder=reverse, **options, **marker
+                FunctionName=self.function_name, ReverseOrder=False, **options, **marker
             )
             yield from map(_execution, page.get("DurableExecutions", []))
             if not page.get("NextMarker"):
                 return
             marker = {"Marker": page["NextMarker"]}
-
-    def _newest_first(self) -> bool:
-        """The `ReverseOrder` that lists the newest first.
-
-        AWS has documented both, and its local runner does not do what is documented now.
-        """
-        first = {
-            reverse: self.lambda_.list_durable_executions_by_function(
-                FunctionName=self.function_name, ReverseOrder=reverse, MaxItems=1
-            ).get("DurableExecutions", [])
-            for reverse in (True, False)
-        }
-        if not first[True] or not first[False]:
-            return False
-        return first[True][0]["StartTimestamp"] > first[False][0]["StartTimestamp"]
 
 
 def _execution(summary: ExecutionTypeDef) -> Execution:

@@ -63,10 +63,16 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         return Settings.from_environment(environ)
 
 
+def client_environment(settings: Settings) -> dict[str, str]:
+    """The variables that lead clients to the local cloud, with its root's credentials."""
+    with told_plainly():
+        return settings.client_environment()
+
+
 def client_environment_if_up(environ: Mapping[str, str]) -> dict[str, str] | None:
     """The variables that lead clients to the local cloud, or None when it is not up."""
     settings = settings_from(environ)
-    return settings.client_environment() if is_up(processes(settings)) else None
+    return client_environment(settings) if is_up(processes(settings)) else None
 
 
 def processes(settings: Settings) -> list[ProcessStatus]:
@@ -171,14 +177,8 @@ def log_file(settings: Settings, name: str) -> Path | None:
 
 
 def log_groups(stack_name: str, function: str) -> tuple[str, ...]:
-    """Log groups of a function that is named in full or by its role in the stack.
-
-    The local cloud runs the handler of a durable function as a function of its own.
-    """
-    from localcloud.overlay import twin_name
-
-    name = _full_name(stack_name, function)
-    return (f"/aws/lambda/{name}", f"/aws/lambda/{twin_name(name)}")
+    """Log groups of a function that is named in full or by its role in the stack."""
+    return (f"/aws/lambda/{_full_name(stack_name, function)}",)
 
 
 def _full_name(stack_name: str, name: str) -> str:
@@ -210,7 +210,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class FunctionLog:
-    """The log groups of one function: more than one where the local cloud runs a twin of it."""
+    """The log groups of one function."""
 
     logs: CloudWatchLogsClient
     groups: Sequence[str]

@@ -88,8 +88,10 @@ class Life:
             return "stored, and a dead letter" if self.item else "dead letter"
         if self.item:
             return "stored"
-        if self.acts and self.acts[-1]["action"] in ("discard", "purge"):
+        if self.acts and self.acts[-1]["action"] == "discard":
             return "discarded"
+        if self.entry and self.entry["state"] in ("failed", "deleted"):
+            return self.entry["state"]
         return "on its way"
 
 
@@ -138,6 +140,7 @@ class _Search:
         self._listed = self._inputs = 0
         self._bounds: list[str] = []
         self._ids: set[str] = set()
+        self._met: list[str] = []
 
     def run(self, reference: str) -> Life:
         object_id = resolves_to(reference, self._of.stack)
@@ -148,6 +151,9 @@ class _Search:
         acts = self._acts(execution_id, _first_sent(item, letters))
         deliveries = self._deliveries(execution_id, item, letters, acts)
         self._ids |= {one.message_id for one in deliveries if one.message_id}
+        entry = self._entry(object_id, item)
+        if not (item or letters or acts or deliveries or entry):
+            raise NotFoundError(self._not_found(reference))
         return Life(
             execution_id=execution_id,
             message_ids=tuple(sorted(self._ids)),
@@ -155,7 +161,7 @@ class _Search:
             dead_letters=tuple(letters),
             deliveries=tuple(deliveries),
             acts=tuple(acts),
-            entry=self._entry(object_id, item),
+            entry=entry,
             searched=Searched(self._listed, self._inputs, tuple(self._bounds)),
         )
 
@@ -209,16 +215,20 @@ class _Search:
     def _in_inputs(self, reference: str) -> set[str]:
         """Whose message, by an id that begins so, one of the newest executions had."""
         newest = itertools.islice(self._of.executions.newest(), self._inputs_left)
-        return {
-            one.execution_id
-            for _, payload in self._read(newest)
+        met = [
+            (execution.arn, one.execution_id)
+            for execution, payload in self._read(newest)
             for one in delivered_in(payload, self._environment)
             if one.message_id.startswith(reference) or one.execution_id.startswith(reference)
-        }
+        ]
+        self._met = [arn for arn, _ in met]
+        return {execution_id for _, execution_id in met}
 
     def _not_found(self, reference: str) -> str:
-        looked = f"items, {len(self._letters):,} dead letters, audit lines, and the inputs of "
-        looked += f"{self._inputs:,} executions"
+        looked = (
+            f"items, dead letters ({len(self._letters):,}), audit lines, and inputs of the newest "
+            f"executions ({self._inputs:,})"
+        )
         more = "".join(f"; {bound}" for bound in self._bounds)
         return (
             f"no record '{reference}' in {looked}{more}: it may still wait in a queue, or its "
@@ -284,6 +294,8 @@ class _Search:
         acts: Sequence[Line],
     ) -> list[Delivery]:
         known = _known_executions(item, letters, acts)
+        for arn in self._met:
+            known.setdefault(arn, "input")
         wanted = Wanted(execution_id, frozenset(self._ids))
         found = [one for arn, by in known.items() for one in self._told(arn, by, wanted)]
         if _may_lack_some(found, self._ids):

@@ -50,7 +50,7 @@ def translations(sets: Sequence[Mapping[str, str]], code: str = "code") -> list[
     return [translation["Resources"] for translation in json.loads(run.stdout)]
 
 
-def resolved(value: Any, values: Mapping[str, str]) -> Any:
+def resolved(value: Any, values: Mapping[str, str]) -> Any:  # noqa: C901 - one case a function
     """``value`` with the parameters' ``values``; what refers to a resource says to which.
 
     What comes to AWS::NoValue is left out.
@@ -67,6 +67,9 @@ def resolved(value: Any, values: Mapping[str, str]) -> Any:
         case {"Fn::If": [str(condition), then, otherwise]}:
             holds = _holds(TEMPLATE["Conditions"][condition], values)
             return resolved(then if holds else otherwise, values)
+        case {"Fn::Split": argument} | {"Fn::Select": argument} | {"Fn::Join": argument}:
+            ((function, _),) = value.items()
+            return _of_lists(function, argument[0], resolved(argument[1], values))
         case {"Fn::FindInMap": [str(name), key, str(column)]}:
             return TEMPLATE["Mappings"][name][resolved(key, values)][column]
         case dict():
@@ -77,6 +80,15 @@ def resolved(value: Any, values: Mapping[str, str]) -> Any:
             parts = (resolved(part, values) for part in value)
             return [part for part in parts if part != _NOTHING]
     return value
+
+
+def _of_lists(function: str, argument: Any, value: Any) -> Any:
+    match function:
+        case "Fn::Split":
+            return value.split(argument)
+        case "Fn::Select":
+            return value[argument]
+    return argument.join(value)
 
 
 def _holds(condition: Any, values: Mapping[str, str]) -> bool:

@@ -49,7 +49,8 @@ def dashboard(stack: str) -> dict[str, Any]:
     text: str = body.replace("${AWS::StackName}", stack).replace("${AWS::Region}", "eu-central-2")
     for name, joined in lists.items():
         separator, values = joined["Fn::Join"]
-        text = text.replace(f"${{{name}}}", separator.join(_value(v, stack) for v in values))
+        names = [_value(v, stack) for v in values if "Fn::If" not in v]  # only where it is set
+        text = text.replace(f"${{{name}}}", separator.join(names))
     document: dict[str, Any] = json.loads(re.sub(r"\$\{(\w+)(?:\.\w+)?\}", r"\1", text))
     return document
 

@@ -8,7 +8,7 @@ import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, duration, out, print_json, progress, size
-from pipelinectl.cost import MILLION, Deployment, measure, report
+from pipelinectl.cost import MILLION, OUR_STAGES, Deployment, measure, report
 from pipelinectl.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def cost(
         is_local=pipeline.connection.endpoint_url is not None,
         retention_days=int(parameters.get("ExecutionRetentionInDays", _DEFAULT_RETENTION_DAYS)),
         durable_function=pipeline.executions.function_name,
+        stages=OUR_STAGES + bool(parameters.get("EnrichmentFunctionArn")),
     )
     in_batch = batch_size or int(parameters.get("BatchSize", _DEFAULT_BATCH_SIZE))
     found = report(lambda_, measured, deployment, (records, in_batch) if records else None)

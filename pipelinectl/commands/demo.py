@@ -152,7 +152,7 @@ class _Acts:
             local.start(self._settings)
         with self._step(f"{template.name} is built and deployed as {self._stack_name}") as detail:
             local.deploy(self._settings, template, self._stack_name, local.LOCAL_PARAMETERS, detail)
-        connection = Connection(self._settings.client_environment())
+        connection = Connection(local.client_environment(self._settings))
         return Pipeline(connection, find_stack(connection.cloudformation, self._stack_name))
 
     def _upload(

@@ -171,7 +171,7 @@ def env(*, as_json: JsonFlag = False) -> None:
     Example:
     - `eval "$(pipelinectl local env)" && aws sqs list-queues`
     """
-    variables = local.settings_from(os.environ).client_environment()
+    variables = local.client_environment(local.settings_from(os.environ))
     if as_json:
         print_json(variables)
     else:
@@ -240,7 +240,7 @@ def _log_lines(
     path = local.log_file(settings, name)
     if path is not None:
         return FileLog(path).lines(limit, follow=follow)
-    connection = Connection(settings.client_environment())
+    connection = Connection(local.client_environment(settings))
     log = FunctionLog(connection.logs, local.log_groups(stack_name, name))
     return log.lines(limit, follow=follow)
 

@@ -186,6 +186,12 @@ CHECKS = (
             "src/durable_pipeline/calls.py",
         ),
         Check(
+            functions.own_stage,
+            "the function of EnrichmentFunctionArn exists, ends within StageTimeout, and may be "
+            "invoked by the durable function and, for rows, by the file function",
+            "docs/guides/add-a-stage.md",
+        ),
+        Check(
             functions.reserved_concurrency,
             "no function is throttled for good by a reserved concurrency of 0",
             f"{_LAMBDA}/configuration-concurrency.html",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipelinectl import errors
 from pipelinectl.doctor.stack import (
     MAPPING,
     Level,
     durable_timeout,
     invoked,
+    is_gone,
     ok,
     problem,
     variables,
@@ -19,7 +21,7 @@ from pipelinectl.doctor.stack import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelinectl.doctor.stack import Deployed, Findings
+    from pipelinectl.doctor.stack import Deployed, Finding, Findings
 
 LONGEST_EXECUTION = 900
 
@@ -30,6 +32,11 @@ _CALLED = {
     "STORAGE_FUNCTION_ARN": "STAGE_TIMEOUT",
     "CSV_FILE_FUNCTION_ARN": "FILES_TIMEOUT",
 }
+
+OWN_STAGE = "ENRICHMENT_FUNCTION_ARN"
+"""The variable that names the own stage, which the stack has not made."""
+
+_INVOKE = "lambda:InvokeFunction"
 
 
 def _called(function: Mapping[str, Any]) -> dict[str, str]:
@@ -121,6 +128,58 @@ def deadline_settings(stack: Deployed, name: str) -> Findings:
     found = ", ".join(sorted(wrong)) or "as they are"
     remedy = "deploy template.yaml again: its parameters set both"
     yield verdict(name, found, remedy, bad=Level.PROBLEM if wrong else None)
+
+
+def own_stage(stack: Deployed, name: str) -> Findings:
+    """No record is stored while it is missing, or may not be invoked."""
+    caller = stack.function(name)
+    arn = variables(caller).get(OWN_STAGE)
+    if not arn or durable_timeout(caller) is None:
+        return
+    subject = invoked(arn)[0]
+    try:
+        function = stack.ask("lambda_", "get_function_configuration", FunctionName=arn)
+    except errors.expected() as error:
+        if not is_gone(error):
+            raise
+        remedy = "deploy that function, or the pipeline with another EnrichmentFunctionArn, or none"
+        yield problem(subject, "does not exist", remedy)
+        return
+    yield _own_stage_state(function, subject)
+    yield _own_stage_time(caller, function, subject)
+    called = [variables(caller).get("CSV_FILE_FUNCTION_ARN", "")]
+    for one in (name, *(invoked(arn_)[0] for arn_ in called if arn_)):
+        yield _may_invoke(stack, one, arn)
+
+
+def _own_stage_state(function: Mapping[str, Any], subject: str) -> Finding:
+    state = function.get("State", "Active")
+    bad = Level.PROBLEM if state == "Failed" else None
+    return verdict(subject, state, "repair and deploy that function again", bad=bad)
+
+
+def _own_stage_time(
+    caller: Mapping[str, Any], function: Mapping[str, Any], subject: str
+) -> Finding:
+    """The deadline of an execution reckons with StageTimeout."""
+    seconds, most = function["Timeout"], int(variables(caller).get("STAGE_TIMEOUT", "60"))
+    remedy = f"give that function a timeout of at most {most} s, or the pipeline a StageTimeout"
+    bad = Level.PROBLEM if seconds > most else None
+    return verdict(subject, f"{seconds} s of {most} s", f"{remedy} of {seconds}", bad=bad)
+
+
+def _may_invoke(stack: Deployed, name: str, arn: str) -> Finding:
+    simulated = stack.ask(
+        "iam",
+        "simulate_principal_policy",
+        PolicySourceArn=stack.function(name)["Role"],
+        ActionNames=[_INVOKE],
+        ResourceArns=[arn],
+    )
+    decisions = {one["EvalDecision"] for one in simulated["EvaluationResults"]}
+    remedy = "deploy template.yaml again: it gives the right with EnrichmentFunctionArn"
+    bad = None if decisions == {"allowed"} else Level.PROBLEM
+    return verdict(name, f"{', '.join(sorted(decisions))} to invoke it", remedy, bad=bad)
 
 
 def reserved_concurrency(stack: Deployed, name: str) -> Findings:

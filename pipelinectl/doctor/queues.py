@@ -52,7 +52,7 @@ def mapping_enabled(stack: Deployed, uuid: str) -> Findings:
     mapping = stack.read(MAPPING, uuid)
     queue, state = _queue_of(mapping), mapping["State"]
     if state in ("Disabled", "Disabling"):
-        yield problem(queue, state, _update(uuid, "--enabled"))
+        yield problem(queue, state, "'pipelinectl resume' takes messages in again")
     elif state != "Enabled":
         yield warning(queue, state, "wait until it is Enabled, and ask again")
     else:

@@ -263,11 +263,7 @@ def invoked(arn: str) -> tuple[str, str]:
 
 def durable_timeout(function: Mapping[str, Any]) -> int | None:
     """A durable function's ExecutionTimeout in seconds; None of one that is not durable."""
-    from localcloud.overlay import TIMEOUT_VARIABLE
-
-    durable = function.get("DurableConfig") or {}
-    # On a local cloud, where the overlay has put it.
-    seconds = durable.get("ExecutionTimeout") or variables(function).get(TIMEOUT_VARIABLE)
+    seconds = (function.get("DurableConfig") or {}).get("ExecutionTimeout")
     return int(seconds) if seconds else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import simplejson
 
@@ -44,6 +44,22 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _encode_decimals = simplejson.JSONEncoder(
     separators=(",", ":"), check_circular=False, use_decimal=True
 ).encode
+
+
+class Verdict(NamedTuple):
+    """What became of a row: the JSON text of its transformed document, or why it has none."""
+
+    row: Row
+    record: str
+    invalid: InvalidRecord | None = None
+
+
+def verdict_of(row: Row, file: File) -> Verdict:
+    """The row's transformed document, or every reason why it has none."""
+    try:
+        return Verdict(row, json_text(record_of(row, file)))
+    except InvalidRecord as invalid:
+        return Verdict(row, "", invalid)
 
 
 def record_of(row: Row, file: File) -> Document:

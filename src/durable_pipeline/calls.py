@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -124,6 +124,7 @@ class Tally:
 
     ``operations`` are the invokes with the waits before them and the looks at the clock. ``until``
     is the latest time that an answer told; None as long as there was no answer.
+    ``own_stage_seconds`` are those of each chunk from transform's answer to the own stage's.
     """
 
     invokes: int = 0
@@ -131,6 +132,13 @@ class Tally:
     bisects: int = 0
     operations: int = 0
     until: datetime | None = None
+    own_stage_seconds: list[float] = field(default_factory=list)
+
+    def passed_own_stage(self, since: str, until: str) -> None:
+        """A chunk was through transform at ``since`` and through the own stage at ``until``."""
+        if since and until:
+            took = datetime.fromisoformat(until) - datetime.fromisoformat(since)
+            self.own_stage_seconds.append(round(max(0.0, took.total_seconds()), 3))
 
     def invoked(self, attempt: int) -> None:
         """Count a chained invoke, which is the ``attempt``-th of its kind, from 1."""
@@ -149,6 +157,7 @@ class Tally:
         self.retries += other.retries
         self.bisects += other.bisects
         self.operations += other.operations
+        self.own_stage_seconds += other.own_stage_seconds
         if other.until:
             self._later(other.until)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext, InvokeError
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
@@ -31,9 +31,11 @@ from durable_pipeline.records import (
 from durable_pipeline.requeue import Requeue, requeue
 from durable_pipeline.settings import Settings
 from durable_pipeline.stages import outcome_of
+from pipeline_core import own_stage
 from pipeline_core.contract import ContractViolation, Reason, StageRecord
 from pipeline_core.files import Cursor, Part, Plan, Range
 from pipeline_core.objects import created_event
+from pipeline_core.own_stage import OwnStage
 from pipeline_core.sizes import MAX_STATE_BYTES
 from pipeline_core.values import is_timestamp
 
@@ -54,12 +56,14 @@ The rest of a larger file is left to the next execution."""
 class RangeResult(TypedDict):
     """What became of one range: its part, or why there is none; empty if it was not begun.
 
+    ``stage`` is there where the own stage is to blame, which csv_file sends rows through itself.
     ``retries`` are those that it took, if any: by far most ranges need none, and every byte of a
     result is paid for.
     """
 
     part: NotRequired[Part]
     reason: NotRequired[Reason]
+    stage: NotRequired[Literal["enrich"]]
     gone: NotRequired[bool]
     retries: NotRequired[int]
 
@@ -144,7 +148,8 @@ class FileExecution:
             raise Ended(SUPERSEDED)
         for result in results:
             if "reason" in result:
-                raise Ended(failure(STAGE, result["reason"]["type"], result["reason"]["message"]))
+                stage, reason = result.get("stage", STAGE), result["reason"]
+                raise Ended(failure(stage, reason["type"], reason["message"]))
         parts = [result["part"] for result in results if "part" in result]
         if results and not parts:
             raise Ended(failure(STAGE, *DEADLINE_PASSED.described))
@@ -195,9 +200,10 @@ class FileExecution:
     def _count(self, results: Sequence[RangeResult]) -> None:
         for result in results:
             retries = result.get("retries", 0)
+            broke = "reason" in result and "stage" not in result
             attempts = 1 + retries if result else 0
             # The clock first, then each attempt; before a repetition the clock again, and a wait.
-            clocks = 1 + retries + ("reason" in result)
+            clocks = 1 + retries + broke
             operations = clocks + attempts + retries
             self._tally.add(Tally(attempts, retries, operations=operations))
 
@@ -210,11 +216,18 @@ class FileExecution:
         budget: Budget,
     ) -> RangeResult:
         took = Tally()
-        payload = self._payload("process", {"file": plan["file"], "range": work})
+        through = self._own_stage()
+        payload = self._payload("process", {"file": plan["file"], "range": work, **through})
         arn, name = self._settings.csv_file_function_arn, f"range {work['start']}"
         call = Call(arn, payload, name, _answered, TRIES, budget)
         result = self._range_result(context, deadline, call, took)
         return result | {"retries": took.retries} if took.retries else result
+
+    def _own_stage(self) -> Mapping[str, OwnStage]:
+        """What a range is told of the own stage: by this version's settings, not csv_file's."""
+        if not (arn := self._settings.enrichment_function_arn):
+            return {}
+        return {"own_stage": {"function_arn": arn, "seconds": self._settings.stage_timeout}}
 
     def _range_result(
         self,
@@ -232,6 +245,8 @@ class FileExecution:
                 return {"part": cast("Part", part)}
             case {"outcome": "gone"}:
                 return {"gone": True}
+            case {"outcome": "failed", "reason": {"type": str(type_), "message": str(message)}}:
+                return _failed(type_, message) | {"stage": own_stage.NAME}
         return _failed("ContractViolation", f"malformed answer: {str(response)[:200]}")
 
     def _finish(self, plan: Plan, parts: Sequence[Part], rest: Cursor | None) -> Mapping[str, Any]:

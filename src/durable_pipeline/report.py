@@ -28,6 +28,7 @@ from durable_pipeline.calls import (
 from durable_pipeline.dead_letters import UNTOLD
 from durable_pipeline.records import Batch, Outcome, OutcomeName, Outcomes, Record
 from durable_pipeline.settings import Settings
+from pipeline_core import own_stage
 from pipeline_core.objects import Pointer
 from pipeline_core.telemetry import emit
 
@@ -138,6 +139,9 @@ def report(
     emit(_of_batch(batch, outcomes, counts, tally, until) | _of_execution(context, tally), base)
     for (outcome, reason), count in _reasons(outcomes).items():
         emit(_count("RecordsByReason", count), base | {"outcome": outcome, "reason": reason})
+    for seconds in tally.own_stage_seconds:
+        took = {"StageDuration": (MetricUnit.Milliseconds, seconds * 1000)}
+        emit(took, base | {"service": own_stage.NAME})
     for name, count in _objects(batch, outcomes).items():
         emit(_count("ObjectsByOutcome", count), base | {"outcome": name})
     _log(context, batch, outcomes, counts, tally)

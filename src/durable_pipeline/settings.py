@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Settings:
     """Functions to chain, queues to settle with, and what there is of attempts and of time.
 
-    Timeouts and delays are in seconds, ``range_size`` is in bytes.
+    Timeouts and delays are in seconds, ``range_size`` is in bytes. ``enrichment_function_arn`` is
+    empty where there is no own stage.
     """
 
     environment: str
@@ -49,6 +50,7 @@ class Settings:
     range_size: int
     ranges_per_execution: int
     range_concurrency: int
+    enrichment_function_arn: str = ""
 
 
 # The clients of the durable function, once per execution environment, and how its steps retry.

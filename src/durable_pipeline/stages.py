@@ -1,11 +1,14 @@
-"""Cuts a batch into chunks and takes each through validate, transform and store."""
+"""Cuts a batch into chunks and takes each through the chain: validate, transform and store.
+
+Between transform and store stands the own stage, where the pipeline has one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
@@ -25,6 +28,7 @@ from durable_pipeline.records import (
     rejection,
 )
 from durable_pipeline.settings import Settings
+from pipeline_core import own_stage
 from pipeline_core.contract import Result, StageRecord
 from pipeline_core.messages import record_id_in
 from pipeline_core.sizes import MAX_CHUNK_BYTES, MAX_CHUNK_RECORDS, MAX_CONCURRENT_CHUNKS, batches
@@ -33,16 +37,9 @@ MAX_ALONE = 100
 """So many records that have failed before go through the stages alone: whatever one of them does to
 a stage, it does to itself."""
 
-CHUNK_OPERATIONS = 3 * (INVOKE + CLOCK) + CLOCK
-"""What a chunk may need whatever happens: its chain, and the time where it waited for its turn."""
-
 MAX_CHUNKS = 200
-"""In one execution: at `CHUNK_OPERATIONS` each, half of the operations that it may have. What an
-invocation brings, 6 MB of messages, is fewer."""
-
-STATES_PER_RECORD = 5
-"""How often its bytes are checkpointed: sent to three stages, to the last one twice, and answered
-by transform."""
+"""In one execution: at `chunk_operations` each, at most three fifths of those that it may have.
+What an invocation brings, 6 MB of messages, is fewer."""
 
 NO_ROOM: Outcome = {
     **failure("read", "QuotaReached", "the execution had as many chunks as it may have"),
@@ -53,7 +50,7 @@ NO_ROOM: Outcome = {
 def process(
     context: DurableContext, records: Sequence[Record], settings: Settings, tally: Tally
 ) -> Outcomes:
-    """The outcome of each of ``records``. One chunk costs its three invokes and nothing else."""
+    """The outcome of each of ``records``. One chunk costs an invoke a stage and nothing else."""
     records, outcomes = offloaded(context, records, settings)
     chunks = list(chunked(records))
     for chunk in chunks[MAX_CHUNKS:]:
@@ -70,15 +67,17 @@ def _process(
     if not chunks:
         return {}
     if len(chunks) == 1:
-        deadline, budget = _deadline(context, settings), _share(chunks)
+        deadline, budget = _deadline(context, settings), _share(chunks, settings)
         return process_chunk(context, chunks[0], settings, deadline, tally, budget)
     return _process_in_parallel(context, chunks, settings, tally)
 
 
-def _share(chunks: Sequence[Sequence[Record]]) -> Budget:
+def _share(chunks: Sequence[Sequence[Record]], settings: Settings) -> Budget:
     size = sum(record.travelling_size for chunk in chunks for record in chunk)
     return Budget.share(
-        len(chunks), needed_operations=CHUNK_OPERATIONS, needed_bytes=STATES_PER_RECORD * size
+        len(chunks),
+        needed_operations=chunk_operations(settings),
+        needed_bytes=states_per_record(settings) * size,
     )
 
 
@@ -88,7 +87,7 @@ def _process_in_parallel(
     settings: Settings,
     tally: Tally,
 ) -> Outcomes:
-    share = _share(chunks)
+    share = _share(chunks, settings)
 
     def branch(
         branch_context: DurableContext, chunk: Sequence[Record], index: int, _all: object
@@ -122,29 +121,34 @@ class ChunkResult(TypedDict):
     """A chunk's outcomes as they are checkpointed: by the byte, so what was stored is a number.
 
     ``took`` are invokes, retries, bisects and operations, ``until`` is the time of its last answer,
-    if any.
+    if any; ``own_stage_seconds`` is there where it went through one.
     """
 
     stored: int
     others: Outcomes
     took: list[int]
     until: str
+    own_stage_seconds: NotRequired[list[float]]
 
 
 def _result(outcomes: Outcomes, tally: Tally) -> ChunkResult:
     others = {key: value for key, value in outcomes.items() if value["outcome"] != "stored"}
-    return {
+    result: ChunkResult = {
         "stored": len(outcomes) - len(others),
         "others": others,
         "took": [tally.invokes, tally.retries, tally.bisects, tally.operations],
         "until": tally.until.isoformat() if tally.until else "",
     }
+    if tally.own_stage_seconds:
+        result["own_stage_seconds"] = tally.own_stage_seconds
+    return result
 
 
 def _tally(result: ChunkResult) -> Tally:
     until = datetime.fromisoformat(result["until"]) if result["until"] else None
     invokes, retries, bisects, operations = result["took"]
-    return Tally(invokes, retries, bisects, operations, until)
+    seconds = result.get("own_stage_seconds", [])
+    return Tally(invokes, retries, bisects, operations, until, seconds)
 
 
 def _outcomes(chunk: Sequence[Record], result: ChunkResult) -> Outcomes:
@@ -179,7 +183,63 @@ def chunked(records: Sequence[Record]) -> Iterator[list[Record]]:
     )
 
 
-# Takes one chunk through validate, transform and store.
+# Takes one chunk through the chain.
+
+
+@dataclass(frozen=True)
+class Passing:
+    """A record on its way: what it was and, from transform on, what it has become.
+
+    ``document`` is the result that has the latter, ``processed_at`` when its stage had finished.
+    ``chosen`` is the identity that only the reading of what lies in S3 has brought.
+    """
+
+    record: Record
+    document: Result | None = None
+    processed_at: str = ""
+    chosen: str | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stage in the chain: what it is sent of a record, and what its answer makes of one.
+
+    ``states`` is how often a record's bytes are checkpointed for it: as it was, as it has become,
+    and as it is answered.
+    """
+
+    stage: Stage
+    sends: Callable[[Passing], StageRecord]
+    takes: Callable[[Passing, Result, str], Passing | Outcome]
+    states: int
+
+
+def chain(settings: Settings) -> tuple[Link, ...]:
+    """The stages, in their order. Their names are those of operations in executions' histories."""
+
+    def read(passing: Passing, result: Result, _: str) -> Passing | Outcome:
+        return _as_read(passing, result, settings)
+
+    validate = Stage("validate", settings.validation_function_arn)
+    transform = Stage("transform", settings.transformation_function_arn, answers_data=True)
+    enrich = Stage(own_stage.NAME, settings.enrichment_function_arn)
+    store = Stage("store", settings.storage_function_arn)
+    return (
+        Link(validate, _content, read, states=1),
+        Link(transform, _content, _transformed, states=2),
+        *([Link(enrich, _with_document, _enriched, states=3)] if enrich.function_arn else []),
+        Link(store, _to_store, lambda passing, _, __: passing, states=2),
+    )
+
+
+def chunk_operations(settings: Settings) -> int:
+    """What a chunk may need whatever happens: its chain, and the time if it waited for its turn."""
+    return len(chain(settings)) * (INVOKE + CLOCK) + CLOCK
+
+
+def states_per_record(settings: Settings) -> int:
+    """How often the bytes of a record are checkpointed that passes all stages."""
+    return sum(link.states for link in chain(settings))
 
 
 def process_chunk(
@@ -197,104 +257,113 @@ def process_chunk(
     ``tally``; what goes wrong is paid for from ``budget``.
     """
     chunk = StageRunner(context, deadline, tally, budget, prefix)
-    validated = chunk.run(
-        Stage("validate", settings.validation_function_arn),
-        [_content(record) for record in records],
-    )
-    read = [_as_read(record, validated.results[record.id]) for record in records]
-    chosen = _chosen(records, read, settings)
-    records, not_valid = _passed(read, validated, "validate")
-    records, not_theirs = _with_own_ids(records, settings)
-    transformed = chunk.run(
-        Stage("transform", settings.transformation_function_arn, answers_data=True),
-        [_content(record) for record in records],
-    )
-    records, not_transformed = _passed(records, transformed, "transform")
-    stored = chunk.run(
-        Stage("store", settings.storage_function_arn),
-        [_to_store(record, transformed) for record in records],
-    )
-    records, not_stored = _passed(records, stored, "store")
-    failures = _with_record_ids(not_valid | not_transformed | not_stored, chosen)
-    return failures | not_theirs | {record.id: STORED for record in records}
+    passing, outcomes = [Passing(record) for record in records], Outcomes()
+    for link in chain(settings):
+        answer = chunk.run(link.stage, [link.sends(one) for one in passing])
+        if link.stage.name == own_stage.NAME:
+            since = max((one.processed_at for one in passing), default="")
+            tally.passed_own_stage(since, answer.completed_at)
+        passing, others = _passed(link, passing, answer, settings)
+        outcomes |= others
+    return outcomes | {one.record.id: STORED for one in passing}
 
 
-def _content(record: Record) -> StageRecord:
+def _passed(
+    link: Link, passing: Sequence[Passing], answer: StageAnswer, settings: Settings
+) -> tuple[list[Passing], Outcomes]:
+    """What passed the stage, as it goes on, and the outcomes of the records that did not."""
+    onwards: list[Passing] = []
+    others = Outcomes()
+    for one in passing:
+        record_id = one.record.id
+        result = answer.results[record_id]
+        if link.stage.name == own_stage.NAME:
+            # At each replay again: only here it is known what is wrong, and whose fault it is.
+            result = own_stage.checked(result, _content(one))
+        if result["outcome"] != "ok":
+            company = record_id in answer.in_company
+            outcome = outcome_of(result, link.stage.name, in_company=company)
+            if link.stage.name == "validate":
+                one = _identified(one, result, settings)
+            others[record_id] = _with_identity(outcome, one)
+            continue
+        taken = link.takes(one, result, answer.completed_at)
+        if isinstance(taken, Passing):
+            onwards.append(taken)
+        else:
+            others[record_id] = taken
+    return onwards, others
+
+
+def _content(passing: Passing) -> StageRecord:
+    record = passing.record
     if record.pointer is not None:
         return {"id": record.id, "pointer": record.pointer}
     return {"id": record.id, "body": record.content or ""}
 
 
-def _as_read(record: Record, validated: Result) -> Record:
-    """``record`` as validate has read it, where its content lies in S3.
+def _as_read(passing: Passing, validated: Result, settings: Settings) -> Passing | Outcome:
+    """The record as validate has read it; it may not have an identity that is reserved."""
+    passing = _identified(passing, validated, settings)
+    if passing.record.by_producer and (why := reserved(passing.record, settings)):
+        return rejection("validate", "ReservedId", why)
+    return passing
+
+
+def _identified(passing: Passing, validated: Result, settings: Settings) -> Passing:
+    """The record as validate has read it, passed or not, where its content lies in S3.
 
     From here on it is that state of its object which was validated, and no other. The identity that
     its producer chose is known now, too, whatever else is wrong; that of an object is the object's.
     """
+    record = passing.record
     if record.pointer is None or record.state:
-        return record
+        return passing
     if "pointer" in validated:
         record = replace(record, pointer=validated["pointer"])
-    record_id = record_id_in(validated.get("data", ""))
-    return record.with_record_id(record_id) if record_id else record
+    if record_id := record_id_in(validated.get("data", "")):
+        record = record.with_record_id(record_id)
+    is_new = record.execution_id != passing.record.execution_id and not reserved(record, settings)
+    return replace(passing, record=record, chosen=record.execution_id if is_new else None)
 
 
-def _chosen(
-    records: Sequence[Record], read: Sequence[Record], settings: Settings
-) -> Mapping[str, str]:
-    """The identities, by record id, that only the reading of what lies in S3 has brought."""
-    return {
-        as_read.id: as_read.execution_id
-        for record, as_read in zip(records, read, strict=True)
-        if as_read.execution_id != record.execution_id and not reserved(as_read, settings)
+def _with_identity(outcome: Outcome, passing: Passing) -> Outcome:
+    """``outcome`` with the identity that only reading has brought: the record keeps its own."""
+    return outcome if passing.chosen is None else {**outcome, "record_id": passing.chosen}
+
+
+def _transformed(passing: Passing, result: Result, completed_at: str) -> Passing:
+    return replace(passing, document=result, processed_at=completed_at)
+
+
+def _enriched(passing: Passing, result: Result, completed_at: str) -> Passing:
+    """The record with the document that the own stage answered, or with the one it had."""
+    if "data" not in result:
+        return replace(passing, processed_at=completed_at)
+    return _transformed(passing, result, completed_at)
+
+
+def _with_document(passing: Passing) -> StageRecord:
+    if passing.document is None:
+        raise ValueError(f"record {passing.record.id} is not transformed")
+    sent = _content(passing) | {
+        "execution_id": passing.record.execution_id,
+        "transformed": passing.document["data"],
     }
+    if "pointer" in passing.document:
+        sent["transformed_pointer"] = passing.document["pointer"]
+    return sent
 
 
-def _with_record_ids(outcomes: Outcomes, chosen: Mapping[str, str]) -> Outcomes:
-    """``outcomes`` with those identities: whatever becomes of a record, it keeps its own."""
-    return {
-        key: {**outcome, "record_id": chosen[key]} if key in chosen else outcome
-        for key, outcome in outcomes.items()
-    }
-
-
-def _with_own_ids(records: Sequence[Record], settings: Settings) -> tuple[list[Record], Outcomes]:
-    """The records that may have the identity they chose, and the outcomes of the others."""
-    others = {
-        record.id: rejection("validate", "ReservedId", why)
-        for record in records
-        if record.by_producer and (why := reserved(record, settings))
-    }
-    return [record for record in records if record.id not in others], others
-
-
-def _to_store(record: Record, transformed: StageAnswer) -> StageRecord:
-    result = transformed.results[record.id]
-    to_store = _content(record) | {
-        "execution_id": record.execution_id,
+def _to_store(passing: Passing) -> StageRecord:
+    record = passing.record
+    to_store = _with_document(passing) | {
         "message_id": record.id,
         "sent_timestamp": record.sent_timestamp,
         "by_producer": record.by_producer,
-        "transformed": result["data"],
-        "processed_at": transformed.completed_at,
+        "processed_at": passing.processed_at,
     }
-    if record.replaces:
-        to_store["replaces"] = record.replaces
-    if "pointer" in result:
-        to_store["transformed_pointer"] = result["pointer"]
-    return to_store
-
-
-def _passed(
-    records: Sequence[Record], answer: StageAnswer, stage: str
-) -> tuple[list[Record], Outcomes]:
-    """The records that passed ``stage``, and the outcomes of those that did not."""
-    passed = [record for record in records if answer.results[record.id]["outcome"] == "ok"]
-    return passed, {
-        record_id: outcome_of(result, stage, in_company=record_id in answer.in_company)
-        for record_id, result in answer.results.items()
-        if result["outcome"] != "ok"
-    }
+    return to_store | {"replaces": record.replaces} if record.replaces else to_store
 
 
 def outcome_of(result: Result, stage: str, *, in_company: bool = False) -> Outcome:

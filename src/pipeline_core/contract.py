@@ -29,6 +29,9 @@ MAX_ANSWER_BYTES = 900_000
 """Of a stage's answer by `answer_size`. A chained invoke takes 1 MiB; the rest is room for the
 envelope."""
 
+HEAD = ("data_source", "processing_type")
+"""What the store stage needs of a transformed document that lies in S3, as text."""
+
 MAX_ERRORS = 50
 MAX_ERROR_CHARACTERS = 500
 MAX_ERRORS_BYTES = 4_000
@@ -57,6 +60,9 @@ class StageRecord(TypedDict):
     ``body`` is the producer's text; a record has it, or a ``pointer`` to it, which a stage follows
     itself: what is large never travels through a checkpoint. A pointer with a ``sequencer`` is one
     of an S3 event; its object may have been replaced or removed since.
+
+    The own stage (`pipeline_core.own_stage`) is also sent the ``execution_id`` and what transform
+    made, as the store stage is.
 
     The store stage is also sent whose record it is: ``execution_id`` (the item's key),
     ``message_id``, ``sent_timestamp`` (milliseconds since 1970), ``by_producer`` (the producer
@@ -91,10 +97,11 @@ class Result(TypedDict):
     """A stage's answer for one record: ok (with data or without), rejected, failed or superseded.
 
     ``data`` is JSON text for the stages that follow; with a rejection, of a record that is only a
-    pointer, it is the identity that validate read. Where transform answers only the head of a
-    document too large to travel, ``pointer`` says where all of it lies. Where validate answers a
-    ``pointer``, it is that of the record, pinned to the state that was read: it takes the place of
-    the record's in what the later stages are sent, so that none of them reads another state.
+    pointer, it is the identity that validate read. Where transform, or the own stage, answers only
+    the head of a document too large to travel, ``pointer`` says where all of it lies. Where
+    validate answers a ``pointer``, it is that of the record, pinned to the state that was read: it
+    takes the place of the record's in what the later stages are sent, so that none of them reads
+    another state.
     """
 
     id: str

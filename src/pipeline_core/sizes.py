@@ -21,6 +21,10 @@ MAX_CONCURRENT_CHUNKS = 10
 POINTED_BYTES = 32 * 1024
 """What a document that lies in S3 counts for in a chunk: at most so much of it travels."""
 
+MAX_TRANSFORMED_BYTES = 350_000
+"""Of the transformed document of a record that came with its message, in a checkpoint: with what it
+was, one invoke of the stage after has room for it."""
+
 Entry = TypeVar("Entry")
 
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from pipeline_core import exact_json
 from pipeline_core.contract import (
+    HEAD,
     MAX_ANSWER_BYTES,
     Result,
     StageRecord,
@@ -20,22 +21,16 @@ from pipeline_core.contract import (
     utc_now,
 )
 from pipeline_core.payloads import folder_of, put_json, text_of
-from pipeline_core.sizes import answer_size, checkpoint_size
+from pipeline_core.sizes import (
+    MAX_TRANSFORMED_BYTES,
+    POINTED_BYTES,
+    answer_size,
+    checkpoint_size,
+)
 from pipeline_core.telemetry import answer_stage
 from transform.processing_types import Document, transform_document
 
 logger = Logger(service="transform", use_rfc3339=True)  # or Lambda misjudges its level
-
-MAX_POINTED_BYTES = 32 * 1024
-"""Of the transformed document of a record that is a pointer, in a checkpoint; a larger one goes to
-S3 as well."""
-
-MAX_INLINE_BYTES = 350_000
-"""Of that of a record that came with its message: with what it was, one invoke of the store stage
-has room for it."""
-
-HEAD = ("data_source", "processing_type")
-"""What the store stage needs of a document that lies in S3."""
 
 _ENVELOPE_BYTES = 100
 """Of an answer, beside its results and the commas between them."""
@@ -48,7 +43,7 @@ def answer(record: StageRecord, document: dict[str, Any]) -> Result:
         Unavailable: S3 did not take the document.
     """
     text = simplejson.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    most = MAX_POINTED_BYTES if "pointer" in record else MAX_INLINE_BYTES
+    most = POINTED_BYTES if "pointer" in record else MAX_TRANSFORMED_BYTES
     if checkpoint_size(text) <= most:
         return ok(record["id"], text)
     return _put_aside(record, text)

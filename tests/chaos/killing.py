@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from random import Random
 
 from localcloud import processes, supervisor
-from localcloud.overlay import TWIN_SUFFIX
 from localcloud.processes import ProcessIdentity
 from localcloud.settings import Settings
 from localcloud.supervisor import GATEWAY, MINISTACK, RUNNER
@@ -81,8 +80,7 @@ class Killer:
         found: dict[str, list[ProcessIdentity]] = {}
         for worker in processes.find_workers(self.settings):
             if worker.identity.create_time < born:
-                function = worker.function_name.removesuffix(TWIN_SUFFIX)
-                found.setdefault(function, []).append(worker.identity)
+                found.setdefault(worker.function_name, []).append(worker.identity)
         return found
 
     def _services(self) -> dict[str, list[ProcessIdentity]]:

@@ -29,10 +29,14 @@ STACK = "durable-pipeline"
 # Short, so that a message whose execution was lost comes back while a test is waiting for it.
 # Ranges are small, and few an execution, so that small files show what happens to large ones.
 # Operators are named, so that others are refused: the tests' own clients are the account's root.
+# So is a page that may upload.
 ACCOUNT = "arn:aws:iam::000000000000"
 OPERATOR = "operator"
+VERIFIER = "verifier"
+PAGE = "https://page.example"
 PARAMETERS = {
-    "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR}",
+    "UploadsAllowedOrigins": PAGE,
+    "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR},{ACCOUNT}:role/{VERIFIER}",
     "Environment": "test",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "75",

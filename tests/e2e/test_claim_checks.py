@@ -9,7 +9,7 @@ import boto3
 import pytest
 import urllib3
 
-from tests.e2e.conftest import PATIENCE, Stack
+from tests.e2e.conftest import PAGE, PATIENCE, Stack
 from tests.e2e.localcloud.support import wait_for
 from tests.e2e.objects import Objects
 from tests.e2e.uploads_api import UploadsApi
@@ -75,6 +75,24 @@ def test_c3_who_polls_a_queue_gets_the_content_by_a_presigned_download(api: Uplo
 
     assert status == 200
     assert urllib3.request("GET", download["url"], timeout=PATIENCE).data == body
+
+
+def test_a_page_in_the_browser_sends_to_an_upload_if_it_is_named(api: UploadsApi) -> None:
+    body = standard(row="page").encode()
+    _, upload = api.post({"size": len(body), "content_type": "application/json"})
+    preflight = {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "content-type,x-amz-meta-data-source",
+    }
+    for page, allowed in (("https://other.example", None), (PAGE, PAGE)):
+        asked = urllib3.request(
+            "OPTIONS", upload["url"], headers={"Origin": page} | preflight, timeout=PATIENCE
+        )
+        headers = {"Origin": page, **upload["headers"]}
+        sent = urllib3.request("PUT", upload["url"], headers=headers, body=body, timeout=PATIENCE)
+        for answer in (asked, sent):
+            assert answer.status == (200 if allowed else 403)
+            assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
 def queue_attributes(stack: Stack, output: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -165,6 +166,31 @@ def test_the_guides_example_passes_in_a_project_of_its_own(extras: Path, tmp_pat
 
     assert "1 passed" in done(run(tmp_path, extras / "python", "-m", "pytest", "-W", "error"))
 
+
+def test_the_example_of_an_own_stage_is_held_to_the_contract_in_a_folder_of_its_own(
+    extras: Path, tmp_path: Path
+) -> None:
+    example = ROOT / "examples" / "enrich"
+    shutil.copytree(example, tmp_path / "enrich", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "enrich" / "test_broken.py").write_text(BREAKS_THE_CONTRACT)
+
+    result = run(tmp_path / "enrich", extras / "python", "-m", "pytest", "-W", "error")
+
+    assert "1 failed, 1 passed" in result.stdout, result.stdout + result.stderr
+    assert "all documents: no result for 1 records, such as m-0" in result.stdout
+
+
+BREAKS_THE_CONTRACT = """
+from test_enrich import ORDER
+from enrich import handler
+
+def forgets(event, context):
+    answer = handler(event, context)
+    return {**answer, "results": answer["results"][1:]}
+
+def test_it(stage_contract):
+    stage_contract(forgets, [ORDER]).check()
+"""
 
 USES_THE_FIXTURE = "def test_it(durable_harness): pass\ndef test_other(): pass\n"
 

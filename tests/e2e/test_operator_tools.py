@@ -115,13 +115,14 @@ def test_an_event_that_lambda_gave_up_is_shown_and_redriven(
         return None
 
     functions.stop_durable_execution(
-        DurableExecutionArn=wait_for(running), Error={"ErrorType": "Test", "ErrorMessage": "test"}
+        DurableExecutionArn=wait_for(running),
+        Error={"ErrorType": "Test", "ErrorMessage": "stopped by a test"},
     )
     (letter,) = wait_for(lambda: operator.json("dlq", "list", "--stage", "execution"))
     shown = operator.run("dlq", "show", letter["message_id"]).stdout
     done = operator.json("dlq", "redrive", "--stage", "execution")
 
-    assert "stopped" in letter["error_message"]
+    assert letter["error_message"] == "stopped by a test"
     assert letter["error_message"] in shown
     assert [sent["message_id"] for sent in done["sent"]] == [letter["message_id"]]
     entry = objects.wait_for_state("direct/given-up.csv", "done")

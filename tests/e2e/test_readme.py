@@ -32,6 +32,7 @@ WALKTHROUGH = Walkthrough(
         "pipelinectl cost": "durable operations",
     },
     left_out={
+        "pipelinectl verify": "test_verify.py runs it",
         "make demo": "test_demo.py runs it",
         "make test": "is what runs this",
         "make down": "would stop the cloud that the other tests share; test_life.py stops its own",

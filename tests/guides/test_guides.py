@@ -32,6 +32,7 @@ A_HUNDRED_OR_MORE = r"^[1-9]\d\d+$"
 LOCAL = 'eval "$(pipelinectl local env)"'
 AWS_ONLY = "asks, and needs an AWS account; the local cloud is deployed by the same tool"
 IN_A_COPY = "test_add_a_processing_type.py takes these steps in a copy of the project"
+RIGHTS = "test_verify.py has these rights in force"
 NONE_FAILED = "none has failed; test_operator_tools.py has one that did"
 
 OUTPUTS = {
@@ -111,6 +112,11 @@ EVERY = [
     guide("console", {}, {"pipelinectl console": "runs until Ctrl-C; test_console.py opens it"}),
     guide("observe", {}, {"sam deploy": AWS_ONLY}),
     guide(
+        "add-a-stage",
+        {"python -m pytest": "1 passed", "pipelinectl doctor": "0 problems"},
+        {"sam deploy": AWS_ONLY},
+    ),
+    guide(
         "redrive-dead-letters",
         {
             "pipelinectl dlq list": "ValidationError",
@@ -175,14 +181,19 @@ EVERY = [
     guide(
         "tune-batch-size",
         {
-            LOCAL: ANYTHING,
-            "MAPPING=": ANYTHING,
-            "batches() {": ANYTHING,
-            "batches 100 1": "^100$",
             "pipelinectl send": SENT,
             "pipelinectl executions show last": TIMELINE,
             "pipelinectl cost last": "durable operations",
-            "batches 10 0": "^10$",
+        },
+        {"pipelinectl local up": "the cloud of these tests has parameters of its own"},
+    ),
+    guide(
+        "local-cloud",
+        {"pipelinectl local status": "gateway"},
+        {
+            "pipelinectl local up": "the cloud of these tests has parameters of its own",
+            "pipelinectl local logs": "never ends by itself",
+            "pipelinectl local down": "the other guides need it",
         },
     ),
     guide(
@@ -205,8 +216,22 @@ EVERY = [
             "aws sqs send-message": '"MessageId"',
             "aws dynamodb scan": ITEM,
             "pipelinectl executions show last": TIMELINE,
+            "pipelinectl verify": r"\d+ promises, \d+ holds, 1 cannot be seen",
         },
         {"sam": AWS_ONLY},
+    ),
+    guide(
+        "first-day-on-aws",
+        {
+            "pipelinectl doctor": "0 problems",
+            "pipelinectl verify --report": r"\d+ promises, \d+ holds, 1 cannot be seen",
+        },
+        {
+            "sed": RIGHTS,
+            "aws iam": RIGHTS,
+            "sam": AWS_ONLY,
+            "pipelinectl verify --probe-stack": "test_verify.py has the probe",
+        },
     ),
     guide(
         "add-a-processing-type",
@@ -249,7 +274,8 @@ def test_every_guide_is_walked_through() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what the guides' readers have."""
-    (tmp_path / "events").symlink_to(ROOT / "events")
+    for name in ("events", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
     header = ",".join(name for name in ORDER if name not in {"data_source", "processing_type"})
     (tmp_path / "orders.csv").write_text(f"{header}\n", "utf-8")
     (tmp_path / "large.json").write_text(standard(text="x" * 200_000), "utf-8")

@@ -25,12 +25,16 @@ from pipeline_core.contract import (
     StageResponse,
     check_response,
 )
-from pipeline_core.sizes import answer_size, checkpoint_size
+from pipeline_core.sizes import (
+    MAX_TRANSFORMED_BYTES,
+    POINTED_BYTES,
+    answer_size,
+    checkpoint_size,
+)
 from pipelinectl.items import attributes_of
 from tests.events import ORDER, STANDARD, standard
 from tests.integration.batches import CONTEXT
 from tests.integration.conftest import Pipeline
-from transform.handler import MAX_INLINE_BYTES, MAX_POINTED_BYTES
 
 NOW = "2026-03-01T08:30:00.000000Z"
 LATER = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 60_000)
@@ -317,7 +321,7 @@ def test_both_go_to_s3_where_one_alone_is_too_large(stages: Stages) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pointed", "most"), [(True, MAX_POINTED_BYTES), (False, MAX_INLINE_BYTES)]
+    ("pointed", "most"), [(True, POINTED_BYTES), (False, MAX_TRANSFORMED_BYTES)]
 )
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_document_travels_up_to_its_limit_on_the_wire(

@@ -107,7 +107,9 @@ def test_each_function_has_a_role_and_a_log_group_of_its_own() -> None:
     groups = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
 
     assert sorted(roles) == sorted(ROLES)
-    assert sorted([*groups, "UploadsApiLogGroup"]) == sorted(of_type("AWS::Logs::LogGroup"))
+    assert sorted([*groups, "AuditLogGroup", "UploadsApiLogGroup"]) == sorted(
+        of_type("AWS::Logs::LogGroup")
+    )
     assert all(group["RetentionInDays"] for group in of_type("AWS::Logs::LogGroup").values())
 
 
@@ -199,6 +201,49 @@ def allowed(role: str) -> set[tuple[str, str]]:
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
     }
+
+
+def test_an_own_stage_is_what_two_functions_may_invoke_and_nothing_else_of_it() -> None:
+    policy = RESOURCES["EnrichmentPolicy"]
+    with_one = {**DEFAULTS, "EnrichmentFunctionArn": OWN_STAGE}
+    properties = of_stack(policy["Properties"], with_one)
+    (statement,) = properties["PolicyDocument"]["Statement"]
+
+    assert policy["Condition"] == "Enriched"
+    assert properties["Roles"] == ["<DurablePipelineRole>", "<CsvFileRole>"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    assert statement["Resource"] == [OWN_STAGE, f"{OWN_STAGE}:*"]
+
+
+def test_without_an_own_stage_neither_variable_nor_metric_names_one() -> None:
+    function = FUNCTIONS["DurablePipelineFunction"]["Environment"]
+    names = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][1]["Functions"]
+    none, one = (
+        [of_stack(part, {**DEFAULTS, "EnrichmentFunctionArn": arn}) for part in (function, names)]
+        for arn in ("", OWN_STAGE)
+    )
+
+    assert "ENRICHMENT_FUNCTION_ARN" not in none[0]["Variables"]
+    assert one[0]["Variables"]["ENRICHMENT_FUNCTION_ARN"] == OWN_STAGE
+    assert one[1] == none[1] + r"\" OR \"enrich"
+
+
+@pytest.mark.parametrize(
+    ("arn", "taken"),
+    [
+        ("", True),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:f", True),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:f:live", True),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:f:$LATEST", True),
+        ("f", False),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:*", False),
+        ("arn:aws:lambda:eu-west-1:123456789012:layer:f:1", False),
+    ],
+)
+def test_an_own_stage_is_named_by_the_arn_of_one_function(arn: str, taken: bool) -> None:
+    pattern = PARAMETERS["EnrichmentFunctionArn"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, arn)) == taken
 
 
 def test_data_is_encrypted_at_rest() -> None:
@@ -360,9 +405,14 @@ def test_the_pipeline_sends_only_where_it_is_believed() -> None:
         ("OperatorsPhone", "", True),
         ("OperatorsPhone", "+41790000000", True),
         ("OperatorsPhone", "0790000000", False),
+        ("UploadsAllowedOrigins", "", True),
+        ("UploadsAllowedOrigins", "https://app.example.com,http://127.0.0.1:8080", True),
+        ("UploadsAllowedOrigins", "https://app.example.com/", False),
+        ("UploadsAllowedOrigins", "app.example.com", False),
+        ("UploadsAllowedOrigins", "*", False),
     ],
 )
-def test_operators_are_named_in_words_that_aws_takes(
+def test_operators_and_pages_are_named_in_words_that_aws_takes(
     parameter: str, text: str, taken: bool
 ) -> None:
     assert bool(re.fullmatch(PARAMETERS[parameter]["AllowedPattern"], text)) == taken
@@ -681,12 +731,14 @@ def test_dependencies_are_pinned_with_hashes() -> None:
         assert "://" not in text, path
 
 
-LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:opentelemetry:1"
+LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:opentelemetry:1"
+OWN_STAGE = "arn:aws:lambda:us-east-1:123456789012:function:enrich:1"
 OTEL = {**DEFAULTS, "Tracing": "otel", "TracingLayerArn": LAYER}
 # Other values of the parameters that are text by a pattern; of the function's, the longest.
 TEXTS = {
     "Environment": "e" * 20,
-    "TracingLayerArn": LAYER.replace("telemetry", "t" * (140 + len("telemetry") - len(LAYER))),
+    "TracingLayerArn": LAYER.replace("telemetry", "t" * (120 + len("telemetry") - len(LAYER))),
+    "EnrichmentFunctionArn": OWN_STAGE.replace("enrich", "e" * (126 - len(OWN_STAGE))),
     "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms",
     "OperatorsEmail": "operators@example.com",
     "OperatorsPhone": "+41790000000",
@@ -779,11 +831,11 @@ def test_a_versions_description_takes_the_longest_values() -> None:
         **{name: max([DEFAULTS[name], *others(name)], key=len) for name in PARAMETERS},
         "Tracing": "otel",
     }
-    texts = ("Environment", "TracingLayerArn")
+    texts = ("Environment", "TracingLayerArn", "EnrichmentFunctionArn")
 
     assert not [name for name in texts if any(t.startswith(name) for t in refusals(longest))]
     for name in texts:  # and there is none that is longer
-        assert refusals({name: TEXTS[name].replace(":1", ":11") + "e" * (name[0] == "E")})
+        assert refusals({name: TEXTS[name].replace(":1", ":11") + "e" * (name == "Environment")})
     _, properties = version_of(BASE, longest)
     assert len(properties["Description"]) <= 256
 

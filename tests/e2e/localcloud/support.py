@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import boto3
 import psutil
+from botocore.config import Config
 
 from localcloud import supervisor
 from localcloud.settings import Settings
@@ -33,8 +34,13 @@ class Cloud:
     settings: Settings
     outputs: Mapping[str, str]
 
-    def client(self, service: str, session: Mapping[str, str] | None = None) -> Any:
-        """Return a stock client that knows nothing but what the variables say, and a session."""
+    def client(
+        self, service: str, session: Mapping[str, str] | None = None, *, unchecked: bool = False
+    ) -> Any:
+        """Return a stock client that knows nothing but what the variables say, and a session.
+
+        An unchecked one sends parameters that it would refuse itself.
+        """
         environment = self.settings.client_environment()
         variable = "AWS_ENDPOINT_URL_LAMBDA" if service == "lambda" else "AWS_ENDPOINT_URL"
         keys = session or {
@@ -49,6 +55,7 @@ class Cloud:
             aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"],
             aws_session_token=keys.get("SessionToken"),
+            config=Config(parameter_validation=not unchecked),
         )
 
     def invoke(self, function: str, event: object, **options: str) -> "Answer":

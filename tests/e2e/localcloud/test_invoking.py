@@ -65,7 +65,7 @@ def test_the_aws_cli_works_as_it_is(cloud: Cloud, tmp_path: Path) -> None:
 def test_executions_are_listed_by_any_form_of_the_name(cloud: Cloud, function: str) -> None:
     arn = cloud.invoke("chain", {}).arn
     listed = cloud.client("lambda").list_durable_executions_by_function(
-        FunctionName=function, Statuses=["SUCCEEDED"], ReverseOrder=True
+        FunctionName=function, Statuses=["SUCCEEDED"]
     )
     assert listed["DurableExecutions"][0]["DurableExecutionArn"] == arn
 

@@ -161,6 +161,7 @@ def test_the_machine_is_looked_at_in_a_projects_folder(deployed: Deployed) -> No
 
 def test_every_check_is_planted_somewhere() -> None:
     from tests.e2e.planting import PLANTS
+    from tests.unit.pipelinectl.doctor.test_checks import PLANTED_HERE as IN_CHECKS
     from tests.unit.pipelinectl.doctor.test_machine import PLANTED_HERE as IN_MACHINE
 
-    assert {*PLANTS, *PLANTED_HERE, *IN_MACHINE} == {check.name for check in CHECKS}
+    assert {*PLANTS, *PLANTED_HERE, *IN_CHECKS, *IN_MACHINE} == {check.name for check in CHECKS}

@@ -198,7 +198,8 @@ def test_an_object_is_found_by_its_place_with_what_the_catalog_knows(
     lives = [record(deployed, one) for one in ("input/a.json", "s3://test-input/input/a.json")]
 
     assert lives[0] == lives[1]
-    assert lives[0]["object"]["state"] == "failed"
+    assert lives[0]["object"]["state"] == lives[0]["state"] == "failed"
+    assert deployed.run("record", "input/nothing.json").exit_code == 1
     assert "InvalidJson: no JSON" in deployed.run("record", "input/a.json").stdout
 
 
@@ -210,6 +211,7 @@ def test_a_message_on_its_way_is_found_in_the_execution_that_has_it(
     life = record(deployed, UUID)
 
     assert (life["execution_id"], life["state"]) == (f"test-{UUID}", "on its way")
+    assert [(one["arn"], one["fate"]) for one in life["deliveries"]] == [("a/1", "running")]
 
 
 def test_the_beginning_of_several_ids_is_none(deployed: Deployed, told: Told) -> None:
@@ -230,7 +232,7 @@ def test_what_nobody_knows_is_not_found_and_it_says_where_was_looked(
     done = deployed.run("record", "nobody")
 
     assert done.exit_code == 1
-    assert "the inputs of 1 executions" in done.stderr
+    assert "inputs of the newest executions (1)" in done.stderr
     assert "it may still wait in a queue" in done.stderr
     assert done.stderr.count("\n") == 1
 

@@ -21,6 +21,7 @@ PLACE = "AWS account 123456789012, us-east-1, stack test-stack"
 CHANGES = {
     "send": ("send", "{}"),
     "upload": ("upload", "rows.csv"),
+    "verify": ("verify", "--yes"),
     "dlq redrive": ("dlq", "redrive", "--all"),
     "dlq discard": ("dlq", "discard", "test-m-1", "--note", "why", "--yes"),
     "dlq purge": ("dlq", "purge", "--yes"),
@@ -86,6 +87,15 @@ def test_at_a_terminal_it_is_asked(
     assert deployed.bodies() == sent
 
 
+def test_a_console_without_changes_asks_nothing_and_with_them_it_does(
+    deployed: Deployed, local_cloud: None
+) -> None:
+    result = deployed.run("console", "--allow-changes")
+
+    assert result.exit_code == 2
+    assert "is up for this folder" in result.stderr
+
+
 def test_reading_from_aws_beside_a_local_cloud_asks_nothing(
     deployed: Deployed, local_cloud: None
 ) -> None:
@@ -109,7 +119,7 @@ def test_every_command_that_changes_something_is_among_them() -> None:
     root = get_command(cli.app)
     names = set(_names(root))
 
-    reads = {"items", "record", "cost", "doctor", "download", "demo"}
+    reads = {"items", "record", "status", "console", "cost", "doctor", "download", "demo"}
     reads |= {"objects list", "objects show", "executions list", "executions show"}
     reads |= {"dlq list", "dlq show"}
     assert {name for name in names if not name.startswith("local ")} == reads | set(CHANGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from durable_pipeline.settings import Settings
 
 SETTINGS = Settings(
@@ -30,3 +32,5 @@ SETTINGS = Settings(
     ranges_per_execution=10,
     range_concurrency=4,
 )
+
+WITH_OWN_STAGE = replace(SETTINGS, enrichment_function_arn="enrich")

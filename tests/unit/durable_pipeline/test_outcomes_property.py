@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,15 +28,16 @@ from pipeline_core.objects import ObjectState
 from pipeline_core.sizes import MAX_OPERATIONS, MAX_STATE_BYTES
 from tests.events import s3_event, sqs_event, sqs_message, standard
 from tests.unit.durable_pipeline.fake_context import START, FakeContext, LambdaError
-from tests.unit.durable_pipeline.settings import SETTINGS
+from tests.unit.durable_pipeline.settings import SETTINGS, WITH_OWN_STAGE
 
 STAGES = ("validate", "transform", "store")
+OWN_STAGES = ("validate", "transform", "enrich", "store")
 REASON = {"type": "T", "message": "m", "errors": ["m"]}
 
 record_fates = st.fixed_dictionaries(
     {
         "receive_count": st.integers(1, 4),
-        "stage": st.sampled_from(STAGES),
+        "stage": st.sampled_from(OWN_STAGES),
         "fate": st.sampled_from(
             ["fine"] * 6 + ["rejected", "failed", "poison", "unaccepted", "twice", "missing"]
         ),
@@ -55,7 +57,7 @@ outages = st.sets(st.sampled_from(["topic", "table", "internal", "dead letters",
 
 
 class Stages:
-    """Three stages that treat each record by its fate, and fail whole by a script of faults."""
+    """Stages that treat each record by its fate, and fail whole by a script of faults."""
 
     def __init__(self, fates: dict[str, dict[str, Any]], faults: list[str | None]) -> None:
         self.fates = fates
@@ -91,7 +93,8 @@ class Stages:
                 return [ok(key, "{}"), ok(key, "{}")]
         if stage == "store":
             self.stored.append(key)
-        return [ok(key, "{}")]
+            self.fates[key]["stored before"] = True  # whatever becomes of the answer
+        return [ok(key)] if stage == "enrich" else [ok(key, "{}")]
 
 
 @dataclass
@@ -158,10 +161,18 @@ def _unavailable() -> ClientError:
     return ClientError({"Error": {"Code": "ServiceUnavailable"}}, "Any")
 
 
-@pytest.fixture(params=[100, 4], ids=["one chunk", "many chunks"])
+@pytest.fixture(params=[(100, False), (4, False), (4, True)], ids=str)
 def chunk_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(stages, "MAX_CHUNK_RECORDS", request.param)
-    return int(request.param)
+    """How many records are in a chunk; also, whether there is an own stage."""
+    size, own_stage = request.param
+    monkeypatch.setattr(stages, "MAX_CHUNK_RECORDS", size)
+    if own_stage:
+        have_own_stage(monkeypatch)
+    return int(size)
+
+
+def have_own_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SETTINGS", WITH_OWN_STAGE)
 
 
 def state(number: int) -> ObjectState:
@@ -187,7 +198,7 @@ class Run:
 
 def execute(messages: list[dict[str, Any]], stages: Stages, world: World) -> Run:
     """All that the handler does with a batch, in its order."""
-    context: Any = FakeContext({name: stages.stage(name) for name in STAGES})
+    context: Any = FakeContext({name: stages.stage(name) for name in OWN_STAGES})
     batch = read(sqs_event(*messages), SETTINGS)
     came = batch.unreadable | process(context, batch.records, SETTINGS, Tally())
     with pytest.MonkeyPatch.context() as patch:
@@ -313,16 +324,26 @@ def test_what_goes_wrong_costs_a_bounded_number_of_operations(
     found = run(fates, faults, set())
 
     parts = len(list(stages.chunked(found.batch.records)))
-    assert len(found.context.operations) <= parts * (stages.CHUNK_OPERATIONS + LARGEST_SHARE) + 10
+    most = stages.chunk_operations(SETTINGS) + LARGEST_SHARE
+    assert len(found.context.operations) <= parts * most + 10
     assert len(found.context.operations) <= MAX_OPERATIONS
 
 
 @pytest.mark.parametrize("receive_count", [1, 3])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("stage", "own_stage"),
+    [*((stage, False) for stage in STAGES), ("enrich", True), ("store", True)],
+)
 @pytest.mark.parametrize("count", [1, 10, 100, 1000, 2000, 10_000])
 def test_a_stage_that_is_broken_for_all_stays_below_the_quota_of_an_execution(
-    count: int, stage: str, receive_count: int
+    count: int,
+    stage: str,
+    own_stage: bool,
+    receive_count: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if own_stage:
+        have_own_stage(monkeypatch)
     fate = FINE | {"stage": stage, "fate": "poison", "receive_count": receive_count}
 
     found = run([fate] * count, [], set())
@@ -347,11 +368,15 @@ FINE: dict[str, Any] = {
 }
 
 
-@given(st.integers(0, 30))
-def test_a_healthy_batch_costs_its_chain_and_nothing_else(count: int) -> None:
-    found = run([FINE] * count, [], set())
+@given(st.integers(0, 30), st.booleans())
+def test_a_healthy_batch_costs_its_chain_and_nothing_else(count: int, own_stage: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if own_stage:
+            have_own_stage(patch)
+        found = run([FINE] * count, [], set())
 
-    assert found.context.operations == (list(STAGES) if count else [])
+    stages_of_it = OWN_STAGES if own_stage else STAGES
+    assert found.context.operations == (list(stages_of_it) if count else [])
     assert (found.back, found.world.letters, found.world.delayed) == ([], {}, [])
 
 
@@ -360,7 +385,7 @@ def test_a_healthy_batch_costs_its_chain_and_nothing_else(count: int) -> None:
 mixtures = st.lists(
     st.fixed_dictionaries(
         {
-            "stage": st.sampled_from(STAGES),
+            "stage": st.sampled_from(OWN_STAGES),
             "fate": st.sampled_from(["fine", "fine", "poison", "missing", "twice", "rejected"]),
         }
     ),

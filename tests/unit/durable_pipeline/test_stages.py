@@ -2,14 +2,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_pipeline.calls import SET_ASIDE_OPERATIONS
 from durable_pipeline.records import Record
-from durable_pipeline.stages import CHUNK_OPERATIONS, MAX_ALONE, MAX_CHUNKS, chunked
+from durable_pipeline.settings import Settings
+from durable_pipeline.stages import (
+    MAX_ALONE,
+    MAX_CHUNKS,
+    chain,
+    chunk_operations,
+    chunked,
+    states_per_record,
+)
 from pipeline_core.objects import Pointer
 from pipeline_core.sizes import MAX_CHUNK_BYTES, MAX_CHUNK_RECORDS, MAX_OPERATIONS
+from tests.unit.durable_pipeline.settings import SETTINGS, WITH_OWN_STAGE
 
 sizes = st.lists(st.integers(0, MAX_CHUNK_BYTES // 2), max_size=300)
 
@@ -56,9 +66,24 @@ def test_what_has_failed_before_goes_alone_and_the_oldest_first() -> None:
     assert ids == [["sent on"], ["twice"], ["new", "newer"]]
 
 
-def test_the_largest_batch_has_operations_left_for_each_chunk_however_often_it_failed() -> None:
+@pytest.mark.parametrize("settings", [SETTINGS, WITH_OWN_STAGE], ids=["ours", "and one"])
+def test_the_largest_batch_has_operations_left_for_each_chunk_however_often_it_failed(
+    settings: Settings,
+) -> None:
     chunks = list(chunked(records_of(10_000, receive_count=2)))
 
     assert [len(chunk) for chunk in chunks[:MAX_ALONE]] == [1] * MAX_ALONE
     assert len(chunks) <= MAX_CHUNKS
-    assert MAX_CHUNKS * CHUNK_OPERATIONS + SET_ASIDE_OPERATIONS < MAX_OPERATIONS
+    assert MAX_CHUNKS * chunk_operations(settings) + SET_ASIDE_OPERATIONS < MAX_OPERATIONS
+
+
+def test_an_own_stage_stands_before_store_and_costs_an_invoke_and_a_look_at_the_clock() -> None:
+    names = [[link.stage.name for link in chain(s)] for s in (SETTINGS, WITH_OWN_STAGE)]
+
+    assert names == [
+        ["validate", "transform", "store"],
+        ["validate", "transform", "enrich", "store"],
+    ]
+    assert [chunk_operations(s) for s in (SETTINGS, WITH_OWN_STAGE)] == [7, 9]
+    # Sent once, once, twice; answered by transform. The own stage is sent both, and answers one.
+    assert [states_per_record(s) for s in (SETTINGS, WITH_OWN_STAGE)] == [5, 8]

@@ -56,10 +56,12 @@ def test_one_byte_more_is_refused_with_the_function_and_the_remedy(build: Path) 
 
 
 class FakeAws:
-    """A stack of a durable function with its twin and of a plain one; keeps the code they get."""
+    """A stack of a function with an alias and one without; keeps the code that they get."""
 
     def __init__(self) -> None:
         self.code: dict[str, bytes] = {}
+        self.versions = 1
+        self.aliases = {"stack-d": {"live": "1"}}
 
     def client(self, _: str, **__: Any) -> FakeAws:
         return self
@@ -68,8 +70,7 @@ class FakeAws:
         return self
 
     def paginate(self, StackName: str) -> list[Any]:
-        names = {"Durable": f"{StackName}-d", "DurableHandler": f"{StackName}-d--handler"}
-        names["Plain"] = f"{StackName}-p"
+        names = {"Durable": f"{StackName}-d", "Plain": f"{StackName}-p"}
         return [
             {
                 "StackResourceSummaries": [
@@ -81,6 +82,17 @@ class FakeAws:
 
     def update_function_code(self, FunctionName: str, ZipFile: bytes) -> None:
         self.code[FunctionName] = ZipFile
+
+    def list_aliases(self, FunctionName: str) -> dict[str, Any]:
+        return {"Aliases": [{"Name": name} for name in self.aliases.get(FunctionName, {})]}
+
+    def publish_version(self, FunctionName: str) -> dict[str, str]:
+        assert FunctionName in self.aliases, "nobody would use the version"
+        self.versions += 1
+        return {"Version": str(self.versions)}
+
+    def update_alias(self, FunctionName: str, Name: str, FunctionVersion: str) -> None:
+        self.aliases[FunctionName][Name] = FunctionVersion
 
 
 @pytest.fixture
@@ -95,14 +107,10 @@ def settings(tmp_path: Path) -> Settings:
     """Of a local cloud on which the stack was built."""
     settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
     settings.save_request_file.parent.mkdir()
+    settings.make_credentials()
     resources = {
-        name: {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": code}}
-        for name, code in {
-            "Durable": "Durable",
-            "DurableHandler": "Durable",
-            "Plain": "Plain",
-            "New": "New",
-        }.items()
+        name: {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": name}}
+        for name in ("Durable", "Plain", "New")
     }
     build = deploy.build_directory(settings, "stack")
     for name in ("Durable", "Plain", "New"):
@@ -118,7 +126,8 @@ def test_built_code_is_put_live_where_it_runs_and_saved(aws: FakeAws, settings: 
         name: zipfile.ZipFile(io.BytesIO(code)).read("handler.py")
         for name, code in aws.code.items()
     }
-    assert handlers == {"stack-d--handler": b"Durable", "stack-p": b"Plain"}
+    assert handlers == {"stack-d": b"Durable", "stack-p": b"Plain"}
+    assert aws.aliases == {"stack-d": {"live": "2"}}
     assert settings.save_request_file.exists()
 
 
@@ -127,7 +136,7 @@ def test_a_deployment_replaces_what_was_put_live_once(aws: FakeAws, settings: Se
     deploy.put_live(settings, "stack", ["Plain"])
     aws.code.clear()
     deploy._replace_what_was_put_live(settings, "stack")
-    assert sorted(aws.code) == ["stack-d--handler", "stack-p"]
+    assert sorted(aws.code) == ["stack-d", "stack-p"]
     aws.code.clear()
     deploy._replace_what_was_put_live(settings, "stack")
     assert aws.code == {}

@@ -6,6 +6,7 @@ import pytest
 
 from localcloud import gateway
 from localcloud.executions import ExecutionRecord, error_document
+from localcloud.functions import DurableConfiguration
 from localcloud.gateway import AwsError
 
 
@@ -39,6 +40,12 @@ def test_an_input_that_lambda_would_not_take(body: bytes, kind: str, error_type:
 )
 def test_an_input_at_the_limit_is_taken(kind: str, size: int) -> None:
     assert len(gateway._checked_input(b'"' + b"x" * (size - 2) + b'"', kind)) == size
+
+
+def test_who_waits_for_an_execution_waits_15_minutes_at_most() -> None:
+    gateway._require_short(DurableConfiguration(900, 1))
+    with pytest.raises(AwsError, match="cannot synchronously invoke a durable function"):
+        gateway._require_short(DurableConfiguration(901, 1))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 65])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import tempfile
 import zipfile
@@ -14,9 +15,12 @@ from typing import Any
 import pytest
 
 from localcloud import ministack
+from localcloud.credentials import Credentials
 from localcloud.ministack import (
     Response,
     SharedCode,
+    issued_by,
+    keyed_by,
     naming_roles,
     put_back,
     receiving_large_batches,
@@ -81,7 +85,7 @@ def test_every_way_to_write_an_object_is_held() -> None:
 
 
 def properties(size: int, **own: Any) -> dict[str, Any]:
-    variables = {"A": "x" * (size - 1), "LOCALCLOUD_HANDLER_FUNCTION": "x" * 500}
+    variables = {"A": "x" * (size - 1)}
     return {"Environment": {"Variables": variables}, "FunctionName": "name", **own}
 
 
@@ -106,12 +110,8 @@ def test_every_way_to_make_a_function_is_held() -> None:
             create("Id", properties(4097), "stack")
 
 
-@pytest.mark.parametrize("name", ["a" * 64, "a" * 64 + "--handler"])
-def test_a_name_and_that_of_its_twin_are_taken(name: str) -> None:
-    assert ministack.refused_function(properties(1, FunctionName=name)) is None
-
-
-def test_a_longer_name_is_refused() -> None:
+def test_a_name_has_64_characters() -> None:
+    assert ministack.refused_function(properties(1, FunctionName="a" * 64)) is None
     refusal = ministack.refused_function(properties(1, FunctionName="a" * 65))
     assert refusal
     assert refusal.code == "ValidationException"
@@ -342,3 +342,43 @@ def test_of_code_that_workers_share_the_latest_is_kept(
         os.utime(tmp_path / f"code-{name}", (age, age))
     ministack._forget_old_code(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["code-b", "code-c"]
+
+
+def test_who_knows_only_names_cannot_derive_a_sessions_credentials() -> None:
+    digests = set()
+    for secret in ("one", "other"):
+        sha256 = keyed_by(Credentials("LOCLROOT", secret))
+        assert sha256(b"arn:role").hexdigest() == sha256(b"arn:role").hexdigest()
+        digests.add(sha256(b"arn:role").hexdigest())
+    assert len(digests | {hashlib.sha256(b"arn:role").hexdigest()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("access_key", "found"),
+    [
+        ("ASIASESSION", Credentials("ASIASESSION", "of 1", "token")),
+        ("AKIAUSER", Credentials("AKIAUSER", "of 2", "token")),
+        ("unknown", None),
+        ("test", None),
+        ("", None),
+        ("000000000000", None),
+    ],
+)
+def test_whom_ministack_takes_for_root_it_has_issued_nothing(
+    access_key: str, found: Credentials | None
+) -> None:
+    failure = type("CredentialResolutionError", (), {})
+
+    def resolve(key: str, account: str | None) -> Any:
+        if account is None and key not in ("test", "", "000000000000"):
+            return failure()
+        return SimpleNamespace(secret_access_key=f"of {account}", session_token="token")
+
+    evaluator = SimpleNamespace(
+        is_root_access_key=lambda key: key in ("test", "", "000000000000"),
+        find_iam_access_key_account={"AKIAUSER": "2"}.get,
+        resolve_credential=resolve,
+        CredentialResolutionError=failure,
+    )
+    responses = SimpleNamespace(_account_from_sts_session={"ASIASESSION": "1"}.get)
+    assert issued_by(evaluator, responses)(access_key) == found

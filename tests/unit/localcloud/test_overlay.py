@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from localcloud.cloudformation_yaml import load
-from localcloud.overlay import overlay, twin_name
+from localcloud.overlay import overlay
 from localcloud.settings import LocalCloudError, Settings
 
-SETTINGS = Settings.from_environment({"LOCALCLOUD_LAMBDA_PORT": "4570"})
+SETTINGS = Settings.from_environment({})
 NAME = {"Fn::Sub": "${AWS::StackName}-durable"}
 TLS_ONLY = {
     "Effect": "Deny",
@@ -46,70 +46,8 @@ def overlaid(resources: dict[str, Any], **parameters: str) -> dict[str, Any]:
     return result
 
 
-def test_a_durable_function_forwards_its_invocations_to_the_gateway() -> None:
-    properties = overlaid({"Pipeline": durable()})["Pipeline"]["Properties"]
-    assert "DurableConfig" not in properties
-    assert properties["Timeout"] == {"Ref": "Limit"}
-    assert properties["AutoPublishAlias"] == "live"
-    assert properties["Events"] == durable()["Properties"]["Events"]
-    assert properties["Environment"]["Variables"] == {
-        "OWN": "kept",
-        "MINISTACK_LAMBDA_PROXY_URL": {
-            "Fn::Join": [
-                "",
-                ["http://127.0.0.1:4570/_localcloud/functions/", NAME, "/trigger"],
-            ]
-        },
-        "LOCALCLOUD_HANDLER_FUNCTION": {"Fn::Join": ["", [NAME, "--handler"]]},
-        "LOCALCLOUD_EXECUTION_TIMEOUT": {"Ref": "Limit"},
-        "LOCALCLOUD_RETENTION_DAYS": 7,
-    }
-
-
-def test_its_twin_is_the_same_code_without_what_triggers_it() -> None:
-    properties = overlaid({"Pipeline": durable()})["PipelineHandler"]["Properties"]
-    assert properties == {
-        "FunctionName": {"Fn::Join": ["", [NAME, "--handler"]]},
-        "Handler": "app.handler",
-        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-        "Timeout": 30,
-        "Environment": {"Variables": {"OWN": "kept"}},
-        "LoggingConfig": {"LogGroup": {"Fn::Join": ["", ["/aws/lambda/", NAME]]}},
-    }
-
-
-def test_a_log_group_of_the_original_is_the_twins_too() -> None:
-    logging = {"LogGroup": {"Ref": "Group"}, "LogFormat": "JSON"}
-    twin = overlaid({"Pipeline": durable(LoggingConfig=logging)})["PipelineHandler"]
-    assert twin["Properties"]["LoggingConfig"] == logging
-
-
-def test_a_twin_shares_the_role_that_sam_makes() -> None:
-    function = durable(Policies="AWSLambdaExecute")
-    del function["Properties"]["Role"]
-    result = overlaid({"Pipeline": function})
-    twin = result["PipelineHandler"]["Properties"]
-    assert twin["Role"] == {"Fn::GetAtt": ["PipelineRole", "Arn"]}
-    assert "Policies" not in twin
-    first, granted = result["Pipeline"]["Properties"]["Policies"]
-    assert first == "AWSLambdaExecute"
-    assert "lambda:CheckpointDurableExecution" in granted["Statement"][0]["Action"]
-
-
-def test_a_function_without_a_name_gets_one() -> None:
-    function = durable()
-    del function["Properties"]["FunctionName"]
-    result = overlaid({"Pipeline": function})
-    name = {"Fn::Sub": "${AWS::StackName}-Pipeline"}
-    assert result["Pipeline"]["Properties"]["FunctionName"] == name
-    assert result["PipelineHandler"]["Properties"]["FunctionName"] == {
-        "Fn::Join": ["", [name, "--handler"]]
-    }
-
-
-def test_a_literal_name_stays_literal() -> None:
-    twin = overlaid({"Pipeline": durable(FunctionName="plain")})["PipelineHandler"]
-    assert twin["Properties"]["FunctionName"] == twin_name("plain") == "plain--handler"
+def test_a_durable_function_stays_as_it_is() -> None:
+    assert overlaid({"Pipeline": durable()})["Pipeline"] == durable()
 
 
 def test_other_functions_stay_as_they_are() -> None:
@@ -139,25 +77,9 @@ def test_a_durable_function_without_a_timeout_is_refused(
         overlaid({"Pipeline": function})
 
 
-@pytest.mark.parametrize("needed", ["PipelineHandler", "PipelinePatience"])
-def test_a_logical_id_that_the_local_cloud_needs_is_refused(needed: str) -> None:
-    with pytest.raises(LocalCloudError, match=needed):
-        overlaid({"Pipeline": durable(), needed: {"Type": "AWS::SQS::Queue"}})
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"DeadLetterQueue": {"Type": "SQS", "TargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}}},
-        {"DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}}},
-    ],
-    ids=["of SAM", "of CloudFormation"],
-)
-def test_the_gateway_learns_where_the_events_of_failed_executions_go(given: Any) -> None:
-    result = overlaid({"Pipeline": durable(**given)})
-    variables = result["Pipeline"]["Properties"]["Environment"]["Variables"]
-    assert variables["LOCALCLOUD_DEAD_LETTER_TARGET"] == {"Fn::GetAtt": ["Dead", "Arn"]}
-    assert set(given) & set(result["PipelineHandler"]["Properties"]) == set()
+def test_a_logical_id_that_the_local_cloud_needs_is_refused() -> None:
+    with pytest.raises(LocalCloudError, match="PipelinePatience"):
+        overlaid({"Pipeline": durable(), "PipelinePatience": {"Type": "AWS::SQS::Queue"}})
 
 
 def test_dead_letters_to_a_topic_are_refused() -> None:

@@ -1,22 +1,34 @@
 """The runner builds on private parts of one version of the testing SDK: these must not change."""
 
+import base64
 import inspect
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aws_durable_execution_sdk_python_testing.child_dispatcher import InProcessChildDispatcher
+from aws_durable_execution_sdk_python_testing.child_dispatcher import (
+    ChainedInvokeRequest,
+    InProcessChildDispatcher,
+    RunInvocation,
+    StartChild,
+)
 from aws_durable_execution_sdk_python_testing.executor import Executor
 from aws_durable_execution_sdk_python_testing.invoker import LambdaInvoker
-from aws_durable_execution_sdk_python_testing.model import Event, InvocationCompletedDetails
+from aws_durable_execution_sdk_python_testing.model import StartDurableExecutionInput
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
+from aws_durable_execution_sdk_python_testing.web.server import RequestHandler
 
-from localcloud.runner import LocalExecutor, _timed
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-COMPLETION = InvocationCompletedDetails(START, START + timedelta(seconds=2), "request")
+from localcloud import runner
+from localcloud.executor import LocalExecutor
+from localcloud.functions import DurableConfiguration, Function
+from localcloud.journal import Journal
+from localcloud.lambda_runtime import LOG_TAIL_BYTES, platform_log
+from localcloud.runner import HandlerInvoker, LiveChildDispatcher
+from localcloud.settings import Settings
 
 
 def test_the_version_is_the_one_that_was_read() -> None:
@@ -37,6 +49,23 @@ def test_the_version_is_the_one_that_was_read() -> None:
             Executor.on_chained_invoke_started,
             ["self", "execution_arn", "operation_id", "function_name", "tenant_id", "payload"],
         ),
+        (Executor._create_execution, ["self", "input", "parent_execution_arn"]),
+        (Executor._launch_execution, ["self", "execution", "timeout_seconds"]),
+        (
+            Executor._validate_invocation_response_and_store,
+            ["self", "execution_arn", "response", "execution", "invocation_seq"],
+        ),
+        (Executor._fail_workflow, ["self", "execution_arn", "error"]),
+        (Executor._retry_after_error, ["self", "execution_arn", "error"]),
+        (Executor._finish_from_outcome, ["self", "execution_arn", "operation_id", "outcome"]),
+        (Executor._invocation_gate, ["self", "arn"]),
+        (Executor._set_invocation_gate, ["self", "arn", "status"]),
+        (Executor._resume_execution, ["self", "execution_arn"]),
+        (Executor._complete_callback_success, ["self", "callback_id", "result"]),
+        (Executor._complete_callback_failure, ["self", "callback_id", "callback_error"]),
+        (Executor._process_callback_heartbeat, ["self", "callback_id"]),
+        (RequestHandler._handle_request, ["self", "method"]),
+        (RequestHandler._send_response, ["self", "response"]),
         (InProcessChildDispatcher._run_single_invocation, ["self", "handler", "request"]),
         (
             LambdaInvoker.invoke,
@@ -60,31 +89,81 @@ def test_the_columns_that_the_gateway_reads() -> None:
     source = inspect.getsource(SQLiteExecutionStore._init_db)
     for column in ("durable_execution_arn", "function_name", "execution_name", "status", "data"):
         assert f" {column} TEXT" in source
+    for column in ("start_timestamp", "end_timestamp"):
+        assert f" {column} REAL" in source
 
 
-def completed() -> Event:
-    event = Event.create_invocation_completed(
-        event_id=0,
-        event_timestamp=COMPLETION.end_timestamp,
-        start_timestamp=COMPLETION.start_timestamp,
-        end_timestamp=COMPLETION.end_timestamp,
-        request_id=COMPLETION.request_id,
-    )
-    return Event.from_event_with_id(event, 7)
+def test_a_functions_error_is_read_out_of_the_sdks_words() -> None:
+    error = {"errorType": "KeyError", "errorMessage": "of\ntwo: lines", "stackTrace": ["line"]}
+    began = "Unexpected error during Lambda invocation: Lambda invocation failed with status 200: "
+    found = runner._error_of_function(began + json.dumps(error))
+    assert found is not None
+    assert found.to_dict() == {
+        "ErrorType": "KeyError",
+        "ErrorMessage": "of\ntwo: lines",
+        "StackTrace": ["line"],
+    }
 
 
-def test_the_sdk_still_drops_the_times_else_the_method_is_not_needed() -> None:
-    assert completed().invocation_completed_details is None
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Lambda invocation failed: An error occurred (TooManyRequestsException)",
+        "Lambda invocation failed with status 200: no json",
+        'Lambda invocation failed with status 200: "text"',
+    ],
+)
+def test_what_is_not_a_functions_error_is_none(words: str) -> None:
+    assert runner._error_of_function(words) is None
 
 
-def test_an_invocation_gets_its_times_back() -> None:
-    timed = _timed(completed(), {COMPLETION.end_timestamp: COMPLETION})
+def test_the_invoker_knows_an_invocation_by_its_log() -> None:
+    invoker = HandlerInvoker(Settings.from_environment({}))
+    ran: Any = SimpleNamespace(request_id="r-1", version="1", milliseconds=2)
+    log = platform_log("x" * 9000 + "\nhello", ran)
+    tail = log.encode()[-LOG_TAIL_BYTES:]
+    invoker._note_log({"LogResult": base64.b64encode(tail).decode()})
+    assert invoker._request_id() == "r-1"
+    for number in range(runner._MAX_TAILS + 1):
+        invoker._keep_tail(f"arn-{number}")
+    assert invoker.log_tail_of("arn-0") == ""
+    assert "hello" in base64.b64decode(invoker.log_tail_of("arn-1")).decode()
+    assert invoker.log_tail_of("arn-1") == "", "it is told once"
+    assert runner._ask_for_log({"FunctionName": "f"}) == {"FunctionName": "f", "LogType": "Tail"}
 
-    assert timed.invocation_completed_details == COMPLETION
-    assert timed.event_id == 7
+
+class Directory:
+    """Knows two functions, whose alias stands for version 4."""
+
+    def find(self, reference: Any) -> Function:
+        durable = DurableConfiguration(60, 7) if reference.name == "durable" else None
+        return Function(reference.name, f"arn:{reference.name}", "4", "role", durable)
 
 
-def test_other_events_stay_as_they_are() -> None:
-    event = Event(event_type="StepStarted", event_timestamp=START)
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    SQLiteExecutionStore.create_and_initialize(tmp_path / "executions")
+    return Journal(tmp_path / "executions")
 
-    assert _timed(event, {}) is event
+
+def dispatched(journal: Journal, function: str) -> Any:
+    """What comes of an invoke of a function by its alias, whose parent may invoke it."""
+    started = StartDurableExecutionInput("0", "parent", "1", "n", 1, 1)
+    store = SimpleNamespace(load=lambda _: SimpleNamespace(start_input=started))
+    permissions = SimpleNamespace(allows=lambda *_: True)
+    invoker = SimpleNamespace(unmarked_client_for=lambda _: None)
+    parts: Any = (invoker, store, Directory(), permissions, journal)
+    request = ChainedInvokeRequest("arn", "operation", function, None, "{}", "0", qualifier="live")
+    return LiveChildDispatcher(*parts).dispatch(request)
+
+
+def test_a_durable_function_that_is_invoked_stays_with_its_version(journal: Journal) -> None:
+    result = dispatched(journal, "durable")
+    assert isinstance(result, StartChild)
+    assert result.child_start.function_qualifier == "4"
+    assert journal.versions("arn") == {}, "its execution's ARN has it"
+
+
+def test_the_version_of_a_plain_function_is_noted(journal: Journal) -> None:
+    assert isinstance(dispatched(journal, "plain"), RunInvocation)
+    assert journal.versions("arn") == {"operation": "4"}

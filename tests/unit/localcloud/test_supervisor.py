@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from localcloud.settings import LocalCloudError, Settings
 from localcloud.supervisor import all_services
 
 
-def test_the_callers_cloud_does_not_leak_into_the_services() -> None:
+def test_the_callers_cloud_does_not_leak_into_the_services(tmp_path: Path) -> None:
     caller = {
         "PATH": "/bin",
         "AWS_PROFILE": "work",
@@ -21,12 +22,15 @@ def test_the_callers_cloud_does_not_leak_into_the_services() -> None:
         "PYTHONPATH": "/elsewhere",
         "NO_PROXY": "example.com",
     }
-    for service in all_services(Settings.from_environment({}), caller):
-        leaked = {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"} & set(service.environment)
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    settings.make_credentials()
+    for service in all_services(settings, caller):
+        environment = service.environment()
+        leaked = {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"} & set(environment)
         assert leaked == set()
-        assert "/elsewhere" not in service.environment.values()
-        assert service.environment["PATH"] == "/bin"
-        assert "127.0.0.1" in service.environment["NO_PROXY"]
+        assert "/elsewhere" not in environment.values()
+        assert environment["PATH"] == "/bin"
+        assert "127.0.0.1" in environment["NO_PROXY"]
 
 
 def test_only_what_has_a_log_file_has_one(tmp_path: Path) -> None:
@@ -42,6 +46,41 @@ def test_a_missing_command_is_named_with_its_remedy(tmp_path: Path) -> None:
     )
     with pytest.raises(LocalCloudError, match=r"make setup.*LOCALCLOUD_MINISTACK"):
         supervisor.up(settings)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("content", [(), ("lock",), ("lock", "state.json")])
+def test_a_folder_that_is_its_own_is_closed_to_others(
+    tmp_path: Path, content: tuple[str, ...]
+) -> None:
+    tmp_path.chmod(0o755)
+    for name in content:
+        (tmp_path / name).touch()
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    supervisor._make_directories(settings)
+    folders = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert folders
+    assert {mode_of(path) for path in (tmp_path, *folders)} == {0o700}
+
+
+def test_a_folder_of_other_things_is_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "thesis.txt").touch()
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    with pytest.raises(LocalCloudError, match=r"chmod 700 .*LOCALCLOUD_DIR"):
+        supervisor.up(settings)
+    assert mode_of(tmp_path) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_private_folder_of_other_things_will_do(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "thesis.txt").touch()
+    supervisor._make_directories(Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)}))
+    assert (tmp_path / "logs").is_dir()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"supervisor": {}}'])
@@ -84,3 +123,29 @@ def test_what_an_earlier_version_runs_can_be_stopped_and_not_joined(tmp_path: Pa
     assert [service.name for service in state.services] == ["runner"]
     with pytest.raises(LocalCloudError, match=r"another version.*`pipelinectl local down`"):
         supervisor.up(settings)
+
+
+def test_a_fresh_cloud_has_nothing_of_the_last_and_ends_with_its_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "cloud"
+    directory.mkdir()
+    (directory / "left").touch()
+    calls: list[tuple[str, bool]] = []
+    for name in ("up", "down"):
+        monkeypatch.setattr(
+            supervisor,
+            name,
+            lambda settings, name=name: calls.append(
+                (name, (settings.directory / "left").exists())
+            ),
+        )
+
+    def interrupted() -> None:
+        with supervisor.fresh(directory):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
+
+    assert calls == [("down", True), ("up", False), ("down", False)]

@@ -156,15 +156,15 @@ def test_the_durable_functions_invocations_take_what_the_history_says() -> None:
 
 def test_items_are_written_in_units_of_a_kilobyte() -> None:
     records = [{"id": str(n), "transformed": "x" * size} for n, size in enumerate((10, 1100))]
-    store = event(
-        "ChainedInvokeStarted",
-        1,
-        "a",
-        FunctionName="pipe-store",
-        Input={"Payload": json.dumps({"records": records})},
-    )
+    enrich = {"Payload": json.dumps({"records": records})}  # an own stage, which writes none
+    store = {"Payload": json.dumps({"records": [{"message_id": "m", **r} for r in records]})}
 
-    assert usage(store).write_units == 1 + 2
+    invokes = [
+        event("ChainedInvokeStarted", 1, name, FunctionName=f"pipe-{name}", Input=payload)
+        for name, payload in (("enrich", enrich), ("store", store))
+    ]
+
+    assert usage(*invokes).write_units == 1 + 2
 
 
 STATE: ObjectState = {
@@ -190,6 +190,20 @@ def test_rows_of_a_file_are_its_records() -> None:
 
     assert found is not None
     assert (found.records, found.rows, found.documents) == (250, 250, {})
+
+
+def test_invokes_of_an_own_stage_that_the_file_function_makes_are_counted() -> None:
+    took = {"function_arn": "arn:aws:lambda:r:1:function:mine:live", "invokes": 3, "seconds": 1.5}
+    answer = {"outcome": "ok", "part": {"rows": 250}, "own_stage": took}
+    ranges = [
+        event("ChainedInvokeSucceeded", 2, id_, Result={"Payload": json.dumps(answer)})
+        for id_ in ("a", "b")
+    ]
+
+    found = usage_of([started(s3_event(STATE)), *ranges], DURABLE)
+
+    assert found is not None
+    assert found.calls["mine"] == Calls(6, 3.0)
 
 
 @pytest.mark.parametrize("payload", [{"no": "records"}, {"Records": [1]}, "text", []])
@@ -405,6 +419,13 @@ def month(records: int, batch_size: int, usage: Usage | None = None) -> dict[str
 )
 def test_operations_of_a_healthy_batch(records: int, operations: int) -> None:
     assert operations_of(math.ceil(records / MAX_CHUNK_RECORDS)).total() == operations
+
+
+def test_an_own_stage_is_one_operation_more_a_chunk_and_no_other() -> None:
+    found = forecast(1_100, 1_100, used(10), replace(PLACE, stages=4))
+
+    assert found["operations_per_execution"] == 36 + 11
+    assert chain_a_record(used(10), DURABLE, 4).operations.total() == 41
 
 
 def test_the_rest_of_the_records_is_a_batch_of_its_own() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from localcloud import credentials
 from localcloud.settings import LocalCloudError
 from localcloud.supervisor import ProcessStatus
 from pipelinectl import local
@@ -22,9 +23,11 @@ def processes(monkeypatch: pytest.MonkeyPatch, *statuses: ProcessStatus) -> None
 
 
 def test_env_can_be_evaluated_by_a_shell_and_parsed_as_json(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("LOCALCLOUD_DIR", str(tmp_path))
     monkeypatch.setenv("LOCALCLOUD_LAMBDA_PORT", "4999")
+    credentials.make(tmp_path / "credentials.json")
 
     lines = RUN.invoke(app, ["local", "env"]).stdout.splitlines()
     document = json.loads(RUN.invoke(app, ["local", "env", "--json"]).stdout)
@@ -32,6 +35,18 @@ def test_env_can_be_evaluated_by_a_shell_and_parsed_as_json(
     exported = dict(shlex.split(line)[1].split("=", 1) for line in lines)
     assert exported == document
     assert document["AWS_ENDPOINT_URL_LAMBDA"] == "http://127.0.0.1:4999"
+
+
+def test_env_of_a_cloud_that_never_was_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LOCALCLOUD_DIR", str(tmp_path))
+
+    result = RUN.invoke(app, ["local", "env"])
+
+    assert result.exit_code == 1
+    assert "local up" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_status_is_0_when_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:

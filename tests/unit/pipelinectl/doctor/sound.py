@@ -74,7 +74,16 @@ VARIABLES = {
     "STAGE_TIMEOUT": "60",
     "MAX_RECEIVE_COUNT": "5",
     "STORAGE_FUNCTION_ARN": f"{_FUNCTIONS}:store",
+    "ENRICHMENT_FUNCTION_ARN": f"{_FUNCTIONS}:enrich:1",
 }
+_ROLE = "arn:aws:iam::123456789012:role/pipeline"
+OWN_STAGE: Question = ("get_function_configuration", f"{_FUNCTIONS}:enrich:1")
+MAY_INVOKE: Question = (
+    "simulate_principal_policy",
+    _ROLE,
+    "['lambda:InvokeFunction']",
+    f"['{_FUNCTIONS}:enrich:1']",
+)
 _OUTPUTS = {
     **dict.fromkeys(OUTPUTS.values(), "x"),
     "DurableFunctionArn": f"{_FUNCTIONS}:pipeline:live",
@@ -168,7 +177,9 @@ ANSWERS: Mapping[Question, Any] = {
     DEAD: queue(30, policy=REFUSES),
     FROM_IN: mapping("in", "pipeline:live", ScalingConfig={"MaximumConcurrency": 10}),
     FROM_TOLD: mapping("told", "notify"),
-    PIPELINE: {"Timeout": 900, **durable(900), **environment()},
+    PIPELINE: {"Timeout": 900, "Role": _ROLE, **durable(900), **environment()},
+    OWN_STAGE: {"Timeout": 60},
+    MAY_INVOKE: {"EvaluationResults": [{"EvalDecision": "allowed"}]},
     STORE: {"Timeout": 60},
     NOTIFY: {"Timeout": 30},
     ALIASES: {"Aliases": [{"Name": "live"}]},

@@ -53,8 +53,19 @@ SHORT = {
 }
 _ARN = ANSWERS[FROM_IN]["FunctionArn"].removesuffix(":live")
 
+PLANTED_HERE = {"own-stage"}  # the stack of the end-to-end tests has none
+
 # check, answers, level, and what the finding or its remedy has to say
 FAULTS = [
+    ("own-stage", answering(sound.OWN_STAGE, sound.GONE), PROBLEM, "another EnrichmentFunctionArn"),
+    ("own-stage", but(sound.OWN_STAGE, State="Failed"), PROBLEM, "repair and deploy"),
+    ("own-stage", but(sound.OWN_STAGE, Timeout=61), PROBLEM, "at most 60 s"),
+    (
+        "own-stage",
+        but(sound.MAY_INVOKE, EvaluationResults=[{"EvalDecision": "implicitDeny"}]),
+        PROBLEM,
+        "deploy template.yaml again",
+    ),
     ("stack-found", None, PROBLEM, "deploy it"),
     (
         "stack-status",
@@ -91,7 +102,7 @@ FAULTS = [
     ("function-state", function(LastUpdateStatus="Failed"), PROBLEM, "last update"),
     ("function-state", function(State="Pending"), WARNING, "wait"),
     ("alias", answering(sound.ALIASES, {"Aliases": []}), PROBLEM, "create-alias"),
-    ("mapping-enabled", mapping(State="Disabled"), PROBLEM, "--enabled"),
+    ("mapping-enabled", mapping(State="Disabled"), PROBLEM, "pipelinectl resume"),
     ("mapping-enabled", mapping(State="Updating"), WARNING, "wait"),
     ("mapping-qualified", mapping(FunctionArn=_ARN), PROBLEM, "pipeline:live"),
     ("mapping-qualified", mapping(FunctionArn=f"{_ARN}:$LATEST"), WARNING, ":live"),

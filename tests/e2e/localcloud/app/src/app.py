@@ -5,13 +5,21 @@ there, and a run told to wait goes on when the file `release` appears.
 """
 
 import json
+import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
-from aws_durable_execution_sdk_python import DurableContext, InvokeError, durable_execution
+from aws_durable_execution_sdk_python import (
+    DurableContext,
+    InvokeError,
+    StepContext,
+    durable_execution,
+)
+from aws_durable_execution_sdk_python.config import CallbackConfig, Duration
 from botocore.exceptions import ClientError
 
 _LONGEST_WAIT_SECONDS = 100
@@ -44,6 +52,38 @@ def unsaved(event: dict[str, Any], context: DurableContext) -> Any:
     return context.step(lambda _: "done", name="step")
 
 
+@durable_execution
+def deeds(event: dict[str, Any], context: DurableContext) -> Any:
+    """Do what the event says, one thing."""
+    match event:
+        case {"say": word}:
+            logging.getLogger().info("said %s", word, extra={"word": word})
+            return word
+        case {"answer": size}:
+            return "x" * (size - len('""'))
+        case {"callback": limits}:
+            config = CallbackConfig(
+                timeout=Duration.from_seconds(limits.get("timeout", 0)),
+                heartbeat_timeout=Duration.from_seconds(limits.get("heartbeat", 0)),
+            )
+            answer = context.create_callback(name="answer", config=config).result()
+            return {"answer": answer, "edition": os.environ["EDITION"]}
+        case {"steps": count}:
+            return [context.step(_answering(n), name=f"step-{n}") for n in range(count)]
+        case {"invoke": function, "payload": payload}:
+            return context.invoke(function, payload, name="child")
+        case {"sleep": seconds}:
+            time.sleep(seconds)
+        case {"exit": code}:
+            os._exit(code)
+    seen: Any = context.lambda_context
+    return {
+        "name": seen.function_name,
+        "version": seen.function_version,
+        "arn": seen.invoked_function_arn,
+    }
+
+
 def crowded(event: dict[str, Any], context: object) -> dict[str, str]:
     """Checkpoint as many operations at once as the input says; answer what came of it."""
     execution = event["InitialExecutionState"]["Operations"][0]["ExecutionDetails"]
@@ -70,6 +110,10 @@ def first(event: dict[str, Any], context: object) -> str:
 def second(event: dict[str, Any], context: object) -> str:
     """Leave a mark, then wait if told to."""
     return _run("second", event, wait=bool(event.get("wait_in_second")))
+
+
+def _answering(number: int) -> Callable[[StepContext], int]:
+    return lambda _: number
 
 
 def _second(event: dict[str, Any], context: DurableContext) -> Any:

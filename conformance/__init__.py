@@ -1,0 +1,1 @@
+"""AWS's conformance tests of durable functions, on a local cloud."""

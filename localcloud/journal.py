@@ -1,0 +1,185 @@
+"""What AWS's runner keeps no record of: failed invocations, pauses, aliases, who waits for an end.
+
+The tables lie in the file of its executions, beside its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS localcloud_failures(
+    arn TEXT, request_id TEXT, error TEXT, PRIMARY KEY (arn, request_id));
+CREATE TABLE IF NOT EXISTS localcloud_versions(
+    arn TEXT, operation_id TEXT, version TEXT, PRIMARY KEY (arn, operation_id));
+CREATE TABLE IF NOT EXISTS localcloud_asynchronous(arn TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS localcloud_pauses(
+    id INTEGER PRIMARY KEY, arn TEXT, requested REAL, token TEXT, reason TEXT,
+    timeout_paused INTEGER, paused REAL, resumed REAL, resume_token TEXT, resume_reason TEXT);
+CREATE INDEX IF NOT EXISTS localcloud_pauses_arn ON localcloud_pauses(arn);
+CREATE INDEX IF NOT EXISTS localcloud_execution_name ON executions(execution_name);
+"""
+_OF_AN_EXECUTION = (
+    "localcloud_failures",
+    "localcloud_versions",
+    "localcloud_asynchronous",
+    "localcloud_pauses",
+)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """One pause of an execution.
+
+    `paused` is None while an invocation goes on (status PAUSING), `resumed` until it is over. The
+    tokens are those of the two requests.
+    """
+
+    requested: datetime
+    token: str | None
+    reason: str | None
+    timeout_paused: bool
+    paused: datetime | None = None
+    resumed: datetime | None = None
+    resume_token: str | None = None
+    resume_reason: str | None = None
+
+    @property
+    def status(self) -> str | None:
+        """The execution's status for the pause; None when it is over."""
+        if self.resumed:
+            return None
+        return "PAUSED" if self.paused else "PAUSING"
+
+    def held_up(self, now: datetime) -> float:
+        """Seconds by which the pause has put off the end of the execution's time."""
+        if not self.timeout_paused:
+            return 0.0
+        return ((self.resumed or now) - (self.paused or self.requested)).total_seconds()
+
+
+class Journal:
+    """The record, in the file of the executions. Safe to use from several threads."""
+
+    def __init__(self, file: Path) -> None:
+        """The file has the runner's table of executions already."""
+        self._file = file
+        with self._connection() as connection:
+            connection.executescript(_TABLES)
+
+    def note_asynchronous(self, arn: str) -> None:
+        """Record that nobody waits for the execution's result."""
+        self._write("INSERT OR IGNORE INTO localcloud_asynchronous VALUES (?)", [arn])
+
+    def is_asynchronous(self, arn: str) -> bool:
+        """Tell whether nobody waits for the execution's result."""
+        return bool(self._read("SELECT 1 FROM localcloud_asynchronous WHERE arn = ?", [arn]))
+
+    def note_failure(self, arn: str, request_id: str, error: dict[str, Any]) -> None:
+        """Record that an invocation of the handler has failed; the error is as the API has it."""
+        self._write(
+            "INSERT OR REPLACE INTO localcloud_failures VALUES (?, ?, ?)",
+            [arn, request_id, json.dumps(error)],
+        )
+
+    def failures(self, arn: str) -> dict[str, dict[str, Any]]:
+        """Return the errors of failed invocations of the handler, by their requests."""
+        statement = "SELECT request_id, error FROM localcloud_failures WHERE arn = ?"
+        return {request: json.loads(error) for request, error in self._read(statement, [arn])}
+
+    def note_version(self, arn: str, operation_id: str, version: str) -> None:
+        """Record which version an alias stood for when the execution invoked it."""
+        self._write(
+            "INSERT OR REPLACE INTO localcloud_versions VALUES (?, ?, ?)",
+            [arn, operation_id, version],
+        )
+
+    def versions(self, arn: str) -> dict[str, str]:
+        """Return the versions that aliases stood for, by the operations that invoked them."""
+        statement = "SELECT operation_id, version FROM localcloud_versions WHERE arn = ?"
+        return dict(self._read(statement, [arn]))
+
+    def pauses(self, arn: str) -> list[Pause]:
+        """Return the execution's pauses, oldest first."""
+        statement = (
+            "SELECT requested, token, reason, timeout_paused, paused, resumed, resume_token, "
+            "resume_reason FROM localcloud_pauses WHERE arn = ? ORDER BY id"
+        )
+        return [
+            Pause(
+                _time(asked), token, reason, bool(timeout), _time_or_none(paused), *_resumed(rest)
+            )
+            for asked, token, reason, timeout, paused, *rest in self._read(statement, [arn])
+        ]
+
+    def begin_pause(self, arn: str, pause: Pause) -> None:
+        """Record a pause that has been asked for."""
+        self._write(
+            "INSERT INTO localcloud_pauses(arn, requested, token, reason, timeout_paused) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [arn, pause.requested.timestamp(), pause.token, pause.reason, pause.timeout_paused],
+        )
+
+    def settle_pause(self, arn: str, now: datetime) -> None:
+        """Record that no invocation goes on any more: the execution is paused."""
+        self._write(
+            "UPDATE localcloud_pauses SET paused = ? "
+            "WHERE arn = ? AND paused IS NULL AND resumed IS NULL",
+            [now.timestamp(), arn],
+        )
+
+    def end_pause(self, arn: str, now: datetime, token: str | None, reason: str | None) -> None:
+        """Record that the execution goes on; a pause that had not come into effect never was."""
+        self._write(
+            "DELETE FROM localcloud_pauses WHERE arn = ? AND paused IS NULL AND resumed IS NULL",
+            [arn],
+        )
+        self._write(
+            "UPDATE localcloud_pauses SET resumed = ?, resume_token = ?, resume_reason = ? "
+            "WHERE arn = ? AND resumed IS NULL",
+            [now.timestamp(), token, reason, arn],
+        )
+
+    def forget(self, arn: str) -> None:
+        """Delete the execution, and all that is recorded of it."""
+        for table in _OF_AN_EXECUTION:
+            self._write(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
+        self._write("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
+
+    def _write(self, statement: str, arguments: Sequence[Any]) -> None:
+        with self._connection() as connection:
+            connection.execute(statement, arguments)
+
+    def _read(self, statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._connection() as connection:
+            return connection.execute(statement, arguments).fetchall()
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with (
+            contextlib.closing(sqlite3.connect(self._file, timeout=30.0)) as connection,
+            connection,
+        ):
+            yield connection
+
+
+def _resumed(columns: Sequence[Any]) -> tuple[datetime | None, str | None, str | None]:
+    at, token, reason = columns
+    return _time_or_none(at), token, reason
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else _time(seconds)
