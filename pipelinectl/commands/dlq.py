@@ -32,11 +32,24 @@ from pipelinectl.commands.output import (
     titled,
     visible,
 )
-from pipelinectl.commands.send import STDIN, content, refusal, refusals_document
+from pipelinectl.commands.send import (
+    STDIN,
+    WAIT_SECONDS,
+    Timeout,
+    Wait,
+    became_document,
+    content,
+    follow,
+    following,
+    judge,
+    refusal,
+    refusals_document,
+)
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.following import Followed
 from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
 from pipelinectl.sending import Body, Pace
 
@@ -45,6 +58,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from pipelinectl.following import Became
     from pipelinectl.redrive import Redelivery
 
 
@@ -304,6 +318,8 @@ def redrive(
         typer.Option("--rate", min=_SLOWEST, help="Send at most this many messages a second."),
     ] = None,
     why: Note = None,
+    wait: Wait = False,
+    timeout: Timeout = WAIT_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Send dead letters to the pipeline's internal queue, as the same records.
@@ -311,13 +327,14 @@ def redrive(
     A message is deleted from the dead-letter queue only after the internal queue accepted it,
     and keeps its producer's attributes, its execution_id, and the time it was first sent: however
     often it is sent, it becomes one item. None is sent without its audit line. With --json: one
-    object with the message ids of what was sent, refused, left and not deleted; with --dry-run an
-    array of dead letters.
+    object with the message ids of what was sent, refused, left and not deleted, with --wait also
+    what each record became; with --dry-run an array of dead letters. What tells of objects is not
+    waited for: 'pipelinectl objects show' follows them.
 
     Examples:
     - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
     - `pipelinectl dlq redrive --all --rate 50`
-    - `pipelinectl dlq redrive --id 3f2a --edit`
+    - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
     only = Filter(stage, reason)
@@ -341,8 +358,39 @@ def redrive(
         pipeline.read_payload,
         why,
     )
+    watch = following(pipeline, _identities(pipeline, chosen)) if wait else None
     redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
-    _report(redriven, len(chosen), as_json=as_json)
+    document = _document(redriven, len(chosen))
+    if not as_json:
+        _report(redriven, len(chosen))
+    became: list[Became] = []
+    if watch is not None:
+        became = follow(watch, _followed(redriven), timeout, quiet=as_json)
+        document["became"] = became_document(became)
+    if as_json:
+        print_json(document)
+    if redriven.refused:
+        raise refusal(redriven.refused, "which stay dead letters")
+    judge(became, timeout)
+
+
+def _identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
+    environment, read = pipeline.stack.environment, pipeline.read_payload
+    again = (of_letter(letter, environment, read=read) for letter in letters)
+    return [one.execution_id for one in again if one.execution_id is not None]
+
+
+def _followed(redriven: Redriven) -> list[Followed]:
+    """What was sent again of records; of an object the pipeline alone knows the id."""
+    found: list[Followed] = []
+    for one in redriven.sent:
+        again = one.message
+        if again.execution_id is not None:
+            first_sent = again.carried.get("sent_timestamp")
+            found.append(Followed(one.message_id, again.execution_id, first_sent))
+    if objects := len(redriven.sent) - len(found):
+        note(f"{counted(objects, 'message')} of objects: see 'pipelinectl objects list'")
+    return found
 
 
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
@@ -412,19 +460,17 @@ def _warn(redriven: Redriven) -> None:
         note(f"of {count} no audit line says how it ended: the log group took none")
 
 
-def _report(redriven: Redriven, total: int, *, as_json: bool) -> None:
-    missing = total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
-    if as_json:
-        print_json(_document(redriven) | {"missing": missing})
-    else:
-        typer.echo(_summary(redriven, total))
-        if missing:
-            note(f"{counted(missing, 'message')} were gone, or held by another reader")
-    if redriven.refused:
-        raise refusal(redriven.refused, "which stay dead letters")
+def _missing(redriven: Redriven, total: int) -> int:
+    return total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
 
 
-def _document(redriven: Redriven) -> dict[str, Any]:
+def _report(redriven: Redriven, total: int) -> None:
+    typer.echo(_summary(redriven, total))
+    if missing := _missing(redriven, total):
+        note(f"{counted(missing, 'message')} were gone, or held by another reader")
+
+
+def _document(redriven: Redriven, total: int) -> dict[str, Any]:
     return {
         "sent": [
             {
@@ -437,6 +483,7 @@ def _document(redriven: Redriven) -> dict[str, Any]:
         "refused": refusals_document(redriven.refused),
         "left": redriven.left,
         "not_deleted": redriven.not_deleted,
+        "missing": _missing(redriven, total),
     }
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import (
     note_count,
     out,
@@ -20,7 +20,8 @@ from pipelinectl.commands.output import (
 )
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.items import Item, Items
+from pipelinectl.items import Item
+from pipelinectl.record import Life
 
 _DEFAULT_LIMIT = 50
 _DOCUMENT_WIDTH = 160
@@ -54,7 +55,11 @@ def items(
     ctx: typer.Context,
     *,
     execution_id: Annotated[
-        str | None, typer.Option("--id", help="The whole item with this execution_id.")
+        str | None,
+        typer.Option(
+            "--id",
+            help="The whole item of this record, by any id that 'record' takes, or its beginning.",
+        ),
     ] = None,
     source: Annotated[
         str | None,
@@ -71,16 +76,18 @@ def items(
     """Show what the pipeline stored, one item a record.
 
     Items come in the table's own order, which is none. With --json: an array of items, one item
-    with --id, {"count": N} with --count; numbers keep every digit.
+    with --id, {"count": N} with --count; numbers keep every digit. Where a record has no item,
+    --id says what is known of it instead, and exits with 1.
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
     - `pipelinectl items --id local-7c2f --json`
     """
     _check(execution_id, source, counting=count)
-    stored = open_pipeline(ctx, quiet=as_json).items
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    stored = pipeline.items
     if execution_id is not None:
-        _show_one(stored, execution_id)
+        _show_one(pipeline, execution_id)
     elif count:
         _show_count(stored.count(source=source), as_json=as_json)
     else:
@@ -93,12 +100,24 @@ def _check(execution_id: str | None, source: str | None, *, counting: bool) -> N
         raise UsageError(msg)
 
 
-def _show_one(stored: Items, execution_id: str) -> None:
-    item = stored.get(execution_id)
+def _show_one(pipeline: Pipeline, reference: str) -> None:
+    item = pipeline.items.get(reference)
     if item is None:
-        msg = f"no item '{execution_id}': it may be a dead letter, see 'pipelinectl dlq list'"
-        raise NotFoundError(msg)
+        life = pipeline.records.life(reference)
+        item = life.item
+        if item is None:
+            raise NotFoundError(_without_item(life))
     print_json(item.attributes)
+
+
+def _without_item(life: Life) -> str:
+    """Where a record is that has no item."""
+    known = f"record '{life.execution_id}' has no item"
+    if life.dead_letters:
+        letter = life.dead_letters[0]
+        return f"{known}: it is a dead letter: see 'pipelinectl dlq show {letter.message_id}'"
+    yet = " yet" if life.state == "on its way" else ""
+    return f"{known}{yet}: it is {life.state}: see 'pipelinectl record {life.execution_id}'"
 
 
 def _show_count(count: int, *, as_json: bool) -> None:
