@@ -28,6 +28,19 @@ JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
 
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="At most this many; all with --json, unless this says otherwise."
+    ),
+]
+
+
+def limit_of(limit: int | None, default: int, *, as_json: bool) -> int | None:
+    """How many a list shows at most: what is said, or else `default` to people and all to jq."""
+    return limit or (None if as_json else default)
+
+
 Note = Annotated[
     str | None, typer.Option("--note", help="Why, for the audit line that says who did it.")
 ]

@@ -18,17 +18,27 @@ from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
-from pipelinectl.commands.context import JsonFlag, Note, Pipeline, in_a_terminal, open_pipeline
+from pipelinectl.commands.context import (
+    JsonFlag,
+    Limit,
+    Note,
+    Pipeline,
+    in_a_terminal,
+    limit_of,
+    open_pipeline,
+)
 from pipelinectl.commands.output import (
     age,
     clock,
     counted,
     facts,
+    listed,
     note,
     print_json,
     print_parts,
     progress,
     table,
+    tell_count,
     titled,
     visible,
 )
@@ -277,6 +287,7 @@ def by_editor(letter: DeadLetter) -> str | None:
     return edited
 
 
+_LISTED = 100
 _SHOWN = 3
 _SLOWEST = 0.1
 
@@ -498,28 +509,28 @@ app = typer.Typer(
 def list_(
     ctx: typer.Context,
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Read at most this many.")] = 100,
+    limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
 
-    While it reads, the messages are hidden from other readers for a few seconds. With --json: an
-    array of dead letters, bodies untouched.
+    Lists 100 unless --limit says how many. While it reads, the messages are hidden from other
+    readers for a few seconds. With --json: an array of dead letters, bodies untouched.
 
     Examples:
     - `pipelinectl dlq list --stage validate`
     - `pipelinectl dlq list --reason ValidationError --json`
     """
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
-    letters = list(queue.peek(only=Filter(stage, reason), limit=limit))
+    most, only = limit_of(limit, _LISTED, as_json=as_json), Filter(stage, reason)
+    shown = listed(lambda count: queue.peek(only=only, limit=count), most)
     if as_json:
-        print_json([document(letter) for letter in letters])
+        print_json([document(letter) for letter in shown.found])
     else:
-        print_dead_letters(letters)
-        more = f", there may be more: --limit (about {queue.about():,} in all)"
-        note(f"{counted(len(letters), 'dead letter')}{more if len(letters) == limit else ''}")
+        print_dead_letters(shown.found)
+        tell_count(shown, "dead letter", f" of about {queue.about():,} in all" if shown.cut else "")
 
 
 @app.command()

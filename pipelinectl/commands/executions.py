@@ -9,20 +9,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Note, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, Note, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     bar,
     clock,
     counted,
     duration,
+    listed,
     note,
-    note_count,
     out,
     print_json,
     print_parts,
     shorten,
     size,
     table,
+    tell_count,
 )
 from pipelinectl.commands.send import delivery_document, refusal, send_all
 from pipelinectl.errors import NotFoundError
@@ -258,6 +259,7 @@ app = typer.Typer(
     name="executions", no_args_is_help=True, help="See, stop and retry durable executions."
 )
 
+_SHOWN = 20
 _MAY_COME_BACK = (
     "the same messages may also come back by themselves after the queue's visibility timeout: "
     "harmless, they are the same records"
@@ -289,10 +291,10 @@ def list_(
         Status | None,
         typer.Option("--status", case_sensitive=False, help="Only executions with this status."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 20,
+    limit: Limit = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List durable executions, newest first.
+    """List durable executions, newest first, 20 of them unless --limit says how many.
 
     With --json: an array of executions with ARN, name, status and times.
 
@@ -302,13 +304,14 @@ def list_(
     """
     executions = open_pipeline(ctx, quiet=as_json).executions
     statuses = (status.value,) if status else ()
-    found = list(executions.newest(statuses=statuses, limit=limit))
+    most = limit_of(limit, _SHOWN, as_json=as_json)
+    shown = listed(lambda count: executions.newest(statuses=statuses, limit=count), most)
     if as_json:
-        print_json([execution_document(execution) for execution in found])
+        print_json([execution_document(execution) for execution in shown.found])
         return
-    if found:
-        out().print(executions_table(found))
-    note_count(len(found), "execution", limit)
+    if shown.found:
+        out().print(executions_table(shown.found))
+    tell_count(shown, "execution")
 
 
 @app.command()

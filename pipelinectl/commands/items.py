@@ -8,14 +8,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
 from pipelinectl.commands.output import (
-    note_count,
+    Listed,
+    listed,
     out,
     print_json,
     shorten,
     size,
     table,
+    tell_count,
     visible,
 )
 from pipelinectl.errors import NotFoundError, UsageError
@@ -67,17 +69,16 @@ def items(
             "--source", help="Only items with this data_source, as it is stored (transformed)."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = (
-        _DEFAULT_LIMIT
-    ),
+    limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what the pipeline stored, one item a record.
 
-    Items come in the table's own order, which is none. With --json: an array of items, one item
-    with --id, {"count": N} with --count; numbers keep every digit. Where a record has no item,
-    --id says what is known of it instead, and exits with 1.
+    Items come in the table's own order, which is none; 50 of them unless --limit says how many.
+    With --json: an array of items, one item with --id, {"count": N} with --count; numbers keep
+    every digit. Where a record has no item, --id says what is known of it instead, and exits
+    with 1.
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
@@ -91,7 +92,9 @@ def items(
     elif count:
         _show_count(stored.count(source=source), as_json=as_json)
     else:
-        _show_some(list(stored.scan(source=source, limit=limit)), limit, as_json=as_json)
+        most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
+        shown = listed(lambda count: stored.scan(source=source, limit=count), most)
+        _show_some(shown, as_json=as_json)
 
 
 def _check(execution_id: str | None, source: str | None, *, counting: bool) -> None:
@@ -127,10 +130,10 @@ def _show_count(count: int, *, as_json: bool) -> None:
         typer.echo(count)
 
 
-def _show_some(found: list[Item], limit: int, *, as_json: bool) -> None:
+def _show_some(shown: Listed[Item], *, as_json: bool) -> None:
     if as_json:
-        print_json([item.attributes for item in found])
+        print_json([item.attributes for item in shown.found])
         return
-    if found:
-        out().print(items_table(found))
-    note_count(len(found), "item", limit)
+    if shown.found:
+        out().print(items_table(shown.found))
+    tell_count(shown, "item")

@@ -131,6 +131,23 @@ def test_a_record_on_its_way_is_said_to_be(deployed: Deployed, told: Told) -> No
     assert f"record 'test-{UUID}' has no item yet: it is on its way" in result.stderr
 
 
+@pytest.mark.parametrize(("command", "noun"), [("items", "item"), ("dlq list", "dead letter")])
+def test_a_list_that_is_cut_says_so_and_json_is_not_cut(
+    deployed: Deployed, command: str, noun: str
+) -> None:
+    for number in range(102):
+        put(deployed, f"run-{number}")
+        give_up(deployed, message_id=f"m-{number}")
+
+    cut = deployed.run(*command.split(), "--limit", "101").stdout.splitlines()[-1]
+    whole = deployed.run(*command.split(), "--limit", "102").stdout
+
+    assert cut.startswith(f"cut after 101 {noun}s")
+    assert "cut after" not in whole
+    assert len(deployed.run(*command.split(), "--json").json) == 102
+    assert len(deployed.run(*command.split(), "--json", "--limit", "2").json) == 2
+
+
 def test_existing_finds_which_of_many_keys_are_there(deployed: Deployed) -> None:
     for number in range(0, 250, 50):
         put(deployed, f"run-{number}")
