@@ -298,7 +298,7 @@ def redrive(
     ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--id", help="This one: message id, its beginning, or execution_id. May be repeated."
+            "--id", help="This one: message id or execution_id, or its beginning. May be repeated."
         ),
     ] = None,
     reason: Reason = None,
@@ -539,7 +539,7 @@ def show(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="Message id, its beginning, or execution_id of a dead letter."
+            metavar="ID", help="Message id or execution_id of a dead letter, or its beginning."
         ),
     ],
     *,
