@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -206,24 +207,59 @@ def _remedies(letter: DeadLetter) -> Table:
 _FALLBACK = "vi"
 
 
-def edit(text: str, environ: Mapping[str, str]) -> str | None:
+def edit(text: str, environ: Mapping[str, str], above: Sequence[str] = ()) -> str | None:
     """What became of `text` in $VISUAL or $EDITOR; None when it is unchanged or emptied.
+
+    JSON is opened over several lines, and comes back on one. The lines `above` stand before it as
+    comments, which are removed again; a line of the text's own is none, whatever it begins with.
 
     Raises:
         UsageError: the editor cannot be started, or what it saved is not UTF-8.
         OperationFailedError: the editor ended with an error, which is how editors say "cancel".
     """
+    shown = _readable(text)
+    comments = [f"# {line}\n" for part in above for line in visible_lines(part)]
+    saved = _saved("".join(comments) + shown, environ)
+    edited = _without(saved, comments, is_json=shown != text)
+    # An editor ends the last line of a file, whether the text had it so or not.
+    if not shown.endswith("\n"):
+        edited = edited.removesuffix("\n")
+    if edited == shown or not edited.strip():
+        return None
+    return edited if shown == text else _on_one_line(edited)
+
+
+def visible_lines(text: str) -> list[str]:
+    """The lines of a text that anybody may have written, each as `visible` has it."""
+    return [visible(line) for line in text.splitlines()]
+
+
+def _saved(text: str, environ: Mapping[str, str]) -> str:
     command = environ.get("VISUAL") or environ.get("EDITOR") or _FALLBACK
     with tempfile.TemporaryDirectory(prefix="pipelinectl-") as folder:
         # The suffix lets an editor know what it has before it.
         path = Path(folder, "body.json")
         path.write_bytes(text.encode())
         _open(command, path)
-        edited = _decoded(path.read_bytes(), command)
-    # An editor ends the last line of a file, whether the text had it so or not.
-    if not text.endswith("\n"):
-        edited = edited.removesuffix("\n")
-    return edited if edited.strip() and edited != text else None
+        return _decoded(path.read_bytes(), command)
+
+
+def _without(saved: str, comments: Sequence[str], *, is_json: bool) -> str:
+    """What was saved without the comments at its top; before JSON, any comment there is one."""
+    lines = saved.splitlines(keepends=True)
+    ours = {comment.rstrip() for comment in comments}
+    kept = itertools.dropwhile(
+        lambda line: line.rstrip() in ours or (is_json and line.startswith("#")), lines
+    )
+    return "".join(kept)
+
+
+def _on_one_line(text: str) -> str:
+    """JSON as messages have it; anything else as it is."""
+    try:
+        return dumps(exact_json.loads(text), indent=None)
+    except exact_json.JsonError:
+        return text
 
 
 def _open(command: str, path: Path) -> None:
@@ -271,11 +307,17 @@ def by(body: Body) -> Edit:
     return lambda _: body.text
 
 
+def _above(letter: DeadLetter) -> list[str]:
+    reasons = letter.errors or (letter.error_message,)
+    what = f"{letter.stage}: {letter.error_type}:"
+    return [f"dead letter {letter.message_id}; lines like this are not sent", what, *reasons]
+
+
 def by_editor(letter: DeadLetter) -> str | None:
     """Let the operator edit the body, and say so where it stays as it is."""
     name = f"dead letter {letter.message_id}"
     note(f"{name}: {letter.error_message}")
-    edited = edit(letter.body, os.environ)
+    edited = edit(letter.body, os.environ, _above(letter))
     if edited is None:
         note(f"{name} was left unchanged or emptied: it stays a dead letter")
         return None
@@ -298,7 +340,7 @@ def redrive(
     ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--id", help="This one: message id, its beginning, or execution_id. May be repeated."
+            "--id", help="This one: message id or execution_id, or its beginning. May be repeated."
         ),
     ] = None,
     reason: Reason = None,
@@ -311,8 +353,8 @@ def redrive(
         bool,
         typer.Option(
             "--edit",
-            help="Open each body in $VISUAL or $EDITOR first; one that is left unchanged or "
-            "emptied stays a dead letter.",
+            help="Open each body in $VISUAL or $EDITOR first, JSON indented, below its reasons; "
+            "one that is left unchanged or emptied stays a dead letter.",
         ),
     ] = False,
     body: Annotated[
@@ -539,7 +581,7 @@ def show(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="Message id, its beginning, or execution_id of a dead letter."
+            metavar="ID", help="Message id or execution_id of a dead letter, or its beginning."
         ),
     ],
     *,

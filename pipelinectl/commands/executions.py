@@ -303,7 +303,8 @@ _MAY_COME_BACK = (
 )
 
 Reference = Annotated[
-    str, typer.Argument(metavar="ARN", help="ARN or name of an execution, or 'last'.")
+    str,
+    typer.Argument(metavar="ARN", help="ARN or name of an execution, its beginning, or 'last'."),
 ]
 
 

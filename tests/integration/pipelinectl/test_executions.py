@@ -12,7 +12,7 @@ from botocore.stub import ANY, Stubber
 
 from pipelinectl.audit import NotWritten
 from pipelinectl.aws import Connection
-from pipelinectl.errors import NotFoundError, OperationFailedError
+from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.executions import Executions
 from tests.events import sqs_event, sqs_message, standard
 from tests.integration.pipelinectl.conftest import Deployed
@@ -69,13 +69,35 @@ def test_last_is_the_newest_and_an_arn_is_itself() -> None:
         assert executions.resolve("other/arn") == "other/arn"
 
 
+MANY_LIST = ANY_LIST | {"MaxItems": 1000}
+NONE: dict[str, Any] = {"DurableExecutions": []}
+
+
+def named(name: str) -> dict[str, Any]:
+    return ANY_LIST | {"DurableExecutionName": name}
+
+
 def test_a_name_that_nobody_has_is_not_found() -> None:
-    asked = ANY_LIST | {"DurableExecutionName": "nobody"}
     with (
-        answering((LIST, asked, {"DurableExecutions": []})) as executions,
+        answering((LIST, named("nobody"), NONE), (LIST, MANY_LIST, NONE)) as executions,
         pytest.raises(NotFoundError, match="nobody"),
     ):
         executions.resolve("nobody")
+
+
+def test_the_beginning_of_a_name_is_enough() -> None:
+    listed = {"DurableExecutions": [summary("a/1"), summary("b/1")]}
+    with answering((LIST, named("name-a"), NONE), (LIST, MANY_LIST, listed)) as executions:
+        assert executions.resolve("name-a") == "a/1"
+
+
+def test_the_beginning_of_several_names_is_answered_with_them() -> None:
+    listed = {"DurableExecutions": [summary("a/1"), summary("b/1")]}
+    with (
+        answering((LIST, named("name"), NONE), (LIST, MANY_LIST, listed)) as executions,
+        pytest.raises(UsageError, match="2 executions begin with 'name': name-a/1, name-b/1"),
+    ):
+        executions.resolve("name")
 
 
 def test_history_is_read_to_its_end() -> None:

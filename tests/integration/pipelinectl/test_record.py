@@ -212,7 +212,7 @@ def test_the_beginning_of_several_ids_is_none(deployed: Deployed, told: Told) ->
     done = deployed.run("record", "order")
 
     assert done.exit_code == 2
-    assert "2 records have ids that begin with 'order', such as order-1, order-2" in done.stderr
+    assert "2 records begin with 'order': order-1, order-2: give more of" in done.stderr
 
 
 def test_what_nobody_knows_is_not_found_and_it_says_where_was_looked(
