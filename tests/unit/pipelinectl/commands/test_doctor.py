@@ -23,7 +23,7 @@ def test_what_was_found_stands_beside_problem_with_remedy_and_rule_below() -> No
 
     found, remedy, rule = (line.strip() for line in lines()[at : at + 3])
     assert found.endswith(" in: Disabled")
-    assert remedy == "→ aws lambda update-event-source-mapping --uuid uuid-in --enabled"
+    assert remedy == "→ 'pipelinectl resume' takes messages in again"
     assert rule == "the rule: every queue's event source mapping is enabled"
 
 
@@ -31,7 +31,7 @@ def test_a_narrow_terminal_cuts_what_is_ok_and_no_remedy() -> None:
     narrow = lines(width=60)
 
     assert max(len(line) for line in narrow if line.startswith("ok")) <= 60
-    assert any(line.endswith("--uuid uuid-in --enabled") for line in narrow)
+    assert any(line.endswith("takes messages in again") for line in narrow)
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
