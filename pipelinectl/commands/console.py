@@ -108,7 +108,7 @@ def _teller(as_json: bool, open_browser: bool) -> Callable[[str], None]:  # noqa
 def _machine(at: str | None) -> Settings | None:
     """The settings of the local cloud, if the pipeline is on it."""
     settings = local.settings_from(os.environ)
-    own = urlsplit(settings.client_environment()["AWS_ENDPOINT_URL"]).netloc
+    own = urlsplit(settings.aws_endpoint_url).netloc
     return settings if at == own else None
 
 

@@ -66,7 +66,7 @@ def console(stack: Stack, *options: str) -> Iterator[Console]:
     try:
         assert process.stdout
         said = process.stdout.readline()
-        assert said.startswith("open http://127.0.0.1:"), said
+        assert said.startswith("open http://127.0.0.1:"), process.communicate()
         yield Console(process, said.split()[1])
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)
