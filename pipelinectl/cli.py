@@ -29,7 +29,8 @@ from pipelinectl.errors import ExitCode
 
 _EXIT_CODES = (
     "Exit codes: 0 ok · 1 it failed or was not found · 2 wrong usage or input · "
-    "3 AWS or the local cloud cannot be reached, or the stack is missing · 130 interrupted"
+    "3 AWS or the local cloud cannot be reached, or the stack is missing · "
+    "4 rows were rejected (upload --wait) · 130 interrupted"
 )
 
 _AWS = "--aws"
