@@ -93,6 +93,7 @@ app = typer.Typer(
     epilog=_EXIT_CODES,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(local.app)
 app.command()(send)
