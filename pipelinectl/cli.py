@@ -29,7 +29,8 @@ from pipelinectl.errors import ExitCode
 
 _EXIT_CODES = (
     "Exit codes: 0 ok · 1 it failed or was not found · 2 wrong usage or input · "
-    "3 AWS or the local cloud cannot be reached, or the stack is missing · 130 interrupted"
+    "3 AWS or the local cloud cannot be reached, or the stack is missing · "
+    "4 rows were rejected (upload --wait) · 130 interrupted"
 )
 
 _AWS = "--aws"
@@ -92,6 +93,7 @@ app = typer.Typer(
     epilog=_EXIT_CODES,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(local.app)
 app.command()(send)

@@ -3,6 +3,7 @@
 PipelinectlError (1)
 ├── NotFoundError (1)          what was asked for does not exist
 ├── OperationFailedError (1)   it was tried and did not work, or only partly
+├── RejectedError (4)          what was sent came through, and some of it was rejected
 ├── UsageError (2)             the command line or its input breaks a rule
 ├── UnreachableError (3)       no credentials, no endpoint, nobody answers
 └── StackMissingError (3)      the CloudFormation stack or one of its outputs is not there
@@ -34,6 +35,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
+    REJECTED = 4
     INTERRUPTED = 130
 
 
@@ -49,6 +51,12 @@ class NotFoundError(PipelinectlError):
 
 class OperationFailedError(PipelinectlError):
     """It was tried and did not work, or only partly."""
+
+
+class RejectedError(PipelinectlError):
+    """What was sent came through, and some of it was rejected."""
+
+    exit_code = ExitCode.REJECTED
 
 
 class UsageError(PipelinectlError):

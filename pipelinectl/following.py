@@ -69,13 +69,14 @@ class Following:
     def outcomes(self, messages: Iterable[Followed], seconds: float) -> Iterator[Became]:
         """What each became, as soon as it is known; the rest is on its way after `seconds`."""
         pending = {message.message_id: message for message in messages}
+        own = frozenset(pending)
         start = self.clock()
         look_at, every = start + _LETTERS_FIRST, _LETTERS_FIRST
         while pending:
             over = self.clock() - start >= seconds
             yield from _taken(pending, self._stored(list(pending.values())))
             if pending and (over or self.clock() >= look_at):
-                yield from _taken(pending, self._given_up(list(pending.values())))
+                yield from _taken(pending, self._given_up(list(pending.values()), own))
                 every = min(every * 2, _LETTERS_SLOWEST)
                 look_at = self.clock() + every
             if over:
@@ -103,14 +104,15 @@ class Following:
                 return True
         return _version(item) != self.before.get(item.execution_id)
 
-    def _given_up(self, messages: Sequence[Followed]) -> Iterator[Became]:
+    def _given_up(self, messages: Sequence[Followed], own: frozenset[str]) -> Iterator[Became]:
+        """Those that are dead letters; `own` are the ids of all messages that are followed."""
         letters = list(self.dead_letters.peek())
         by_message = {one.original_message_id: one for one in letters}
         # What the pipeline sent on in a message of its own has another id by now.
         by_record = {
             identity_of(one, self.environment): one
             for one in letters
-            if one.failed_at >= self.began
+            if one.failed_at >= self.began and one.original_message_id not in own
         }
         for message in messages:
             letter = by_message.get(message.message_id) or by_record.get(message.execution_id)

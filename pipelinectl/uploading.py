@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -145,6 +147,48 @@ class Uploaded:
     upload_id: str | None = None
 
 
+_SPREADSHEETS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
+_ZIP = b"PK\x03\x04"
+_LOOKED_AT = 64 * 1024  # bytes; what is wrong with an export most often begins at its beginning
+_NUMBER = r"(-?\d+,\d+)"
+_DECIMAL_COMMA = re.compile(
+    # Alone on its line it may be two columns.
+    rf"""^{_NUMBER}[;\t] | [;\t]{_NUMBER}(?=[;\t\r\n]|\Z)
+    | (?:^|[;\t,])"{_NUMBER}"(?=[;\t,\r\n]|\Z)""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+def doubts(path: Path) -> Iterator[str]:
+    """What the pipeline will probably not take as it is meant, each with its remedy.
+
+    They are told by the first 64 KiB.
+    """
+    try:
+        with path.open("rb") as file:
+            begins = file.read(_LOOKED_AT)
+    except OSError:
+        return  # uploading it says so
+    if begins.startswith(_ZIP):
+        yield "this is a spreadsheet or an archive, whatever its name: save it as CSV in UTF-8"
+        return
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(begins)
+    except UnicodeDecodeError as error:
+        yield (
+            f"byte {error.start} is not UTF-8; if it is Windows-1252, as spreadsheets save it: "
+            "iconv -f WINDOWS-1252 -t UTF-8"
+        )
+        return
+    if suffix_of(path.name) == ".csv" and (found := _DECIMAL_COMMA.search(text)):
+        number = found[found.lastindex or 0]
+        line = text.count("\n", 0, found.start(found.lastindex or 0)) + 1
+        yield (
+            f"line {line} has '{number}': with a decimal comma it is a text and no number, "
+            f"which is written {number.replace(',', '.')}"
+        )
+
+
 def content_type(key: str) -> str:
     """The content type of an object the pipeline reads, by the suffix of its key, or file name.
 
@@ -152,6 +196,9 @@ def content_type(key: str) -> str:
         UsageError: the pipeline does not read such objects.
     """
     refuse_compressed(key)
+    if suffix_of(key) in _SPREADSHEETS:
+        msg = f"{key} is a spreadsheet: save each sheet as CSV in UTF-8, and upload that"
+        raise UsageError(msg)
     try:
         return CONTENT_TYPES[suffix_of(key)]
     except KeyError:

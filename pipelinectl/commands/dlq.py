@@ -220,13 +220,14 @@ def edit(text: str, environ: Mapping[str, str], above: Sequence[str] = ()) -> st
     shown = _readable(text)
     comments = [f"# {line}\n" for part in above for line in visible_lines(part)]
     saved = _saved("".join(comments) + shown, environ)
-    edited = _without(saved, comments, is_json=shown != text)
+    is_json = _on_one_line(text) is not text
+    edited = _without(saved, comments, is_json=is_json)
     # An editor ends the last line of a file, whether the text had it so or not.
     if not shown.endswith("\n"):
         edited = edited.removesuffix("\n")
     if edited == shown or not edited.strip():
         return None
-    return edited if shown == text else _on_one_line(edited)
+    return _on_one_line(edited) if is_json else edited
 
 
 def visible_lines(text: str) -> list[str]:
@@ -558,7 +559,8 @@ def list_(
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
 
-    Lists 100 unless --limit says how many. While it reads, the messages are hidden from other
+    An execution_id names the record, and the item that it would have become. Lists 100 unless
+    --limit says how many. While it reads, the messages are hidden from other
     readers for a few seconds. With --json: an array of dead letters, bodies untouched.
 
     Examples:

@@ -75,6 +75,8 @@ def items(
 ) -> None:
     """Show what the pipeline stored, one item a record.
 
+    An execution_id names a record and its item; a durable execution has a name and an ARN.
+
     Items come in the table's own order, which is none; 50 of them unless --limit says how many.
     With --json: an array of items, one item with --id, {"count": N} with --count; numbers keep
     every digit. Where a record has no item, --id says what is known of it instead, and exits

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from rich.padding import Padding
 from rich.table import Table
@@ -65,10 +66,29 @@ def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, emoji=False)
+    if stream.isatty():
+        return Console(stderr=stderr, highlight=False, emoji=False)
+    file = cast("IO[str]", _Unpadded(stream))
+    return Console(file=file, stderr=stderr, width=PIPED_WIDTH, highlight=False, emoji=False)
 
 
+@dataclass(frozen=True)
+class _Unpadded:
+    """Where tables go that nobody looks at: without the blanks that fill their lines."""
+
+    stream: IO[str]
+
+    def write(self, text: str) -> int:
+        return self.stream.write(_PADDING.sub("\n", text))
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+_PADDING = re.compile(r" +\n")
 _KIB = 1024
 _MINUTE = 60
 _HOUR = 3600

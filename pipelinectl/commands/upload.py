@@ -14,7 +14,7 @@ from pipeline_core.objects import ObjectId
 from pipelinectl import uploading
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, note, print_json, progress, size, transfer, visible
-from pipelinectl.errors import OperationFailedError, UsageError
+from pipelinectl.errors import OperationFailedError, RejectedError, UsageError
 from pipelinectl.objects import reason_of
 from pipelinectl.uploading import ApiDoor, BucketDoor, Door, Source, Uploaded
 
@@ -82,7 +82,8 @@ def upload(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until the pipeline is done; exit with 1 if a file failed or was replaced.",
+            help="Wait until the pipeline is done; exit with 1 if a file failed or was replaced, "
+            "with 4 if rows were rejected.",
         ),
     ] = False,
     timeout: Annotated[
@@ -111,6 +112,9 @@ def upload(
     }
     given = {name: value for name, value in metadata.items() if value is not None}
     sources = [_source(path, key, given) for path in files]
+    for one in sources:
+        for doubt in uploading.doubts(one.path):
+            note(f"{one.path}: {doubt}")
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     uploads = _put_all(_door(pipeline, to, key), sources, quiet=as_json)
     entries = _wait(pipeline, uploads, timeout, quiet=as_json) if wait else {}
@@ -250,6 +254,22 @@ def _judge(
             f" ({', '.join(pending[:_SHOWN])}): see 'pipelinectl objects show {pending[0]}'"
         )
         raise OperationFailedError(msg)
+    _judge_rows(entries)
+
+
+def _judge_rows(entries: dict[ObjectId, CatalogEntry | None]) -> None:
+    counts = {at.key: _rejects(one) for at, one in entries.items() if _rejects(one)}
+    if counts:
+        msg = (
+            f"{counted(sum(counts.values()), 'row')} of {counted(len(counts), 'object')} rejected: "
+            f"see 'pipelinectl objects show {next(iter(counts))} --rejects'"
+        )
+        raise RejectedError(msg)
+
+
+def _rejects(entry: CatalogEntry | None) -> int:
+    counts = entry and entry.get("counts")
+    return counts["rejects"] if counts else 0
 
 
 def _document(one: Uploaded, entries: dict[ObjectId, CatalogEntry | None]) -> dict[str, Any]:

@@ -139,3 +139,13 @@ def test_a_record_is_followed_by_its_own_id(
 
     assert [one["execution_id"] for one in done.json["became"]] == ["mine"]
     assert done.exit_code == 0
+
+
+def test_one_record_in_two_messages_is_told_of_by_message(
+    deployed: Deployed, at_work: None
+) -> None:
+    lines = '{"record_id": "mine", "n": "bad"}\n{"record_id": "mine", "n": "lost"}\n'
+
+    done = deployed.run("send", "--file", "-", "--wait", "--timeout", "4", "--json", stdin=lines)
+
+    assert sorted(one["fate"] for one in done.json["became"]) == ["dead letter", "on its way"]

@@ -274,6 +274,26 @@ def test_wait_ends_with_the_counts(
     assert document["uploads"][0]["entry"]["counts"] == counts
 
 
+def test_wait_ends_with_4_where_rows_were_rejected(
+    deployed: Deployed, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(deployed, monkeypatch, state="done", counts={"rows": 3, "results": 1, "rejects": 2})
+
+    result = deployed.run("upload", str(rows), "--wait")
+
+    assert result.exit_code == 4
+    assert "2 rows of 1 object rejected: see 'pipelinectl objects show input" in result.stderr
+
+
+def test_what_is_doubtful_is_said_and_uploaded(deployed: Deployed, rows: Path) -> None:
+    rows.write_bytes(b"price;x\n1,5;y\n")
+
+    result = deployed.run("upload", str(rows))
+
+    assert result.exit_code == 0
+    assert "line 2 has '1,5'" in result.stderr
+
+
 def test_wait_ends_with_1_and_the_reason_where_it_failed(
     deployed: Deployed, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

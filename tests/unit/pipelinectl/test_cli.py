@@ -51,6 +51,15 @@ def test_every_help_can_be_printed(path: tuple[str, ...], command: Any) -> None:
     assert "Usage:" in result.output
 
 
+@pytest.mark.parametrize("path", [[], ["items"], ["dlq", "redrive"]])
+def test_h_is_help(path: list[str]) -> None:
+    runner = CliRunner()
+
+    short, whole = (runner.invoke(app, [*path, option]) for option in ("-h", "--help"))
+
+    assert (short.exit_code, short.output) == (0, whole.output)
+
+
 def test_help_documents_the_exit_codes() -> None:
     words = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
 

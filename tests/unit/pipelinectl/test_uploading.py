@@ -6,7 +6,7 @@ import pytest
 from pipeline_core.catalog import CatalogEntry
 from pipeline_core.objects import ObjectId
 from pipelinectl.errors import UsageError
-from pipelinectl.uploading import Source, Uploaded, content_type, settled
+from pipelinectl.uploading import Source, Uploaded, content_type, doubts, settled
 
 SOURCE = Source(Path("a.csv"), 8, "text/csv", {})
 
@@ -104,3 +104,43 @@ def test_a_file_is_known_by_its_suffix() -> None:
 def test_what_is_compressed_is_to_be_decompressed_not_renamed(name: str) -> None:
     with pytest.raises(UsageError, match=r"it is compressed, .* decompress it first"):
         content_type(name)
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv_not_renamed() -> None:
+    with pytest.raises(UsageError, match=r"orders\.XLSX is a spreadsheet: save each sheet as CSV"):
+        content_type("orders.XLSX")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"PK\x03\x04\x00", "save it as CSV in UTF-8"),
+        ("a.csv", "city\nZürich\n".encode("cp1252"), "iconv -f WINDOWS-1252 -t UTF-8"),
+        ("a.csv", b"sku;price\na;1\nb;-1,50\n", "line 3 has '-1,50'"),
+        ("a.csv", b"price;sku\n1,50;b\n", "line 2 has '1,50'"),
+        ("a.csv", b'sku,price\nb,"1,50"\n', "line 2 has '1,50'"),
+    ],
+)
+def test_what_will_probably_be_rejected_is_said_before(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    (doubt,) = doubts(tmp_path / name)
+
+    assert said in doubt
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"a,b\n1,2\n3,4\n"),
+        ("a.csv", b'sku;note\na;"1,50 each"\n'),
+        ("a.jsonl", b'{"a": "1,5"}\n'),
+        ("a.csv", b"\xef\xbb\xbfcity\n" + "Zürich\n".encode() * 10_000),
+    ],
+)
+def test_nothing_is_said_of_what_is_right(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    assert list(doubts(tmp_path / name)) == []

@@ -67,6 +67,15 @@ def test_json_is_opened_indented_below_its_reasons_and_sent_on_one_line(
     assert edited == '{"price": 1.10, "n": 1}'
 
 
+@pytest.mark.parametrize("body", ['{"n":1}', '{\n  "n": 1\n}'])
+def test_a_changed_comment_above_json_is_one_still(
+    shown: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setenv("EDIT", "s/why/wherefore/;s/1/2/")
+
+    assert edit(body, {"EDITOR": str(shown.parent / "editor")}, ["why"]) == '{"n": 2}'
+
+
 @pytest.mark.parametrize("body", ['{"n": 1}', "# text", "text"])
 def test_what_only_lost_its_comments_is_unchanged(
     shown: Path, monkeypatch: pytest.MonkeyPatch, body: str

@@ -69,3 +69,18 @@ def test_bars_of_parts_that_follow_each_other_meet() -> None:
     assert output.bar(0, 5, 10, 8) == "████    "
     assert output.bar(5, 10, 10, 8) == "    ████"
     assert output.bar(10, 10, 10, 8) == "       █"
+
+
+def test_a_table_that_is_piped_is_not_padded(capsys: pytest.CaptureFixture[str]) -> None:
+    found = output.table("name", "status")
+    found.add_row("a much longer name", "")
+    found.add_row("b", "RUNNING")
+
+    output.out().print(found)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "name                status",
+        "a much longer name",
+        "b                   RUNNING",
+    ]
