@@ -25,7 +25,7 @@ from pipeline_core.messages import (
     record_id_in,
 )
 from pipeline_core.objects import ObjectId
-from pipelinectl.errors import NotFoundError, UsageError
+from pipelinectl.errors import NotFoundError, ambiguous
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -444,11 +444,11 @@ def meant(letters: Iterable[DeadLetter], references: Sequence[str]) -> list[Dead
     """The dead letters that `references` mean, each once, in the order of `letters`.
 
     A reference is a message id (here or, before, in the queue), an execution_id, or the beginning
-    of a message id. Of one record there may be several dead letters: its execution_id means all.
+    of one. Of one record there may be several dead letters: its execution_id means all.
 
     Raises:
         NotFoundError: a reference means none.
-        UsageError: a reference is the beginning of several message ids.
+        UsageError: a reference is the beginning of several ones' ids.
     """
     candidates = [letter for letter in letters if any(_fits(letter, r) for r in references)]
     chosen = {letter.message_id for r in references for letter in _meant_by(r, candidates)}
@@ -463,8 +463,7 @@ def _meant_by(reference: str, candidates: list[DeadLetter]) -> list[DeadLetter]:
         msg = f"no dead letter '{reference}': see 'pipelinectl dlq list'"
         raise NotFoundError(msg)
     if len(found) > 1:
-        msg = f"{len(found)} message ids begin with '{reference}': give more of the one you mean"
-        raise UsageError(msg)
+        raise ambiguous(reference, "dead letters", (letter.message_id for letter in found))
     return found
 
 
@@ -473,4 +472,5 @@ def _is(letter: DeadLetter, reference: str) -> bool:
 
 
 def _fits(letter: DeadLetter, reference: str) -> bool:
-    return _is(letter, reference) or letter.message_id.startswith(reference)
+    ids = (letter.message_id, letter.original_message_id, letter.execution_id or "")
+    return any(one.startswith(reference) for one in ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -163,6 +164,23 @@ def deliveries_in(
     if not found:
         return [replace(base, fate="ended" if timeline.ended_at else "running")]
     return [_delivery(base, one, events, timeline) for one in found]
+
+
+MOST_COUNTED = 100
+"""So many records of one execution are told apart, at most, only to count them."""
+
+
+def fates_in(events: Sequence[Mapping[str, Any]], environment: str | None) -> Counter[Fate] | None:
+    """How many records of an execution became what; None where that is not to be had cheaply."""
+    try:
+        timeline = build_timeline(events)
+    except NoHistoryError:
+        return None
+    delivered = delivered_in(_input(events), environment)
+    if not 0 < len(delivered) <= MOST_COUNTED:
+        return None
+    ids = [one.message_id for one in delivered]
+    return Counter(_fate(one, tuple(_stages(events, one)), events, timeline) for one in ids)
 
 
 def _delivery(

@@ -16,6 +16,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import typer
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,6 +67,19 @@ class StackMissingError(PipelinectlError):
     """The CloudFormation stack or one of its outputs is not there."""
 
     exit_code = ExitCode.UNREACHABLE
+
+
+_CANDIDATES = 5
+
+
+def ambiguous(reference: str, what: str, candidates: Iterable[str]) -> UsageError:
+    """The error that a reference is the beginning of several ids; `what` has them: `records`."""
+    found = sorted(set(candidates))
+    more = f" and {len(found) - _CANDIDATES:,} more" if len(found) > _CANDIDATES else ""
+    return UsageError(
+        f"{len(found):,} {what} begin with '{reference}': "
+        f"{', '.join(found[:_CANDIDATES])}{more}: give more of the one you mean"
+    )
 
 
 _CREDENTIALS = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipelinectl import redrive
-from pipelinectl.errors import NotFoundError, OperationFailedError
+from pipelinectl.errors import NotFoundError, OperationFailedError, ambiguous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 LAST = "last"
+MAX_NAMED = 1000
+"""So many executions are listed, at most, to find the one whose name begins so."""
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
 _PAGE_EVENTS = 1000
 # An account may read 15 pages of history a second.
@@ -90,10 +92,13 @@ class Executions:
         return itertools.islice(self._pages(options), limit)
 
     def resolve(self, reference: str) -> str:
-        """ARN of the execution that `reference` means: an ARN, a name, or `last`.
+        """ARN of the execution that `reference` means: an ARN, a name, its beginning, or `last`.
+
+        Beginnings are those of the newest executions, so many as MAX_NAMED.
 
         Raises:
             NotFoundError: there is none.
+            UsageError: it is the beginning of several executions' names.
         """
         # A name holds no slash, and each ARN does.
         if "/" in reference:
@@ -101,10 +106,19 @@ class Executions:
         name = None if reference == LAST else reference
         for execution in self.newest(name=name, limit=1):
             return execution.arn
-        msg = (
-            f"no execution '{reference}' of {self.function_name}: see 'pipelinectl executions list'"
-        )
-        raise NotFoundError(msg)
+        found = {} if name is None else self._beginning(name)
+        if len(found) > 1:
+            raise ambiguous(reference, "executions", found.values())
+        if not found:
+            msg = f"no execution '{reference}' of {self.function_name} "
+            msg += f"(looked through the newest {MAX_NAMED:,}): see 'pipelinectl executions list'"
+            raise NotFoundError(msg)
+        return next(iter(found))
+
+    def _beginning(self, beginning: str) -> dict[str, str]:
+        """ARN and name of the newest executions whose names begin so."""
+        newest = self.newest(limit=MAX_NAMED)
+        return {one.arn: one.name for one in newest if one.name.startswith(beginning)}
 
     def history(self, arn: str) -> Iterator[EventTypeDef]:
         """All events of an execution, oldest first, payloads included."""

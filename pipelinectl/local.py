@@ -110,11 +110,12 @@ def parameters(template: Path, given: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: one is not of that form, or the template has no such parameter.
     """
-    from localcloud import cloudformation_yaml
-
     if not given:
         return dict(LOCAL_PARAMETERS)
-    declared = cloudformation_yaml.load(template).get("Parameters", {})
+    with told_plainly():
+        from localcloud import cloudformation_yaml
+
+        declared = (cloudformation_yaml.load(template) or {}).get("Parameters", {})
     named = [one.partition("=") for one in given]
     for text, (name, equals, _) in zip(given, named, strict=True):
         if not equals or name not in declared:

@@ -84,9 +84,16 @@ def find(catalog: Catalog, object_id: ObjectId) -> CatalogEntry:
     return entry
 
 
-def newest(catalog: Catalog, limit: int, state: State | None = None) -> list[CatalogEntry]:
-    """The entries that changed last, newest first; reads the whole catalog."""
-    return heapq.nlargest(limit, catalog.entries(state), key=lambda entry: entry["updated_at"])
+def newest(catalog: Catalog, limit: int | None, state: State | None = None) -> list[CatalogEntry]:
+    """The entries that changed last, newest first, at most `limit`; reads the whole catalog."""
+    entries = catalog.entries(state)
+    if limit is None:
+        return sorted(entries, key=_changed_at, reverse=True)
+    return heapq.nlargest(limit, entries, key=_changed_at)
+
+
+def _changed_at(entry: CatalogEntry) -> str:
+    return entry["updated_at"]
 
 
 def object_of(entry: CatalogEntry) -> ObjectId:

@@ -18,7 +18,7 @@ from pipeline_core.messages import UUID
 from pipeline_core.objects import ObjectId
 from pipelinectl.dead_letters import identity_of
 from pipelinectl.deliveries import Delivery, Wanted, delivered_in, deliveries_in
-from pipelinectl.errors import NotFoundError, UsageError
+from pipelinectl.errors import NotFoundError, ambiguous
 from pipelinectl.objects import object_of, resolves_to
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ _EARLIER = timedelta(minutes=1)
 """The clocks of services differ."""
 
 _AT_ONCE = 4
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -177,9 +176,7 @@ class _Search:
             self._exactly(reference) or self._by_beginning(reference) or self._in_inputs(reference)
         )
         if len(found) > 1:
-            some = ", ".join(sorted(found)[:_NAMED])
-            msg = f"{len(found)} records have ids that begin with '{reference}', such as {some}: "
-            raise UsageError(f"{msg}give more of the one you mean")
+            raise ambiguous(reference, "records", found)
         if not found:
             raise NotFoundError(self._not_found(reference))
         return found.pop()

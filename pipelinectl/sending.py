@@ -20,6 +20,7 @@ from pipeline_core.messages import (
     NOT_ALLOWED,
     message_size,
     pointer_to,
+    record_id_in,
 )
 from pipeline_core.objects import Pointer
 from pipeline_core.sizes import batches, text_size
@@ -57,6 +58,11 @@ class Body:
     def attributes(self) -> Mapping[str, Any]:
         """What is sent as it is has no message attributes."""
         return {}
+
+    @property
+    def record_id(self) -> str | None:
+        """The one that its producer gave."""
+        return record_id_in(self.text)
 
 
 def from_lines(content: bytes, name: str) -> Iterator[Body]:
@@ -178,11 +184,15 @@ _UPLOADS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """A message whose body lies in S3, as `payload_size` bytes."""
+    """A message whose body lies in S3, as `payload_size` bytes.
+
+    `record_id` is the one that its producer gave in the body.
+    """
 
     origin: str
     payload: Pointer
     payload_size: int
+    record_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -221,7 +231,8 @@ class PayloadStore:
         content = body.text.encode()
         key = str(uuid.uuid4())
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
-        return ClaimCheck(body.origin, {"bucket": self.bucket, "key": key}, len(content))
+        pointer: Pointer = {"bucket": self.bucket, "key": key}
+        return ClaimCheck(body.origin, pointer, len(content), body.record_id)
 
     def read(self, payload: Pointer) -> str | None:
         """The text of a payload; None where it is gone, no text, or nothing the pipeline reads.

@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated
 
@@ -27,6 +28,37 @@ from pipelinectl.uploading import UploadsApi, local_url
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
+
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="At most this many; all with --json, unless this says otherwise."
+    ),
+]
+
+
+def limit_of(limit: int | None, default: int, *, as_json: bool) -> int | None:
+    """How many a list shows at most: what is said, or else `default` to people and all to jq."""
+    return limit or (None if as_json else default)
+
+
+TIME = "ISO-8601, local time if no offset."
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """The time that `option` gives.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError as error:
+        msg = f"{option} '{text}' is no time: write it as 2026-03-01 or 2026-03-01T14:00:00+01:00"
+        raise UsageError(msg) from error
+
 
 Note = Annotated[
     str | None, typer.Option("--note", help="Why, for the audit line that says who did it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -18,25 +19,48 @@ from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
-from pipelinectl.commands.context import JsonFlag, Note, Pipeline, in_a_terminal, open_pipeline
+from pipelinectl.commands.context import (
+    JsonFlag,
+    Limit,
+    Note,
+    Pipeline,
+    in_a_terminal,
+    limit_of,
+    open_pipeline,
+)
 from pipelinectl.commands.output import (
     age,
     clock,
     counted,
     facts,
+    listed,
     note,
     print_json,
     print_parts,
     progress,
     table,
+    tell_count,
     titled,
     visible,
 )
-from pipelinectl.commands.send import STDIN, content, refusal, refusals_document
+from pipelinectl.commands.send import (
+    STDIN,
+    WAIT_SECONDS,
+    Timeout,
+    Wait,
+    became_document,
+    content,
+    follow,
+    following,
+    judge,
+    refusal,
+    refusals_document,
+)
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.following import Followed
 from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
 from pipelinectl.sending import Body, Pace
 
@@ -45,6 +69,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from pipelinectl.following import Became
     from pipelinectl.redrive import Redelivery
 
 
@@ -182,24 +207,59 @@ def _remedies(letter: DeadLetter) -> Table:
 _FALLBACK = "vi"
 
 
-def edit(text: str, environ: Mapping[str, str]) -> str | None:
+def edit(text: str, environ: Mapping[str, str], above: Sequence[str] = ()) -> str | None:
     """What became of `text` in $VISUAL or $EDITOR; None when it is unchanged or emptied.
+
+    JSON is opened over several lines, and comes back on one. The lines `above` stand before it as
+    comments, which are removed again; a line of the text's own is none, whatever it begins with.
 
     Raises:
         UsageError: the editor cannot be started, or what it saved is not UTF-8.
         OperationFailedError: the editor ended with an error, which is how editors say "cancel".
     """
+    shown = _readable(text)
+    comments = [f"# {line}\n" for part in above for line in visible_lines(part)]
+    saved = _saved("".join(comments) + shown, environ)
+    edited = _without(saved, comments, is_json=shown != text)
+    # An editor ends the last line of a file, whether the text had it so or not.
+    if not shown.endswith("\n"):
+        edited = edited.removesuffix("\n")
+    if edited == shown or not edited.strip():
+        return None
+    return edited if shown == text else _on_one_line(edited)
+
+
+def visible_lines(text: str) -> list[str]:
+    """The lines of a text that anybody may have written, each as `visible` has it."""
+    return [visible(line) for line in text.splitlines()]
+
+
+def _saved(text: str, environ: Mapping[str, str]) -> str:
     command = environ.get("VISUAL") or environ.get("EDITOR") or _FALLBACK
     with tempfile.TemporaryDirectory(prefix="pipelinectl-") as folder:
         # The suffix lets an editor know what it has before it.
         path = Path(folder, "body.json")
         path.write_bytes(text.encode())
         _open(command, path)
-        edited = _decoded(path.read_bytes(), command)
-    # An editor ends the last line of a file, whether the text had it so or not.
-    if not text.endswith("\n"):
-        edited = edited.removesuffix("\n")
-    return edited if edited.strip() and edited != text else None
+        return _decoded(path.read_bytes(), command)
+
+
+def _without(saved: str, comments: Sequence[str], *, is_json: bool) -> str:
+    """What was saved without the comments at its top; before JSON, any comment there is one."""
+    lines = saved.splitlines(keepends=True)
+    ours = {comment.rstrip() for comment in comments}
+    kept = itertools.dropwhile(
+        lambda line: line.rstrip() in ours or (is_json and line.startswith("#")), lines
+    )
+    return "".join(kept)
+
+
+def _on_one_line(text: str) -> str:
+    """JSON as messages have it; anything else as it is."""
+    try:
+        return dumps(exact_json.loads(text), indent=None)
+    except exact_json.JsonError:
+        return text
 
 
 def _open(command: str, path: Path) -> None:
@@ -247,11 +307,17 @@ def by(body: Body) -> Edit:
     return lambda _: body.text
 
 
+def _above(letter: DeadLetter) -> list[str]:
+    reasons = letter.errors or (letter.error_message,)
+    what = f"{letter.stage}: {letter.error_type}:"
+    return [f"dead letter {letter.message_id}; lines like this are not sent", what, *reasons]
+
+
 def by_editor(letter: DeadLetter) -> str | None:
     """Let the operator edit the body, and say so where it stays as it is."""
     name = f"dead letter {letter.message_id}"
     note(f"{name}: {letter.error_message}")
-    edited = edit(letter.body, os.environ)
+    edited = edit(letter.body, os.environ, _above(letter))
     if edited is None:
         note(f"{name} was left unchanged or emptied: it stays a dead letter")
         return None
@@ -263,6 +329,7 @@ def by_editor(letter: DeadLetter) -> str | None:
     return edited
 
 
+_LISTED = 100
 _SHOWN = 3
 _SLOWEST = 0.1
 
@@ -273,7 +340,7 @@ def redrive(
     ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--id", help="This one: message id, its beginning, or execution_id. May be repeated."
+            "--id", help="This one: message id or execution_id, or its beginning. May be repeated."
         ),
     ] = None,
     reason: Reason = None,
@@ -286,8 +353,8 @@ def redrive(
         bool,
         typer.Option(
             "--edit",
-            help="Open each body in $VISUAL or $EDITOR first; one that is left unchanged or "
-            "emptied stays a dead letter.",
+            help="Open each body in $VISUAL or $EDITOR first, JSON indented, below its reasons; "
+            "one that is left unchanged or emptied stays a dead letter.",
         ),
     ] = False,
     body: Annotated[
@@ -304,6 +371,8 @@ def redrive(
         typer.Option("--rate", min=_SLOWEST, help="Send at most this many messages a second."),
     ] = None,
     why: Note = None,
+    wait: Wait = False,
+    timeout: Timeout = WAIT_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Send dead letters to the pipeline's internal queue, as the same records.
@@ -311,13 +380,14 @@ def redrive(
     A message is deleted from the dead-letter queue only after the internal queue accepted it,
     and keeps its producer's attributes, its execution_id, and the time it was first sent: however
     often it is sent, it becomes one item. None is sent without its audit line. With --json: one
-    object with the message ids of what was sent, refused, left and not deleted; with --dry-run an
-    array of dead letters.
+    object with the message ids of what was sent, refused, left and not deleted, with --wait also
+    what each record became; with --dry-run an array of dead letters. What tells of objects is not
+    waited for: 'pipelinectl objects show' follows them.
 
     Examples:
     - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
     - `pipelinectl dlq redrive --all --rate 50`
-    - `pipelinectl dlq redrive --id 3f2a --edit`
+    - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
     only = Filter(stage, reason)
@@ -341,8 +411,39 @@ def redrive(
         pipeline.read_payload,
         why,
     )
+    watch = following(pipeline, _identities(pipeline, chosen)) if wait else None
     redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
-    _report(redriven, len(chosen), as_json=as_json)
+    document = _document(redriven, len(chosen))
+    if not as_json:
+        _report(redriven, len(chosen))
+    became: list[Became] = []
+    if watch is not None:
+        became = follow(watch, _followed(redriven), timeout, quiet=as_json)
+        document["became"] = became_document(became)
+    if as_json:
+        print_json(document)
+    if redriven.refused:
+        raise refusal(redriven.refused, "which stay dead letters")
+    judge(became, timeout)
+
+
+def _identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
+    environment, read = pipeline.stack.environment, pipeline.read_payload
+    again = (of_letter(letter, environment, read=read) for letter in letters)
+    return [one.execution_id for one in again if one.execution_id is not None]
+
+
+def _followed(redriven: Redriven) -> list[Followed]:
+    """What was sent again of records; of an object the pipeline alone knows the id."""
+    found: list[Followed] = []
+    for one in redriven.sent:
+        again = one.message
+        if again.execution_id is not None:
+            first_sent = again.carried.get("sent_timestamp")
+            found.append(Followed(one.message_id, again.execution_id, first_sent))
+    if objects := len(redriven.sent) - len(found):
+        note(f"{counted(objects, 'message')} of objects: see 'pipelinectl objects list'")
+    return found
 
 
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
@@ -412,19 +513,17 @@ def _warn(redriven: Redriven) -> None:
         note(f"of {count} no audit line says how it ended: the log group took none")
 
 
-def _report(redriven: Redriven, total: int, *, as_json: bool) -> None:
-    missing = total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
-    if as_json:
-        print_json(_document(redriven) | {"missing": missing})
-    else:
-        typer.echo(_summary(redriven, total))
-        if missing:
-            note(f"{counted(missing, 'message')} were gone, or held by another reader")
-    if redriven.refused:
-        raise refusal(redriven.refused, "which stay dead letters")
+def _missing(redriven: Redriven, total: int) -> int:
+    return total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
 
 
-def _document(redriven: Redriven) -> dict[str, Any]:
+def _report(redriven: Redriven, total: int) -> None:
+    typer.echo(_summary(redriven, total))
+    if missing := _missing(redriven, total):
+        note(f"{counted(missing, 'message')} were gone, or held by another reader")
+
+
+def _document(redriven: Redriven, total: int) -> dict[str, Any]:
     return {
         "sent": [
             {
@@ -437,6 +536,7 @@ def _document(redriven: Redriven) -> dict[str, Any]:
         "refused": refusals_document(redriven.refused),
         "left": redriven.left,
         "not_deleted": redriven.not_deleted,
+        "missing": _missing(redriven, total),
     }
 
 
@@ -451,28 +551,28 @@ app = typer.Typer(
 def list_(
     ctx: typer.Context,
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Read at most this many.")] = 100,
+    limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
 
-    While it reads, the messages are hidden from other readers for a few seconds. With --json: an
-    array of dead letters, bodies untouched.
+    Lists 100 unless --limit says how many. While it reads, the messages are hidden from other
+    readers for a few seconds. With --json: an array of dead letters, bodies untouched.
 
     Examples:
     - `pipelinectl dlq list --stage validate`
     - `pipelinectl dlq list --reason ValidationError --json`
     """
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
-    letters = list(queue.peek(only=Filter(stage, reason), limit=limit))
+    most, only = limit_of(limit, _LISTED, as_json=as_json), Filter(stage, reason)
+    shown = listed(lambda count: queue.peek(only=only, limit=count), most)
     if as_json:
-        print_json([document(letter) for letter in letters])
+        print_json([document(letter) for letter in shown.found])
     else:
-        print_dead_letters(letters)
-        more = f", there may be more: --limit (about {queue.about():,} in all)"
-        note(f"{counted(len(letters), 'dead letter')}{more if len(letters) == limit else ''}")
+        print_dead_letters(shown.found)
+        tell_count(shown, "dead letter", f" of about {queue.about():,} in all" if shown.cut else "")
 
 
 @app.command()
@@ -481,7 +581,7 @@ def show(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="Message id, its beginning, or execution_id of a dead letter."
+            metavar="ID", help="Message id or execution_id of a dead letter, or its beginning."
         ),
     ],
     *,

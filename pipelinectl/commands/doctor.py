@@ -87,7 +87,7 @@ def _machine() -> Settings | None:
 def render_diagnosis(
     results: Sequence[Result], stack_name: str, width: int | None
 ) -> Iterator[Text]:
-    """One line a check: what was found, or the rule that is broken and what to do about it.
+    """One line a check with what was found; below what is not ok, the remedy and the rule.
 
     Lines of checks that are ok are cut to `width`, where there is one; the others are whole, so
     that a remedy can be copied. Names go without the stack's.
@@ -95,18 +95,29 @@ def render_diagnosis(
     from rich.text import Text
 
     name_width = max(len(result.check.name) for result in results)
-    indent = " " * (_LEVEL_WIDTH + len(_GAP))
     for result in results:
         bad = [finding for finding in result.findings if finding.level is not Level.OK]
         line = Text(result.level.value.ljust(_LEVEL_WIDTH), _STYLES[result.level])
         line.append(f"{_GAP}{result.check.name.ljust(name_width)}{_GAP}", "default")
-        line.append(result.check.says if bad else _figures(result.findings, stack_name), "dim")
+        said = _named(bad[0], stack_name) if bad else _figures(result.findings, stack_name)
+        line.append(said, _STYLES[result.level] if bad else "dim")
         if width is not None and not bad:
             line.truncate(width, overflow="ellipsis")
         yield line
-        for finding in bad:
+        yield from _below(result, bad, stack_name)
+
+
+def _below(result: Result, bad: Sequence[Finding], stack_name: str) -> Iterator[Text]:
+    """The first finding's remedy, the other findings with theirs, and the rule for all of them."""
+    from rich.text import Text
+
+    indent = " " * (_LEVEL_WIDTH + len(_GAP))
+    for number, finding in enumerate(bad):
+        if number:
             yield Text(f"{indent}{_named(finding, stack_name)}", _STYLES[finding.level])
-            yield Text(f"{indent}→ {visible(finding.remedy)}")
+        yield Text(f"{indent}→ {visible(finding.remedy)}")
+    if bad:
+        yield Text(f"{indent}the rule: {result.check.says}", "dim")
 
 
 def _figures(findings: Sequence[Finding], stack_name: str) -> str:

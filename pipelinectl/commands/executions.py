@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Note, open_pipeline
+from pipelinectl.commands.context import (
+    TIME,
+    JsonFlag,
+    Limit,
+    Note,
+    limit_of,
+    moment,
+    open_pipeline,
+)
 from pipelinectl.commands.output import (
     bar,
     clock,
     counted,
     duration,
+    listed,
     note,
-    note_count,
     out,
     print_json,
     print_parts,
     shorten,
     size,
     table,
+    tell_count,
 )
 from pipelinectl.commands.send import delivery_document, refusal, send_all
+from pipelinectl.deliveries import fates_in
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Execution, messages, subjects
 from pipelinectl.redrive import results_of
 from pipelinectl.timeline import FAILED, NoHistoryError, build_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
     from pipelinectl.audit import Subject
+    from pipelinectl.commands.context import Pipeline
+    from pipelinectl.deliveries import Fate
     from pipelinectl.timeline import Failure, Operation, Payload, Timeline
 
 
@@ -69,17 +82,36 @@ def status_style(status: str) -> str:
     return _STYLES.get(status, "default")
 
 
-def executions_table(executions: Iterable[Execution]) -> Table:
-    """One line an execution; its name is enough for the next command, ARNs are long."""
-    found = table("name", "status", "started", "took")
+def executions_table(
+    executions: Iterable[Execution], counts: Mapping[str, Counts] | None = None
+) -> Table:
+    """One line an execution; its name is enough for the next command, ARNs are long.
+
+    `counts`, by ARN, are how many of its records became what.
+    """
+    found = table("name", "status", "started", "took", *(["records"] if counts else []))
     for execution in executions:
-        found.add_row(
+        cells = (
             execution.name,
             Text(execution.status, style=status_style(execution.status)),
             clock(execution.started_at),
             duration(execution.seconds),
         )
+        more = [_counts(counts.get(execution.arn))] if counts else []
+        found.add_row(*cells, *more)
     return found
+
+
+_FATE_STYLES = {"stored": "green", "dead letter": "red", "running": "cyan"}
+
+
+def _counts(counts: Counts) -> Text:
+    told = [(f"{count:,} {fate}", _FATE_STYLES.get(fate, "yellow")) for fate, count in _by(counts)]
+    return Text(", ").join(Text(*one) for one in told)
+
+
+def _by(counts: Counts) -> list[tuple[str, int]]:
+    return sorted((counts or {}).items(), key=lambda one: -one[1])
 
 
 def render_timeline(timeline: Timeline, arn: str, width: int) -> Iterator[RenderableType]:
@@ -258,13 +290,21 @@ app = typer.Typer(
     name="executions", no_args_is_help=True, help="See, stop and retry durable executions."
 )
 
+Counts: TypeAlias = "Mapping[Fate, int] | None"
+"""How many records became what; None where that is not known."""
+
+_SHOWN = 20
+_COUNTED = 20
+_AT_ONCE = 4
+_GONE = "ResourceNotFoundException"
 _MAY_COME_BACK = (
     "the same messages may also come back by themselves after the queue's visibility timeout: "
     "harmless, they are the same records"
 )
 
 Reference = Annotated[
-    str, typer.Argument(metavar="ARN", help="ARN or name of an execution, or 'last'.")
+    str,
+    typer.Argument(metavar="ARN", help="ARN or name of an execution, its beginning, or 'last'."),
 ]
 
 
@@ -289,26 +329,74 @@ def list_(
         Status | None,
         typer.Option("--status", case_sensitive=False, help="Only executions with this status."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 20,
+    since: Annotated[str | None, typer.Option("--since", help=f"Only begun since then: {TIME}")] = (
+        None
+    ),
+    until: Annotated[str | None, typer.Option("--until", help="Only begun before then.")] = None,
+    records: Annotated[
+        bool | None,
+        typer.Option(
+            "--records/--no-records",
+            help="Count the records of the first 20 by what became of them: reads the history of "
+            "each; on by default, but not with --json.",
+        ),
+    ] = None,
+    limit: Limit = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List durable executions, newest first.
+    """List durable executions, newest first, 20 of them unless --limit says how many.
 
-    With --json: an array of executions with ARN, name, status and times.
+    An execution that SUCCEEDED dealt with its records; what became of them stands beside it. With
+    --json: an array of executions with ARN, name, status and times, and with --records how many
+    records became what, null where that is not known: beyond the first 20 executions, of more than
+    100 records, or of a history that is gone.
 
     Examples:
-    - `pipelinectl executions list --status FAILED`
+    - `pipelinectl executions list --status FAILED --since 2026-03-01`
     - `pipelinectl executions list --limit 1 --json`
     """
-    executions = open_pipeline(ctx, quiet=as_json).executions
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    executions = pipeline.executions
     statuses = (status.value,) if status else ()
-    found = list(executions.newest(statuses=statuses, limit=limit))
+    most = limit_of(limit, _SHOWN, as_json=as_json)
+    began, before = moment("--since", since), moment("--until", until)
+    shown = listed(
+        lambda count: executions.newest(statuses=statuses, since=began, until=before, limit=count),
+        most,
+    )
+    counting = records if records is not None else not as_json
+    counts = _counted(pipeline, shown.found[:_COUNTED]) if counting else {}
     if as_json:
-        print_json([execution_document(execution) for execution in found])
+        more = {"records": None} if counting else {}
+        print_json([execution_document(one) | more | _of(counts, one) for one in shown.found])
         return
-    if found:
-        out().print(executions_table(found))
-    note_count(len(found), "execution", limit)
+    if shown.found:
+        out().print(executions_table(shown.found, counts))
+    if counting and len(shown.found) > _COUNTED:
+        note(f"records are counted of the first {_COUNTED} executions")
+    tell_count(shown, "execution")
+
+
+def _of(counts: Mapping[str, Counts], execution: Execution) -> dict[str, Any]:
+    return {"records": counts[execution.arn]} if execution.arn in counts else {}
+
+
+def _counted(pipeline: Pipeline, executions: Sequence[Execution]) -> dict[str, Counts]:
+    """How many records of each became what, as their histories tell; one request or some each."""
+    from botocore.exceptions import ClientError
+
+    def count(execution: Execution) -> Counts:
+        try:
+            events = list(pipeline.executions.history(execution.arn))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _GONE:
+                raise
+            return None
+        return fates_in(events, pipeline.stack.environment)
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history") as pool:
+        arns = [execution.arn for execution in executions]
+        return dict(zip(arns, pool.map(count, executions), strict=True))
 
 
 @app.command()

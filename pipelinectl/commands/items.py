@@ -8,19 +8,22 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
 from pipelinectl.commands.output import (
-    note_count,
+    Listed,
+    listed,
     out,
     print_json,
     shorten,
     size,
     table,
+    tell_count,
     visible,
 )
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.items import Item, Items
+from pipelinectl.items import Item
+from pipelinectl.record import Life
 
 _DEFAULT_LIMIT = 50
 _DOCUMENT_WIDTH = 160
@@ -54,7 +57,11 @@ def items(
     ctx: typer.Context,
     *,
     execution_id: Annotated[
-        str | None, typer.Option("--id", help="The whole item with this execution_id.")
+        str | None,
+        typer.Option(
+            "--id",
+            help="The whole item of this record, by any id that 'record' takes, or its beginning.",
+        ),
     ] = None,
     source: Annotated[
         str | None,
@@ -62,29 +69,32 @@ def items(
             "--source", help="Only items with this data_source, as it is stored (transformed)."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = (
-        _DEFAULT_LIMIT
-    ),
+    limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what the pipeline stored, one item a record.
 
-    Items come in the table's own order, which is none. With --json: an array of items, one item
-    with --id, {"count": N} with --count; numbers keep every digit.
+    Items come in the table's own order, which is none; 50 of them unless --limit says how many.
+    With --json: an array of items, one item with --id, {"count": N} with --count; numbers keep
+    every digit. Where a record has no item, --id says what is known of it instead, and exits
+    with 1.
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
     - `pipelinectl items --id local-7c2f --json`
     """
     _check(execution_id, source, counting=count)
-    stored = open_pipeline(ctx, quiet=as_json).items
+    pipeline = open_pipeline(ctx, quiet=as_json)
+    stored = pipeline.items
     if execution_id is not None:
-        _show_one(stored, execution_id)
+        _show_one(pipeline, execution_id)
     elif count:
         _show_count(stored.count(source=source), as_json=as_json)
     else:
-        _show_some(list(stored.scan(source=source, limit=limit)), limit, as_json=as_json)
+        most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
+        shown = listed(lambda count: stored.scan(source=source, limit=count), most)
+        _show_some(shown, as_json=as_json)
 
 
 def _check(execution_id: str | None, source: str | None, *, counting: bool) -> None:
@@ -93,12 +103,24 @@ def _check(execution_id: str | None, source: str | None, *, counting: bool) -> N
         raise UsageError(msg)
 
 
-def _show_one(stored: Items, execution_id: str) -> None:
-    item = stored.get(execution_id)
+def _show_one(pipeline: Pipeline, reference: str) -> None:
+    item = pipeline.items.get(reference)
     if item is None:
-        msg = f"no item '{execution_id}': it may be a dead letter, see 'pipelinectl dlq list'"
-        raise NotFoundError(msg)
+        life = pipeline.records.life(reference)
+        item = life.item
+        if item is None:
+            raise NotFoundError(_without_item(life))
     print_json(item.attributes)
+
+
+def _without_item(life: Life) -> str:
+    """Where a record is that has no item."""
+    known = f"record '{life.execution_id}' has no item"
+    if life.dead_letters:
+        letter = life.dead_letters[0]
+        return f"{known}: it is a dead letter: see 'pipelinectl dlq show {letter.message_id}'"
+    yet = " yet" if life.state == "on its way" else ""
+    return f"{known}{yet}: it is {life.state}: see 'pipelinectl record {life.execution_id}'"
 
 
 def _show_count(count: int, *, as_json: bool) -> None:
@@ -108,10 +130,10 @@ def _show_count(count: int, *, as_json: bool) -> None:
         typer.echo(count)
 
 
-def _show_some(found: list[Item], limit: int, *, as_json: bool) -> None:
+def _show_some(shown: Listed[Item], *, as_json: bool) -> None:
     if as_json:
-        print_json([item.attributes for item in found])
+        print_json([item.attributes for item in shown.found])
         return
-    if found:
-        out().print(items_table(found))
-    note_count(len(found), "item", limit)
+    if shown.found:
+        out().print(items_table(shown.found))
+    tell_count(shown, "item")

@@ -19,17 +19,18 @@ from rich.text import Text
 from pipeline_core.catalog import State
 from pipeline_core.objects import ObjectId
 from pipelinectl.aws import CHUNK_BYTES
-from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     age,
     clock,
     facts,
+    listed,
     note,
-    note_count,
     print_json,
     print_parts,
     shorten,
     size,
+    tell_count,
     titled,
     transfer,
     visible,
@@ -168,6 +169,7 @@ app = typer.Typer(
     name="objects", no_args_is_help=True, help="See what became of files and other S3 objects."
 )
 
+_SHOWN = 50
 _SHOWN_REJECTS = 10
 
 
@@ -179,26 +181,28 @@ def list_(
         State | None,
         typer.Option("--state", case_sensitive=False, help="Only objects in this state."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 50,
+    limit: Limit = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List the objects that the pipeline knows, those that changed last first.
 
-    Reads the whole catalog. With --json: an array of its entries.
+    Lists 50 unless --limit says how many, and reads the whole catalog. With --json: an array of
+    its entries.
 
     Examples:
     - `pipelinectl objects list --state failed`
     - `pipelinectl objects list --limit 5 --json`
     """
     pipeline = open_pipeline(ctx, quiet=as_json)
-    found = newest(pipeline.catalog, limit, state)
+    most = limit_of(limit, _SHOWN, as_json=as_json)
+    shown = listed(lambda count: newest(pipeline.catalog, count, state), most)
     if as_json:
-        print_json(found)
+        print_json(shown.found)
         return
 
-    if found:
-        print_parts(render_objects(found, pipeline.stack, datetime.now(UTC)))
-    note_count(len(found), "object", limit)
+    if shown.found:
+        print_parts(render_objects(shown.found, pipeline.stack, datetime.now(UTC)))
+    tell_count(shown, "object")
 
 
 @app.command()

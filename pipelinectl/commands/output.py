@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.padding import Padding
 from rich.table import Table
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+
+T = TypeVar("T")
 
 # What tables are laid out for where there is no terminal to ask.
 PIPED_WIDTH = 100
@@ -228,7 +231,29 @@ def titled(title: str, content: RenderableType) -> Iterator[RenderableType]:
     yield Padding(content, (0, 0, 0, 2))
 
 
-def note_count(count: int, noun: str, limit: int) -> None:
-    """Say how many were found, and how to see more where `limit` ended it."""
-    more = ", there may be more: --limit" if count == limit else ""
-    note(f"{counted(count, noun)}{more}")
+@dataclass(frozen=True)
+class Listed(Generic[T]):
+    """What a list shows; `cut` if there is more."""
+
+    found: list[T]
+    cut: bool
+
+
+def listed(found: Callable[[int | None], Iterable[T]], limit: int | None) -> Listed[T]:
+    """The first `limit` of what `found` answers, which takes how many are wanted; None is all.
+
+    One more is asked for, to know whether there is any.
+    """
+    if limit is None:
+        return Listed(list(found(None)), cut=False)
+    some = list(found(limit + 1))
+    return Listed(some[:limit], len(some) > limit)
+
+
+def tell_count(shown: Listed[Any], noun: str, of: str = "") -> None:
+    """Say how many a list shows: on stdout, where it is read, if there are more."""
+    if shown.cut:
+        count = counted(len(shown.found), noun)
+        sys.stdout.write(f"cut after {count}{of}: --limit shows more\n")
+    else:
+        note(counted(len(shown.found), noun))

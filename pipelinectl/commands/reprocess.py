@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Note, Pipeline, open_pipeline
+from pipelinectl.commands.context import TIME, JsonFlag, Note, Pipeline, moment, open_pipeline
 from pipelinectl.commands.output import (
     counted,
     note,
@@ -55,7 +55,7 @@ def reprocess(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", help="Only stored since then: ISO-8601, local time if no offset."),
+        typer.Option("--since", help=f"Only stored since then: {TIME}"),
     ] = None,
     until: Annotated[
         str | None, typer.Option("--until", help="Only stored before then; now, if not given.")
@@ -93,7 +93,7 @@ def reprocess(
     """
     _check(ids or [], (source, type_, since, until), every=every)
     started = datetime.now(UTC)
-    only = Only(source, type_, _moment("--since", since), _moment("--until", until) or started)
+    only = Only(source, type_, moment("--since", since), moment("--until", until) or started)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
     chosen = _chosen(pipeline, ids or [], only)
     if dry_run:
@@ -121,16 +121,6 @@ def _check(ids: Sequence[str], filters: Sequence[str | None], *, every: bool) ->
             "--until"
         )
         raise UsageError(msg)
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError as error:
-        msg = f"{option} '{text}' is no time: write it as 2026-03-01 or 2026-03-01T14:00:00+01:00"
-        raise UsageError(msg) from error
 
 
 def _chosen(pipeline: Pipeline, ids: Sequence[str], only: Only) -> list[str]:

@@ -3,21 +3,29 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from pipeline_core.messages import MAX_MESSAGE_BYTES
+from pipeline_core.messages import (
+    MAX_MESSAGE_BYTES,
+    Pointed,
+    Unreadable,
+    envelope_of,
+    given_id,
+    record_id_in,
+)
 from pipelinectl import sending
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
-from pipelinectl.commands.output import counted, note, print_json, progress
+from pipelinectl.commands.output import counted, note, print_json, progress, visible
 from pipelinectl.errors import OperationFailedError, UsageError
+from pipelinectl.following import Became, Followed, Following, versions
+from pipelinectl.redrive import ReadPayload
 from pipelinectl.sending import (
     BatchOutcome,
     Body,
     ClaimCheck,
     M,
-    Message,
     PayloadStore,
     Refused,
     Sender,
@@ -25,6 +33,9 @@ from pipelinectl.sending import (
 )
 
 STDIN = "-"
+
+Prepared: TypeAlias = Body | ClaimCheck
+"""What is sent: a body, or the pointer to one."""
 
 
 def content(file: str) -> bytes:
@@ -92,7 +103,7 @@ def refusal(refused: Sequence[Refused[M]], remedy: str) -> OperationFailedError:
 
 def with_claim_checks(
     pipeline: Pipeline, messages: Sequence[Body], threshold: int, *, quiet: bool
-) -> list[Message]:
+) -> list[Prepared]:
     """The messages, with a claim check for each that has more than `threshold` bytes.
 
     All payloads are in S3 when this is done, and no message is sent before.
@@ -113,6 +124,100 @@ def _put(store: PayloadStore, bodies: Sequence[Body], *, quiet: bool) -> list[Cl
         if len(checks) < len(bodies):
             note(f"nothing was sent; payloads put so far stay in {store.bucket} until they expire")
     return checks
+
+
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait",
+        help="Wait until each is an item or a dead letter, and say which; exit with 1 unless all "
+        "became items.",
+    ),
+]
+Timeout = Annotated[
+    int, typer.Option("--timeout", min=1, help="With --wait: wait at most this many seconds.")
+]
+WAIT_SECONDS = 600
+
+
+def following(pipeline: Pipeline, execution_ids: Sequence[str]) -> Following:
+    """Follows what is going to be sent, of the records that have these ids already."""
+    before = versions(pipeline.items, execution_ids)
+    environment = pipeline.stack.environment
+    return Following(pipeline.items, pipeline.dead_letters, environment, before)
+
+
+def follow(
+    following: Following, messages: Sequence[Followed], seconds: int, *, quiet: bool
+) -> list[Became]:
+    """Wait for what becomes of messages; unless `quiet`, tell of each that becomes no item."""
+    found: list[Became] = []
+    try:
+        with progress("waiting for the pipeline", len(messages), quiet=quiet) as advance:
+            for one in following.outcomes(messages, seconds):
+                found.append(one)
+                advance(1)
+                if one.letter is not None and not quiet:
+                    typer.echo(_told(one))
+    except KeyboardInterrupt:
+        left = counted(len(messages) - len(found), "message")
+        msg = f"interrupted: {left} not waited for any longer; they go on"
+        raise KeyboardInterrupt(msg) from None
+    if not quiet:
+        typer.echo(_tally(found))
+    return found
+
+
+def _told(one: Became) -> str:
+    letter = one.letter
+    why = f" at {letter.stage}: {letter.error_type}: {letter.error_message}" if letter else ""
+    return f"{visible(one.message.execution_id)}: {one.fate}{visible(why)}"
+
+
+def _tally(found: Sequence[Became]) -> str:
+    fates = [one.fate for one in found]
+    stored, dead = fates.count("stored"), fates.count("dead letter")
+    going = fates.count("on its way")
+    on_their_way = f", {going:,} still on {'its' if going == 1 else 'their'} way" if going else ""
+    return f"{stored:,} stored, {counted(dead, 'dead letter')}{on_their_way}"
+
+
+def became_document(found: Sequence[Became]) -> list[dict[str, Any]]:
+    """What messages became as JSON."""
+    return [
+        {
+            "message_id": one.message.message_id,
+            "execution_id": one.message.execution_id,
+            "fate": one.fate,
+            "dead_letter": one.letter and one.letter.message_id,
+            "stage": one.letter and one.letter.stage,
+            "error_type": one.letter and one.letter.error_type,
+            "error_message": one.letter and one.letter.error_message,
+        }
+        for one in found
+    ]
+
+
+def judge(found: Sequence[Became], seconds: int) -> None:
+    """Pass where all became items.
+
+    Raises:
+        OperationFailedError: some are dead letters, or on their way still.
+    """
+    letters = [one.letter for one in found if one.letter is not None]
+    if letters:
+        msg = (
+            f"{len(letters):,} of {counted(len(found), 'message')} became dead letters: "
+            f"see 'pipelinectl dlq show {letters[0].message_id}'"
+        )
+        raise OperationFailedError(msg)
+    going = [one.message.message_id for one in found if one.fate == "on its way"]
+    if going:
+        msg = (
+            f"{len(going):,} of {counted(len(found), 'message')} still on the way after "
+            f"{seconds} s: see 'pipelinectl record {going[0]}', or wait longer with --timeout"
+        )
+        raise OperationFailedError(msg)
 
 
 def send(
@@ -144,6 +249,8 @@ def send(
             help="Put a larger body into the payload bucket and send a pointer to it.",
         ),
     ] = sending.DEFAULT_THRESHOLD,
+    wait: Wait = False,
+    timeout: Timeout = WAIT_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """Send messages to the pipeline's queue, as they are, in full batches.
@@ -151,10 +258,12 @@ def send(
     Bodies that break a rule of SQS (at least 1 byte, no control characters) are found before
     anything is sent. A large body is sent as a claim check, in the format of the Amazon SQS
     Extended Client; should its message not be sent, its payload expires by itself. With --json:
-    {"sent": N, "message_ids": [...], "claim_checks": N, "refused": [...]}.
+    {"sent": N, "message_ids": [...], "claim_checks": N, "refused": [...]}, with --wait also
+    "became": for each message its execution_id and its fate (stored, dead letter, on its way),
+    and the reasons. A record that has an item already is stored once that was written again.
 
     Examples:
-    - `pipelinectl send '{"data_source": "test.csv", "processing_type": "standard"}'`
+    - `pipelinectl send '{"data_source": "test.csv", "processing_type": "standard"}' --wait`
     - `pipelinectl send --file events/orders.jsonl --count 100`
     - `pipelinectl send - < large.json`
     - `jq -c .records[] export.json | pipelinectl send --file - --record-id-prefix import-7`
@@ -163,15 +272,62 @@ def send(
     sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)
+    record_ids = _record_ids(messages, pipeline.read_payload) if wait else {}
+    followed = following(pipeline, list(record_ids.values())) if wait else None
+    outcome = _send(pipeline, messages, quiet=as_json)
+    if not as_json:
+        _report(outcome)
+    document = _document(outcome)
+    became: list[Became] = []
+    if followed is not None:
+        going = _followed(outcome.sent, record_ids, pipeline.stack.environment)
+        became = follow(followed, going, timeout, quiet=as_json)
+        document["became"] = became_document(became)
+    if as_json:
+        print_json(document)
+    if outcome.refused:
+        raise refusal(outcome.refused, "send them again")
+    judge(became, timeout)
+
+
+def _send(pipeline: Pipeline, messages: list[Prepared], *, quiet: bool) -> BatchOutcome[Prepared]:
     unsent = messages
     try:
-        outcome = send_all(pipeline.sender, messages, quiet=as_json)
+        outcome = send_all(pipeline.sender, messages, quiet=quiet)
         unsent = [refused.message for refused in outcome.refused]
     finally:
         if any(isinstance(message, ClaimCheck) for message in unsent):
             bucket = pipeline.stack.payload_bucket
             note(f"payloads of messages that were not sent stay in {bucket} until they expire")
-    _report(outcome, as_json=as_json)
+    return outcome
+
+
+def _record_ids(messages: Sequence[Prepared], read: ReadPayload) -> dict[int, str]:
+    """The ids that producers gave, by the identity of their messages in this process."""
+    found = {id(one): _record_id(one, read) for one in messages}
+    return {key: record_id for key, record_id in found.items() if record_id is not None}
+
+
+def _record_id(message: Prepared, read: ReadPayload) -> str | None:
+    if message.record_id is not None or isinstance(message, ClaimCheck):
+        return message.record_id
+    try:
+        envelope = envelope_of(message.text, "messages")
+    except Unreadable:
+        return None
+    return record_id_in(read(envelope.pointer) or "") if isinstance(envelope, Pointed) else None
+
+
+def _followed(
+    sent: Sequence[Sent[Prepared]], record_ids: dict[int, str], environment: str | None
+) -> list[Followed]:
+    return [
+        Followed(
+            one.message_id,
+            record_ids.get(id(one.message)) or given_id(environment or "", one.message_id),
+        )
+        for one in sent
+    ]
 
 
 def _read(body: str | None, file: str | None) -> tuple[Body, ...]:
@@ -199,14 +355,17 @@ def _prepared(found: tuple[Body, ...], count: int, prefix: str | None) -> tuple[
     return tuple(every if prefix is None else sending.with_record_ids(every, prefix))
 
 
-def _report(outcome: BatchOutcome[Message], *, as_json: bool) -> None:
-    checks = sum(isinstance(sent.message, ClaimCheck) for sent in outcome.sent)
-    if as_json:
-        print_json(delivery_document(outcome) | {"claim_checks": checks})
-    else:
-        by_pointer = f", {checks:,} by claim check" if checks else ""
-        typer.echo(f"sent {counted(len(outcome.sent), 'message')}{by_pointer}")
-        if len(outcome.sent) == 1:
-            typer.echo(outcome.sent[0].message_id)
-    if outcome.refused:
-        raise refusal(outcome.refused, "send them again")
+def _document(outcome: BatchOutcome[Prepared]) -> dict[str, Any]:
+    return delivery_document(outcome) | {"claim_checks": _claim_checks(outcome)}
+
+
+def _claim_checks(outcome: BatchOutcome[Prepared]) -> int:
+    return sum(isinstance(sent.message, ClaimCheck) for sent in outcome.sent)
+
+
+def _report(outcome: BatchOutcome[Prepared]) -> None:
+    checks = _claim_checks(outcome)
+    by_pointer = f", {checks:,} by claim check" if checks else ""
+    typer.echo(f"sent {counted(len(outcome.sent), 'message')}{by_pointer}")
+    if len(outcome.sent) == 1:
+        typer.echo(outcome.sent[0].message_id)

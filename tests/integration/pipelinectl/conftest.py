@@ -1,8 +1,10 @@
 """A deployed stack without its functions, in moto, and the command line that finds it."""
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -10,9 +12,12 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from pipeline_core.messages import ATTRIBUTE, record_id_in
 from pipelinectl import dead_letters
 from pipelinectl.audit import Audit
 from pipelinectl.cli import app
+from pipelinectl.commands.context import Pipeline
+from tests.unit.pipelinectl.stories import Told
 
 STACK_NAME = "test-stack"
 
@@ -187,3 +192,52 @@ def deployed(aws: None) -> Deployed:
         internal_queue_url=sqs.get_queue_url(QueueName="internal")["QueueUrl"],
         dead_letter_queue_url=sqs.get_queue_url(QueueName="dead")["QueueUrl"],
     )
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """The executions that there are, in place of Lambda's; none at first."""
+    found = Told([])
+    monkeypatch.setattr(Pipeline, "executions", found)
+    return found
+
+
+@pytest.fixture
+def at_work(deployed: Deployed) -> Iterator[None]:
+    """Something that deals with each message that comes: rejects it if its body says so."""
+    over = threading.Event()
+    worker = threading.Thread(target=_work, args=(deployed, over))
+    worker.start()
+    yield
+    over.set()
+    worker.join()
+
+
+def _work(deployed: Deployed, over: threading.Event) -> None:
+    from tests.integration.pipelinectl.giving_up import give_up
+
+    while not over.wait(0.05):
+        for url in (deployed.queue_url, deployed.internal_queue_url):
+            for message in deployed.receive(url):
+                if "bad" in message["Body"]:
+                    give_up(deployed, message["Body"], message_id=message["MessageId"])
+                elif "lost" not in message["Body"]:
+                    _store(deployed, message)
+
+
+def _store(deployed: Deployed, message: Any) -> None:
+    carried = json.loads(
+        message.get("MessageAttributes", {}).get(ATTRIBUTE, {}).get("StringValue", "{}")
+    )
+    execution_id = (
+        carried.get("execution_id")
+        or record_id_in(message["Body"])
+        or f"test-{message['MessageId']}"
+    )
+    item = {
+        "execution_id": execution_id,
+        "message_id": message["MessageId"],
+        "sent_timestamp": carried.get("sent_timestamp", 1),
+        "stored_at": datetime.now(UTC).isoformat(),
+    }
+    deployed.table.put_item(Item=item)

@@ -148,7 +148,7 @@ def test_show_of_nothing_is_1_and_of_too_much_is_2(deployed: Deployed) -> None:
 
     assert (nothing.exit_code, too_much.exit_code) == (1, 2)
     assert "no dead letter 'nobody'" in nothing.stderr
-    assert "2 message ids begin with" in too_much.stderr
+    assert "2 dead letters begin with" in too_much.stderr
     assert len(listed(deployed)) == 2
 
 

@@ -12,12 +12,13 @@ from botocore.stub import ANY, Stubber
 
 from pipelinectl.audit import NotWritten
 from pipelinectl.aws import Connection
-from pipelinectl.errors import NotFoundError, OperationFailedError
+from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.executions import Executions
-from tests.events import sqs_event, sqs_message
+from tests.events import sqs_event, sqs_message, standard
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import known_of
 from tests.unit.pipelinectl.histories import recorded_events
+from tests.unit.pipelinectl.stories import Story, Told, results
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FUNCTION = "test-durable-pipeline"
@@ -68,13 +69,35 @@ def test_last_is_the_newest_and_an_arn_is_itself() -> None:
         assert executions.resolve("other/arn") == "other/arn"
 
 
+MANY_LIST = ANY_LIST | {"MaxItems": 1000}
+NONE: dict[str, Any] = {"DurableExecutions": []}
+
+
+def named(name: str) -> dict[str, Any]:
+    return ANY_LIST | {"DurableExecutionName": name}
+
+
 def test_a_name_that_nobody_has_is_not_found() -> None:
-    asked = ANY_LIST | {"DurableExecutionName": "nobody"}
     with (
-        answering((LIST, asked, {"DurableExecutions": []})) as executions,
+        answering((LIST, named("nobody"), NONE), (LIST, MANY_LIST, NONE)) as executions,
         pytest.raises(NotFoundError, match="nobody"),
     ):
         executions.resolve("nobody")
+
+
+def test_the_beginning_of_a_name_is_enough() -> None:
+    listed = {"DurableExecutions": [summary("a/1"), summary("b/1")]}
+    with answering((LIST, named("name-a"), NONE), (LIST, MANY_LIST, listed)) as executions:
+        assert executions.resolve("name-a") == "a/1"
+
+
+def test_the_beginning_of_several_names_is_answered_with_them() -> None:
+    listed = {"DurableExecutions": [summary("a/1"), summary("b/1")]}
+    with (
+        answering((LIST, named("name"), NONE), (LIST, MANY_LIST, listed)) as executions,
+        pytest.raises(UsageError, match="2 executions begin with 'name': name-a/1, name-b/1"),
+    ):
+        executions.resolve("name")
 
 
 def test_history_is_read_to_its_end() -> None:
@@ -245,3 +268,52 @@ def test_what_cannot_be_retried_is_one_line_and_1(
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert deployed.bodies_again() == []
+
+
+def happened(arn: str, *messages: str) -> Story:
+    return Story(arn, [sqs_message(standard(), message) for message in messages])
+
+
+def test_a_list_says_what_became_of_the_records(deployed: Deployed, told: Told) -> None:
+    whole = happened("a/1", "m-1", "m-2").invoke("store", ["m-1"], results("ok", "m-1"))
+    whole.invoke("validate", ["m-2"], results("rejected", "m-2")).step("dead-letters").end()
+    told.stories.extend([whole, happened("a/2", "m-3")])  # type: ignore[attr-defined]  # a list here
+
+    table = deployed.run("executions", "list").stdout
+    document = deployed.run("executions", "list", "--records", "--json").json
+
+    assert "1 stored, 1 dead letter" in table
+    counts = {one["durable_execution_arn"]: one["records"] for one in document}
+    assert counts == {"a/1": {"stored": 1, "dead letter": 1}, "a/2": {"running": 1}}
+
+
+def test_of_how_many_executions_records_are_counted_is_bounded_and_said(
+    deployed: Deployed, told: Told
+) -> None:
+    told.stories.extend(happened(f"a/{n}", "m") for n in range(22))  # type: ignore[attr-defined]  # a list
+
+    document = deployed.run("executions", "list", "--records", "--json").json
+    listed = deployed.run("executions", "list", "--limit", "22")
+
+    assert [one["records"] for one in document] == [{"running": 1}] * 20 + [None] * 2
+    assert "records are counted of the first 20 executions" in listed.stderr
+    assert "records" not in deployed.run("executions", "list", "--json").json[0]
+
+
+def test_a_list_can_be_narrowed_to_a_time(
+    deployed: Deployed, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def newest(_: Told, **options: Any) -> list[Any]:
+        asked.append(options)
+        return []
+
+    monkeypatch.setattr(Told, "newest", newest)
+
+    deployed.run("executions", "list", "--since", "2026-03-01T00:00Z", "--until", "2026-03-02T00Z")
+    wrong = deployed.run("executions", "list", "--since", "yesterday")
+
+    assert asked[0]["since"] == datetime(2026, 3, 1, tzinfo=UTC)
+    assert asked[0]["until"] == datetime(2026, 3, 2, tzinfo=UTC)
+    assert (wrong.exit_code, "is no time" in wrong.stderr) == (2, True)

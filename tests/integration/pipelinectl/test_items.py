@@ -6,7 +6,12 @@ import boto3
 import pytest
 
 from pipelinectl.items import Items
+from tests.events import sqs_message, standard
 from tests.integration.pipelinectl.conftest import Deployed
+from tests.integration.pipelinectl.giving_up import give_up
+from tests.unit.pipelinectl.stories import Story, Told
+
+UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
 
 PRICE = "12345678901234567890.123456789012345678"
 
@@ -93,12 +98,54 @@ def test_id_shows_the_whole_item(deployed: Deployed) -> None:
     assert deployed.run("items", "--id", "run-1").json["data_source"] == "test.csv"
 
 
-def test_an_unknown_id_is_1_and_says_where_else_to_look(deployed: Deployed) -> None:
+def test_id_takes_the_beginning_and_the_message(deployed: Deployed, told: Told) -> None:
+    put(deployed, "run-1")
+
+    assert deployed.run("items", "--id", "run").json["execution_id"] == "run-1"
+
+
+def test_an_unknown_id_is_1_and_says_where_was_looked(deployed: Deployed, told: Told) -> None:
     result = deployed.run("items", "--id", "nobody")
 
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "pipelinectl dlq list" in result.stderr
+    assert "it may still wait in a queue" in result.stderr
+
+
+def test_the_id_of_a_dead_letter_leads_to_it(deployed: Deployed, told: Told) -> None:
+    letter = give_up(deployed, message_id=UUID)
+
+    result = deployed.run("items", "--id", UUID)
+
+    assert result.exit_code == 1
+    assert f"it is a dead letter: see 'pipelinectl dlq show {letter}'" in result.stderr
+
+
+def test_a_record_on_its_way_is_said_to_be(deployed: Deployed, told: Told) -> None:
+    story = Story("a/1", [sqs_message(standard(), UUID)]).invoke("validate", [UUID])
+    told.stories.append(story)  # type: ignore[attr-defined]  # it is a list here
+
+    result = deployed.run("items", "--id", UUID)
+
+    assert result.exit_code == 1
+    assert f"record 'test-{UUID}' has no item yet: it is on its way" in result.stderr
+
+
+@pytest.mark.parametrize(("command", "noun"), [("items", "item"), ("dlq list", "dead letter")])
+def test_a_list_that_is_cut_says_so_and_json_is_not_cut(
+    deployed: Deployed, command: str, noun: str
+) -> None:
+    for number in range(102):
+        put(deployed, f"run-{number}")
+        give_up(deployed, message_id=f"m-{number}")
+
+    cut = deployed.run(*command.split(), "--limit", "101").stdout.splitlines()[-1]
+    whole = deployed.run(*command.split(), "--limit", "102").stdout
+
+    assert cut.startswith(f"cut after 101 {noun}s")
+    assert "cut after" not in whole
+    assert len(deployed.run(*command.split(), "--json").json) == 102
+    assert len(deployed.run(*command.split(), "--json", "--limit", "2").json) == 2
 
 
 def test_existing_finds_which_of_many_keys_are_there(deployed: Deployed) -> None:

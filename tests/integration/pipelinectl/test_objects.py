@@ -57,7 +57,7 @@ def test_objects_are_listed_newest_first(deployed: Deployed) -> None:
     assert names[:2] == ["input/2.csv", "input/1.csv"]
     assert len(names) == 4
     assert result.stdout.index("input/2.csv") < result.stdout.index("input/1.csv")
-    assert "2 objects, there may be more: --limit" in result.stderr
+    assert result.stdout.endswith("cut after 2 objects: --limit shows more\n")
 
 
 def test_a_state_chooses(deployed: Deployed) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 
-from pipelinectl.commands.context import Pipeline
 from tests.events import sqs_message, standard
 from tests.integration.pipelinectl.conftest import Deployed, Result
 from tests.integration.pipelinectl.giving_up import ARN, ERRORS, FIRST_SENT, give_up
@@ -17,14 +16,6 @@ from tests.unit.pipelinectl.stories import Story, Told, results
 
 UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
 SENT = datetime.fromtimestamp(FIRST_SENT / 1000, UTC)
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    """The executions that there are, in place of Lambda's; none at first."""
-    found = Told([])
-    monkeypatch.setattr(Pipeline, "executions", found)
-    return found
 
 
 def happen(told: Told, *stories: Story) -> None:
@@ -221,7 +212,7 @@ def test_the_beginning_of_several_ids_is_none(deployed: Deployed, told: Told) ->
     done = deployed.run("record", "order")
 
     assert done.exit_code == 2
-    assert "2 records have ids that begin with 'order', such as order-1, order-2" in done.stderr
+    assert "2 records begin with 'order': order-1, order-2: give more of" in done.stderr
 
 
 def test_what_nobody_knows_is_not_found_and_it_says_where_was_looked(

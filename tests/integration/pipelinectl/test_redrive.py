@@ -422,3 +422,25 @@ def test_a_body_that_grew_too_large_stays_and_the_others_are_sent(deployed: Depl
     assert [refused["origin"] for refused in json.loads(result.stdout)["refused"]] == [large]
     assert deployed.bodies_again() == ["small"]
     assert visible(deployed) == 1
+
+
+def test_wait_tells_what_became_of_each(deployed: Deployed, at_work: None) -> None:
+    give_up(deployed, "good", message_id="m-1")
+    give_up(deployed, "bad", message_id="m-2")
+
+    done = deployed.run("dlq", "redrive", "--all", "--wait", "--json")
+
+    assert done.exit_code == 1
+    fates = {one["execution_id"]: one["fate"] for one in done.json["became"]}
+    assert fates == {"test-m-1": "stored", "test-m-2": "dead letter"}
+    assert "1 of 2 messages became dead letters" in done.stderr
+
+
+def test_a_record_whose_item_is_newer_is_not_waited_for(deployed: Deployed) -> None:
+    newer = {"execution_id": "test-m-1", "message_id": "m-9", "sent_timestamp": FIRST_SENT + 1}
+    deployed.table.put_item(Item=newer)
+    give_up(deployed, "lost", message_id="m-1")
+
+    done = deployed.run("dlq", "redrive", "--all", "--wait")
+
+    assert (done.exit_code, done.stdout) == (0, "sent 1 of 1 message\n1 stored, 0 dead letters\n")

@@ -83,3 +83,59 @@ def test_a_missing_queue_is_one_line_and_1(deployed: Deployed) -> None:
     assert result.exit_code == 1
     assert "NonExistentQueue" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_wait_ends_when_all_are_items(deployed: Deployed, at_work: None) -> None:
+    done = deployed.run("send", BODY, "--count", "12", "--wait")
+
+    assert done.exit_code == 0
+    assert done.stdout == "sent 12 messages\n12 stored, 0 dead letters\n"
+
+
+def test_wait_tells_of_dead_letters_with_their_reason(deployed: Deployed, at_work: None) -> None:
+    done = deployed.run("send", "--file", "-", "--wait", stdin="bad\ngood\n")
+
+    assert done.exit_code == 1
+    assert done.stdout.endswith("1 stored, 1 dead letter\n")
+    assert "dead letter at validate: ValidationError: quantity: -1" in done.stdout
+    assert "1 of 2 messages became dead letters" in done.stderr
+
+
+def test_wait_says_what_is_on_its_way_when_the_time_is_over(
+    deployed: Deployed, at_work: None
+) -> None:
+    done = deployed.run("send", "lost", "--wait", "--timeout", "1", "--json")
+
+    assert done.exit_code == 1
+    (one,) = done.json["became"]
+    assert (one["fate"], one["dead_letter"]) == ("on its way", None)
+    assert one["execution_id"] == f"test-{done.json['message_ids'][0]}"
+    assert "still on the way after 1 s" in done.stderr
+
+
+def test_what_a_record_had_before_is_not_what_it_became(deployed: Deployed) -> None:
+    older = {
+        "execution_id": "mine",
+        "message_id": "older",
+        "stored_at": "2026",
+        "sent_timestamp": 1,
+    }
+    deployed.table.put_item(Item=older)
+
+    done = deployed.run("send", '{"record_id": "mine"}', "--wait", "--timeout", "1", "--json")
+
+    assert done.json["became"][0]["fate"] == "on its way"
+
+
+@pytest.mark.parametrize("threshold", ["0", "100000"])
+def test_a_record_is_followed_by_its_own_id(
+    deployed: Deployed, at_work: None, monkeypatch: pytest.MonkeyPatch, threshold: str
+) -> None:
+    body = '{"record_id": "mine"}'
+    # Whoever is at work here reads no payloads.
+    monkeypatch.setattr("tests.integration.pipelinectl.conftest.record_id_in", lambda _: "mine")
+
+    done = deployed.run("send", body, "--claim-check-above", threshold, "--wait", "--json")
+
+    assert [one["execution_id"] for one in done.json["became"]] == ["mine"]
+    assert done.exit_code == 0

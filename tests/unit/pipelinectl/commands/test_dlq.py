@@ -42,3 +42,47 @@ def test_what_is_not_utf8_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="UTF-8"):
         edit("one", {"EDITOR": str(editor)})
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Path:
+    """Where the editor `editor` leaves what it was shown."""
+    editor = tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\ncp "$1" {tmp_path}/shown\nsed -i "$EDIT" "$1"\n')
+    editor.chmod(0o755)
+    return tmp_path / "shown"
+
+
+def test_json_is_opened_indented_below_its_reasons_and_sent_on_one_line(
+    shown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDIT", "s/-1/1/;1s/why/wherefore/")
+    reasons = ["why", "two\nlines \x1b[2J"]
+
+    edited = edit('{"price":1.10,"n":-1}', {"EDITOR": str(shown.parent / "editor")}, reasons)
+
+    assert shown.read_text() == (
+        '# why\n# two\n# lines \\x1b[2J\n{\n  "price": 1.10,\n  "n": -1\n}'
+    )
+    assert edited == '{"price": 1.10, "n": 1}'
+
+
+@pytest.mark.parametrize("body", ['{"n": 1}', "# text", "text"])
+def test_what_only_lost_its_comments_is_unchanged(
+    shown: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setenv("EDIT", "/^# why/d")
+
+    assert edit(body, {"EDITOR": str(shown.parent / "editor")}, ["why"]) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "change", "edited"),
+    [("# a\nold", "s/old/new/", "# a\nnew"), ('{"n": 1}', "s/1/,/", '{\n  "n": ,\n}')],
+)
+def test_what_is_no_json_stays_text(
+    shown: Path, monkeypatch: pytest.MonkeyPatch, body: str, change: str, edited: str
+) -> None:
+    monkeypatch.setenv("EDIT", change)
+
+    assert edit(body, {"EDITOR": str(shown.parent / "editor")}, ["why"]) == edited

@@ -18,20 +18,20 @@ def test_each_check_has_one_line_with_its_figures() -> None:
     assert any("in: 960 s for executions of 900 s" in line for line in lines())
 
 
-def test_what_is_wrong_comes_with_the_rule_and_the_remedy() -> None:
+def test_what_was_found_stands_beside_problem_with_remedy_and_rule_below() -> None:
     at = next(n for n, line in enumerate(lines()) if line.startswith("problem"))
 
-    rule, found, remedy = (line.strip() for line in lines()[at : at + 3])
-    assert rule.endswith("every queue's event source mapping is enabled")
-    assert found == "in: Disabled"
-    assert remedy == "→ aws lambda update-event-source-mapping --uuid uuid-in --enabled"
+    found, remedy, rule = (line.strip() for line in lines()[at : at + 3])
+    assert found.endswith(" in: Disabled")
+    assert remedy == "→ 'pipelinectl resume' takes messages in again"
+    assert rule == "the rule: every queue's event source mapping is enabled"
 
 
 def test_a_narrow_terminal_cuts_what_is_ok_and_no_remedy() -> None:
     narrow = lines(width=60)
 
     assert max(len(line) for line in narrow if line.startswith("ok")) <= 60
-    assert any(line.endswith("--uuid uuid-in --enabled") for line in narrow)
+    assert any(line.endswith("takes messages in again") for line in narrow)
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
