@@ -1,7 +1,8 @@
 """Takes the pictures of the console's pages anew, below docs/console/: `make screenshots`.
 
 It works on the local cloud of this folder, and sends it what there is to see: orders, some of them
-wrong, a file, and one record whose worker is killed, which is given up, edited and sent again.
+wrong, a file, and one that is given up, edited and sent again. The demo runs before, and kills a
+worker.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack
 from pipelinectl.commands.context import Pipeline
 from pipelinectl.dead_letters import DeadLetter
+from pipelinectl.timeline import build_timeline
 from tests.chromium import REMEDY, find
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ PIPELINECTL = Path(sys.executable).with_name("pipelinectl")
 SIZES = {"": (1280, 900), "-narrow": (400, 900)}
 _QUALITY = 70
 _PATIENCE = 600.0
+_LOOKED_AT = 200
 ORDER = {
     "data_source": "shop",
     "processing_type": "order",
@@ -83,12 +86,12 @@ def _pipeline() -> Pipeline:
 
 def _fill(pipeline: Pipeline) -> DeadLetter:
     """Send all there is to see; a dead letter to show."""
+    _run("demo")
     for name in ("orders.jsonl", "orders.jsonl", "invalid.jsonl", "standard.jsonl"):
         _run("send", "--file", f"events/{name}")
     _run("upload", "events/orders.csv")
     _rest(pipeline)
     _run("send", json.dumps(ORDER))
-    _wait(_killed)
     _wait(lambda: _letter(pipeline, "order-1042"))
     edited = json.dumps(ORDER | {"quantity": 2})
     note = "the till sent 0 for 2"
@@ -105,20 +108,18 @@ def _rest(pipeline: Pipeline) -> None:
     _wait(lambda: None if list(pipeline.executions.newest(statuses=("RUNNING",))) else True)
 
 
-def _killed() -> bool | None:
-    """Whether a worker was there to be killed."""
-    kill = subprocess.run([PIPELINECTL, "local", "kill", "validate"])  # noqa: S603 - this project's own command
-    return kill.returncode == 0 or None
-
-
 def _letter(pipeline: Pipeline, execution_id: str) -> DeadLetter | None:
     letters = list(pipeline.dead_letters.peek())
     return next((one for one in letters if one.execution_id == execution_id), None)
 
 
 def _interrupted(pipeline: Pipeline) -> str:
-    """The execution whose worker was killed."""
-    return pipeline.records.life("order-1042").deliveries[0].arn
+    """An execution whose worker the demo has killed."""
+    for one in pipeline.executions.newest(limit=_LOOKED_AT):
+        drawn = build_timeline(pipeline.executions.history(one.arn))
+        if any(operation.failed for _, operation in drawn.walk()):
+            return one.arn
+    sys.exit("the demo has hit no execution: take the pictures again")
 
 
 def _run(*arguments: str) -> None:

@@ -405,6 +405,8 @@ def _templates() -> Environment:
         "amount": _amount,
     }
     templates.globals["ui"] = templates.get_template("ui.html").module
+    for name in templates.list_templates():
+        templates.get_template(name)  # so that nobody has to wait for it
     return templates
 
 
