@@ -1,9 +1,15 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import pytest
 
+from pipelinectl.dead_letters import DeadLetterQueue
+from pipelinectl.following import Followed, Following
+from pipelinectl.items import Items
 from tests.integration.pipelinectl.conftest import Deployed
+from tests.integration.pipelinectl.giving_up import give_up
 
 BODY = '{"data_source": "test.csv", "processing_type": "standard", "price": 1.10}'
 
@@ -149,3 +155,23 @@ def test_one_record_in_two_messages_is_told_of_by_message(
     done = deployed.run("send", "--file", "-", "--wait", "--timeout", "4", "--json", stdin=lines)
 
     assert sorted(one["fate"] for one in done.json["became"]) == ["dead letter", "on its way"]
+
+
+@pytest.mark.parametrize(
+    ("message_id", "fate"), [("handed-over", "on its way"), ("another", "dead letter")]
+)
+def test_what_was_handed_over_is_found_by_its_record_unless_it_is_another_of_ours(
+    deployed: Deployed, message_id: str, fate: str
+) -> None:
+    give_up(deployed, '{"record_id": "mine"}', message_id="handed-over")
+    following = Following(
+        Items(boto3.client("dynamodb"), "processed"),
+        DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url),
+        "test",
+        began=datetime(2025, 1, 1, tzinfo=UTC),
+    )
+
+    messages = [Followed("m-1", "mine"), Followed(message_id, "other")]
+    became = {one.message.message_id: one.fate for one in following.outcomes(messages, 0)}
+
+    assert became["m-1"] == fate
