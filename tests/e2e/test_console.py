@@ -277,7 +277,9 @@ def test_each_page_has_a_twin_in_json_and_the_command(page: Page, allowing: Cons
         answer.json()
 
 
-def test_a_strange_browser_sees_nothing(browser: Browser, allowing: Console) -> None:
+def test_a_strange_browser_sees_nothing(
+    browser: Browser, inside: BrowserContext, allowing: Console
+) -> None:
     stranger = browser.new_context()
     page = stranger.new_page()
     for path in ("/overview", "/dead-letters.json"):
