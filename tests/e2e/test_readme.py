@@ -32,6 +32,7 @@ WALKTHROUGH = Walkthrough(
         "pipelinectl cost": "durable operations",
     },
     left_out={
+        "pipelinectl record ID": "test_record.py asks by every kind of id",
         "pipelinectl verify": "test_verify.py runs it",
         "make demo": "test_demo.py runs it",
         "make test": "is what runs this",
