@@ -29,10 +29,13 @@ def operator(stack: Stack) -> Operator:
 
 def letter_of(operator: Operator, message_id: str) -> Any:
     """The dead letter of one message, once it is there."""
-    (letter,) = wait_for(
-        lambda: [one for one in letters(operator) if one["original_message_id"] == message_id]
-    )
+    (letter,) = wait_for(lambda: [one for one in letters(operator) if _came_as(one) == message_id])
     return letter
+
+
+def _came_as(letter: Any) -> str | None:
+    original: str | None = letter["attributes"].get("original_message_id")
+    return original
 
 
 def letters(operator: Operator) -> list[Any]:
