@@ -11,8 +11,8 @@ FAILING: Mapping[str, str] = {}
 """The requirements that are not met, by their ids, and why. All others have to be."""
 
 _INTRODUCTION = """
-AWS has [tests](https://pypi.org/project/aws-durable-execution-conformance-tests/) of what the history of a
-durable function shows for each operation of an SDK. `make conformance` runs them against the local cloud, with
+AWS has tests (`aws-durable-execution-conformance-tests`) of what the history of a durable function shows for each operation
+of an SDK. `make conformance` runs them against the local cloud, with
 [handlers](../conformance/src/handlers) of our own, and writes this page ([why so](decisions/0014-conformance.md)).
 """.strip()  # noqa: E501 - a page's lines
 

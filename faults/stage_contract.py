@@ -154,7 +154,7 @@ class StageContract:
         def run() -> None:
             try:
                 answers.append(self.handler(event, Context(seconds=self.seconds)))
-            except BaseException as error:
+            except BaseException as error:  # whatever ends the handler is its answer
                 answers.append(error)
 
         thread = threading.Thread(target=run, daemon=True)

@@ -198,7 +198,7 @@ class Console:
             failure = errors.explain(error)
             self.session.forget()
             return self._error(request, _status(error, failure.exit_code), failure.line)
-        except Exception:
+        except Exception:  # the boundary of the server: one page's defect ends no other
             log.exception("a defect at %s", request.path)  # with its traceback, in the terminal
             msg = "This is a defect of the console; its terminal has the details."
             return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, msg)

@@ -83,7 +83,7 @@ def browser() -> Iterator[Browser]:
     if found is None:
         if os.environ.get("CI"):
             pytest.fail(REMEDY)
-        pytest.skip(REMEDY)
+        pytest.skip(REMEDY)  # a laptop may have none; where CI is set it fails
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found.path,
