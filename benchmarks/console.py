@@ -28,9 +28,7 @@ from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome
 from durable_pipeline.settings import Settings
-from pipelinectl import local
-from pipelinectl.aws import Connection, find_stack
-from pipelinectl.commands.context import Pipeline
+from pipelinectl.commands.context import Pipeline, local_pipeline
 
 T = TypeVar("T")
 
@@ -68,7 +66,7 @@ class Timing:
 
 def main() -> int:
     """Measure, write the table; 1 if a page took longer than is promised."""
-    pipeline = _pipeline()
+    pipeline = local_pipeline()
     with _planted(pipeline), _console() as browser:
         record = f"{_PREFIX}{ITEMS // 2}"
         arn = next(iter(pipeline.executions.newest(limit=1))).arn
@@ -127,14 +125,6 @@ def report(timings: Iterable[Timing], executions: int) -> str:
             "",
         ]
     )
-
-
-def _pipeline() -> Pipeline:
-    environment = local.client_environment_if_up(os.environ)
-    if environment is None:
-        sys.exit("no local cloud is up for this folder: start it with 'make up'")
-    connection = Connection(environment)
-    return Pipeline(connection, find_stack(connection.cloudformation, "durable-pipeline"))
 
 
 @contextmanager

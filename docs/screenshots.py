@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import signal
 import subprocess
@@ -22,9 +21,7 @@ from typing import TypeVar
 
 from playwright.sync_api import BrowserContext, expect, sync_playwright
 
-from pipelinectl import local
-from pipelinectl.aws import Connection, find_stack
-from pipelinectl.commands.context import Pipeline
+from pipelinectl.commands.context import Pipeline, local_pipeline
 from pipelinectl.dead_letters import DeadLetter
 from pipelinectl.timeline import build_timeline
 from tests.chromium import REMEDY, find
@@ -53,7 +50,7 @@ ORDER = {
 
 def main() -> None:
     """Fill the local cloud and take the pictures."""
-    pipeline = _pipeline()
+    pipeline = local_pipeline()
     letter = _fill(pipeline)
     pages = {
         "overview": "/overview",
@@ -74,14 +71,6 @@ def main() -> None:
             for suffix in SIZES:
                 _take(context, f"{origin}{path}", f"{name}{suffix}")
         _take(context, f"{origin}/overview", "overview-dark", dark=True)
-
-
-def _pipeline() -> Pipeline:
-    environment = local.client_environment_if_up(os.environ)
-    if environment is None:
-        sys.exit("no local cloud is up for this folder: start it with 'make up'")
-    connection = Connection(environment)
-    return Pipeline(connection, find_stack(connection.cloudformation, "durable-pipeline"))
 
 
 def _fill(pipeline: Pipeline) -> DeadLetter:

@@ -12,10 +12,10 @@ import typer
 from pipeline_core.catalog import Catalog
 from pipelinectl import local
 from pipelinectl.audit import Audit
-from pipelinectl.aws import Connection, Options, Stack, connect, find_stack
+from pipelinectl.aws import DEFAULT_STACK_NAME, Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
 from pipelinectl.dead_letters import DeadLetterQueue
-from pipelinectl.errors import UsageError
+from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.executions import Executions
 from pipelinectl.items import Items
 from pipelinectl.objects import Results
@@ -201,6 +201,19 @@ def open_pipeline(ctx: typer.Context, *, quiet: bool, changes: bool = False) -> 
     if not quiet:
         tell(pipeline.target)
     return pipeline
+
+
+def local_pipeline() -> Pipeline:
+    """The pipeline on the local cloud of this folder, whatever the environment names.
+
+    Raises:
+        NotFoundError: it is not up.
+    """
+    if (variables := _local_environment()) is None:
+        msg = "no local cloud is up for this folder: start it with 'pipelinectl local up'"
+        raise NotFoundError(msg)
+    connection = Connection(variables)
+    return Pipeline(connection, find_stack(connection.cloudformation, DEFAULT_STACK_NAME))
 
 
 def _require_that_aws_is_meant(pipeline: Pipeline) -> None:

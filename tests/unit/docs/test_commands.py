@@ -72,6 +72,17 @@ EVERY = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_completion_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eager option acts while it is parsed, and this one would write to the user's files."""
+    monkeypatch.setattr("typer.completion.install", lambda **_: pytest.fail("it was run"))
+
+
+def test_an_eager_option_in_the_docs_would_install_nothing() -> None:
+    with pytest.raises(pytest.fail.Exception):
+        parse(["--install-completion", "bash"])
+
+
 @pytest.mark.parametrize("words", EVERY)
 def test_a_command_in_the_docs_exists(words: list[str]) -> None:
     program, *arguments = words
