@@ -231,13 +231,15 @@ class Sent:
     """A record that was sent again, as the message `message_id`.
 
     `stored_at`, `sent_timestamp` and `data` are those of the item that it is to replace; `data` is
-    empty where nobody will compare. Of an object, `sequencer` is that of its new item.
+    empty where nobody will compare. Of an object, `sequencer` is that of its new item. `sent_at` is
+    somewhat before it was sent.
     """
 
     execution_id: str
     message_id: str
     stored_at: str
     sent_timestamp: str
+    sent_at: datetime
     sequencer: str = ""
     data: str = ""
 
@@ -313,6 +315,7 @@ class Reprocess:
         # Before it is sent: what its item points to may be overwritten as soon as it is.
         data = {a.origin: self.sources.data_of(a.item) if self.compare else "" for a in batch}
         self.audit.before("reprocess", [one.subject for one in batch], self.note)
+        sent_at = datetime.now(UTC)
         outcome = self.sender.send_batch(batch)
         self.done.refused += outcome.refused
         self.done.sent += [
@@ -321,6 +324,7 @@ class Reprocess:
                 message_id=one.message_id,
                 stored_at=one.message.item.text("stored_at"),
                 sent_timestamp=one.message.item.text("sent_timestamp"),
+                sent_at=sent_at,
                 sequencer=one.message.sequencer,
                 data=data[one.message.origin],
             )
@@ -381,12 +385,13 @@ class Waiting:
         Dead letters are looked for now and then, which hides them from others for some seconds.
         """
         pending = {one.execution_id: one for one in sent}
+        own = frozenset(one.message_id for one in pending.values())
         give_up_at = self.clock() + seconds
         look_at = self.clock() + _LETTERS_SECONDS
         while pending:
             known = self._settled(pending)
             if self.clock() >= look_at:
-                known += self._given_up(pending)
+                known += self._given_up(pending, own)
                 look_at = self.clock() + _LETTERS_SECONDS
             for change in known:
                 if pending.pop(change.execution_id, None):
@@ -416,19 +421,24 @@ class Waiting:
         }
         return Change(item.execution_id, "changed" if fields else "unchanged", fields)
 
-    def _given_up(self, pending: Mapping[str, Sent]) -> list[Change]:
+    def _given_up(self, pending: Mapping[str, Sent], own: frozenset[str]) -> list[Change]:
+        """Those that are dead letters; `own` are the ids of all messages that are waited for."""
         by_message = {one.message_id: key for key, one in pending.items()}
         # What was sent on because of its neighbours has another message by now.
         by_item = {(key, one.stored_at): key for key, one in pending.items()}
-        found = [
-            (by_message.get(letter.original_message_id) or by_item.get(_bound_to(letter)), letter)
-            for letter in self.dead_letters.peek()
-        ]
-        return [
-            Change(key, "dead letter", reason=f"{letter.error_type}: {letter.error_message}")
-            for key, letter in found
-            if key is not None
-        ]
+        found = []
+        for letter in self.dead_letters.peek():
+            key = by_message.get(letter.original_message_id)
+            bound = (
+                by_item.get(_bound_to(letter)) if letter.original_message_id not in own else None
+            )
+            # One that is older is of an earlier run, which was to replace the same item.
+            if key is None and bound and letter.failed_at >= pending[bound].sent_at:
+                key = bound
+            if key is not None:
+                why = f"{letter.error_type}: {letter.error_message}"
+                found.append(Change(key, "dead letter", reason=why))
+        return found
 
 
 def _bound_to(letter: DeadLetter) -> tuple[str, str]:

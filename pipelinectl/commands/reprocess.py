@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,11 +92,12 @@ def reprocess(
     - `pipelinectl reprocess --source SHOP --rate 50 --wait --note "VAT of returns was wrong"`
     - `pipelinectl reprocess local-7c2f9a52-5a1e-4a58-9d5e-0f2b1f6f5c3d --wait`
     """
-    _check(ids or [], (source, type_, since, until), every=every)
+    _check(ids or [], (source, type_), (since, until), every=every)
     started = datetime.now(UTC)
-    only = Only(source, type_, moment("--since", since), moment("--until", until) or started)
+    asked = Only(source, type_, moment("--since", since), moment("--until", until))
+    only = replace(asked, until=asked.until or started)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
-    chosen = _chosen(pipeline, ids or [], only)
+    chosen = _named(pipeline, ids, asked) if ids else list(pipeline.items.keys(only))
     if dry_run:
         _show(chosen, as_json=as_json)
         return
@@ -109,26 +111,41 @@ def reprocess(
         note=why,
         compare=wait,
     )
-    _run(plan, chosen, only.until or started, quiet=as_json)
+    # What was done is stored after the start: a later time would not leave it out.
+    _run(plan, chosen, min(only.until or started, started), quiet=as_json)
+    if not as_json:
+        _tell_of_sent(plan.done, len(chosen))
     changes = _wait(pipeline, plan.done, timeout, quiet=as_json) if wait else None
-    _report(plan.done, changes, len(chosen), as_json=as_json)
+    if as_json:
+        print_json(_document(plan.done, changes))
+    else:
+        print_parts(render_changes(changes) if changes else [])
+    _judge(plan.done, changes or [], named=bool(ids))
 
 
-def _check(ids: Sequence[str], filters: Sequence[str | None], *, every: bool) -> None:
-    if sum((bool(ids), any(filters), every)) != 1:
+def _check(
+    ids: Sequence[str], filters: Sequence[str | None], times: Sequence[str | None], *, every: bool
+) -> None:
+    """Times alone choose as well, and narrow whatever else does."""
+    ways = sum((bool(ids), any(filters), every))
+    if ways > 1 or not (ways or any(times)):
         msg = (
             "say which records: execution_ids, or --all, or any of --source, --type, --since and "
-            "--until"
+            "--until, the last two of which may stand beside the others"
         )
         raise UsageError(msg)
 
 
-def _chosen(pipeline: Pipeline, ids: Sequence[str], only: Only) -> list[str]:
-    """The keys of the items: those named, each of which must be there, or those that match."""
-    if not ids:
-        return list(pipeline.items.keys(only))
+def _named(pipeline: Pipeline, ids: Sequence[str], asked: Only) -> list[str]:
+    """The keys of the items that are named, which must be there, without those not asked for."""
     keys = [_key(pipeline.items, one, pipeline.stack.environment) for one in ids]
-    return list(dict.fromkeys(keys))
+    if asked == Only():
+        return list(dict.fromkeys(keys))
+    wanted = {item.execution_id for item in pipeline.items.some(keys) if asked.takes(item)}
+    chosen = [key for key in dict.fromkeys(keys) if key in wanted]
+    if left_out := len(set(keys)) - len(chosen):
+        note(f"{counted(left_out, 'record')} stored at another time: left out")
+    return chosen
 
 
 def _key(items: Items, reference: str, environment: str | None) -> str:
@@ -173,11 +190,16 @@ def _run(plan: Reprocess, chosen: Sequence[str], until: datetime, *, quiet: bool
 
 def _wait(pipeline: Pipeline, done: Reprocessed, timeout: float, *, quiet: bool) -> list[Change]:
     waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters)
-    changes = []
-    with progress("waiting for the pipeline", len(done.sent), quiet=quiet) as advance:
-        for change in waiting.changes(done.sent, timeout):
-            changes.append(change)
-            advance(1)
+    changes: list[Change] = []
+    try:
+        with progress("waiting for the pipeline", len(done.sent), quiet=quiet) as advance:
+            for change in waiting.changes(done.sent, timeout):
+                changes.append(change)
+                advance(1)
+    except KeyboardInterrupt:
+        left = counted(len(done.sent) - len(changes), "record")
+        msg = f"interrupted: {left} not waited for any longer; they go on"
+        raise KeyboardInterrupt(msg) from None
     return changes
 
 
@@ -185,21 +207,22 @@ def _summary(done: Reprocessed, total: int) -> str:
     return f"sent {len(done.sent):,} of {counted(total, 'record')}"
 
 
-def _report(
-    done: Reprocessed, changes: Sequence[Change] | None, total: int, *, as_json: bool
-) -> None:
-    if as_json:
-        print_json(_document(done, changes))
-    else:
-        typer.echo(_summary(done, total))
-        _tell_of_skipped(done)
-        print_parts(render_changes(changes) if changes else [])
+def _judge(done: Reprocessed, changes: Sequence[Change], *, named: bool) -> None:
+    """Pass where what was wanted was done; what was named is wanted, all of it.
+
+    Raises:
+        OperationFailedError: it was not.
+    """
     if done.refused:
         raise refusal(done.refused, "reprocess these again")
-    _require_success(changes or [])
+    if named and (left := len(done.skipped) + len(done.gone)):
+        msg = f"{counted(left, 'record')} not sent, of those that were named: see the reasons"
+        raise OperationFailedError(msg)
+    _require_success(changes)
 
 
-def _tell_of_skipped(done: Reprocessed) -> None:
+def _tell_of_sent(done: Reprocessed, total: int) -> None:
+    typer.echo(_summary(done, total))
     if done.gone:
         note(f"{counted(len(done.gone), 'item')} changed since they were chosen, and stay")
     for reason, skipped in _by_reason(done.skipped).items():

@@ -252,18 +252,35 @@ def test_what_is_rejected_now_is_a_dead_letter_and_its_item_stays(
     stored = pipeline.items
     plan = operator.reprocess()
 
-    def refuse(_: Any) -> Any:
-        from pipeline_core.contract import InvalidRecord
-
-        raise InvalidRecord("ValidationError", ["n: no such number"])
-
-    monkeypatch.setattr(transform.handler, "transform_document", refuse)
+    monkeypatch.setattr(transform.handler, "transform_document", _refuse)
     operator.deliver()
 
     change = operator.changes(plan)["test-m-1"]
     assert change.what == "dead letter"
     assert "n: no such number" in change.reason
     assert pipeline.items == stored
+
+
+def test_a_dead_letter_of_an_earlier_run_is_none_of_a_later_one_s(
+    pipeline: Pipeline, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline(pipeline)
+    earlier = operator.reprocess()
+    with monkeypatch.context() as patch:
+        patch.setattr(transform.handler, "transform_document", _refuse)
+        operator.deliver()
+    later = operator.reprocess()
+
+    assert operator.changes(earlier)["test-m-1"].what == "dead letter"
+    assert operator.changes(later)["test-m-1"].what == "waiting"
+    operator.deliver()
+    assert operator.changes(later)["test-m-1"].what == "unchanged"
+
+
+def _refuse(_: Any) -> Any:
+    from pipeline_core.contract import InvalidRecord
+
+    raise InvalidRecord("ValidationError", ["n: no such number"])
 
 
 def skipped(plan: Reprocess) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -52,6 +53,8 @@ def stored(deployed: Deployed) -> Deployed:
             ["a", "c", "test-b"],
         ),
         (["--since", "2030-01-01"], []),
+        (["--all", "--since", "2026-03-02T00:00:00+00:00"], ["d"]),
+        (["d", "b", "--until", "2026-03-02T00:00:00+00:00"], ["test-b"]),
     ],
 )
 def test_records_are_chosen_by_key_source_type_and_when_they_were_stored(
@@ -121,13 +124,42 @@ def test_what_is_not_sent_is_told_by_its_reason(deployed: Deployed) -> None:
 
     done = deployed.run("reprocess", "--all")
 
+    assert done.exit_code == 0
     assert done.stdout == "sent 0 of 2 records\n"
     assert "not sent: a, and 1 more" in done.stderr.replace("not sent: b", "not sent: a")
     assert "is gone, or was overwritten" in done.stderr
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_leaves_out_what_is_done(
+def test_what_is_named_and_not_sent_ends_it_with_1_after_the_output(deployed: Deployed) -> None:
+    store(deployed, "a", original_data_pointer={"bucket": "test-output", "key": "gone"})
+
+    done = deployed.run("reprocess", "a")
+    told = deployed.run("reprocess", "a", "--json")
+
+    assert (done.exit_code, done.stdout) == (1, "sent 0 of 1 record\n")
+    assert "1 record not sent, of those that were named" in done.stderr
+    assert told.exit_code == 1
+    assert [one["execution_id"] for one in told.json["skipped"]] == ["a"]
+
+
+def test_an_interrupt_while_it_waits_says_what_was_sent(
     stored: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Iterator[Change]:
+        yield Change("a", "unchanged")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Waiting, "changes", interrupted)
+
+    done = stored.run("reprocess", "a", "c", "--wait")
+
+    assert (done.exit_code, done.stdout) == (130, "sent 2 of 2 records\n")
+    assert "interrupted: 1 record not waited for any longer; they go on" in done.stderr
+
+
+@pytest.mark.parametrize("chosen", [[], ["--all"], ["--type", "order"], ["a", "c", "d", "b"]])
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_out_what_is_done(
+    stored: Deployed, monkeypatch: pytest.MonkeyPatch, chosen: list[str]
 ) -> None:
     from pipelinectl.reprocess import Reprocess
 
@@ -137,14 +169,15 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_out_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(Reprocess, "run", interrupted)
-        done = stored.run("reprocess", "--all")
+        done = stored.run("reprocess", *(chosen or ["--until", "2100-01-01"]))
 
     assert done.exit_code == 130
-    assert "sent 1 of 4 records" in done.stderr
+    assert f"sent 1 of {3 if 'order' in chosen else 4} records" in done.stderr
     until = done.stderr.partition("--until ")[2].split()[0]
     store(stored, "a", stored_at="2999-01-01T00:00:00.000000Z")  # as the stages do
-    again = stored.run("reprocess", "--until", until, "--dry-run", "--json").json
-    assert sorted(again["would_send"]) == ["c", "d", "test-b"]
+    again = stored.run("reprocess", *chosen, "--until", until, "--dry-run", "--json").json
+    left = ["d", "test-b"] if "order" in chosen else ["c", "d", "test-b"]
+    assert sorted(again["would_send"]) == left
 
 
 def test_what_changed_is_told_by_field_with_an_example(
