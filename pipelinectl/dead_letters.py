@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,7 +29,7 @@ from pipeline_core.objects import ObjectId
 from pipelinectl.errors import NotFoundError, ambiguous
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
@@ -269,8 +270,29 @@ def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
 # Long enough to look at a few thousand messages, short enough that a reader that was killed
 # hides them from nobody for long.
 PEEK_SECONDS = 20
+# Long enough to read `MOST_LETTERS` on AWS.
+READ_SECONDS = 60
 # A receive that waits asks all of SQS's servers, one that does not asks a sample of them.
 LONG_POLL_SECONDS = 1
+
+
+MOST_LETTERS = 5_000
+MOST_BYTES = 256 * 1024 * 1024
+"""Of dead letters that one process keeps."""
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Dead letters that were read; `complete` says that these were all."""
+
+    letters: tuple[DeadLetter, ...]
+    complete: bool
+
+    def without(self, message_ids: Iterable[str]) -> Letters:
+        """Those that are left when these are gone."""
+        gone = set(message_ids)
+        kept = tuple(letter for letter in self.letters if letter.message_id not in gone)
+        return Letters(kept, self.complete)
 
 
 @dataclass(frozen=True)
@@ -306,6 +328,21 @@ class DeadLetterQueue:
             yield from itertools.islice(filter(wanted.takes, held.new_letters()), limit)
         finally:
             held.release()
+
+    def read(self, stopping: Callable[[], bool] = lambda: False) -> Letters:
+        """Its dead letters, the newest first, as many as one process keeps."""
+        found: list[DeadLetter] = []
+        total = 0
+        complete = True
+        with closing(self.peek(hidden_seconds=READ_SECONDS)) as letters:
+            for letter in letters:
+                if len(found) >= MOST_LETTERS or total >= MOST_BYTES or stopping():
+                    complete = False
+                    break
+                found.append(letter)
+                total += len(letter.body)
+        found.sort(key=lambda letter: letter.failed_at, reverse=True)
+        return Letters(tuple(found), complete)
 
     def hold(self, hidden_seconds: int) -> Held:
         """Begin to receive messages that stay hidden for so long, or until they are released."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipelinectl import redrive
 from pipelinectl.errors import NotFoundError, OperationFailedError, ambiguous
@@ -232,6 +232,21 @@ def _execution(summary: ExecutionTypeDef) -> Execution:
         started_at=summary["StartTimestamp"],
         ended_at=summary.get("EndTimestamp"),
     )
+
+
+Found = TypeVar("Found")
+
+
+def unless_gone(ask: Callable[[], Found]) -> Found | None:
+    """What Lambda answers of an execution; None where it is not kept any more."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return None
 
 
 _FAILED = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})

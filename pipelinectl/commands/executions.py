@@ -37,7 +37,7 @@ from pipelinectl.commands.output import (
 from pipelinectl.commands.send import delivery_document, refusal, send_all
 from pipelinectl.deliveries import fates_in
 from pipelinectl.errors import NotFoundError
-from pipelinectl.executions import Execution, messages, subjects
+from pipelinectl.executions import Execution, messages, subjects, unless_gone
 from pipelinectl.redrive import results_of
 from pipelinectl.timeline import FAILED, NoHistoryError, build_timeline
 
@@ -296,7 +296,6 @@ Counts: TypeAlias = "Mapping[Fate, int] | None"
 _SHOWN = 20
 _COUNTED = 20
 _AT_ONCE = 4
-_GONE = "ResourceNotFoundException"
 _MAY_COME_BACK = (
     "the same messages may also come back by themselves after the queue's visibility timeout: "
     "harmless, they are the same records"
@@ -383,16 +382,10 @@ def _of(counts: Mapping[str, Counts], execution: Execution) -> dict[str, Any]:
 
 def _counted(pipeline: Pipeline, executions: Sequence[Execution]) -> dict[str, Counts]:
     """How many records of each became what, as their histories tell; one request or some each."""
-    from botocore.exceptions import ClientError
 
     def count(execution: Execution) -> Counts:
-        try:
-            events = list(pipeline.executions.history(execution.arn))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _GONE:
-                raise
-            return None
-        return fates_in(events, pipeline.stack.environment)
+        events = unless_gone(lambda: list(pipeline.executions.history(execution.arn)))
+        return fates_in(events or [], pipeline.stack.environment)
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history") as pool:
         arns = [execution.arn for execution in executions]

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pipeline_core.catalog import CatalogEntry
     from pipelinectl.audit import Line
     from pipelinectl.console.session import Job, Session
-    from pipelinectl.console.snapshots import Letters, Seen
-    from pipelinectl.dead_letters import DeadLetter
+    from pipelinectl.console.snapshots import Seen
+    from pipelinectl.dead_letters import DeadLetter, Letters
     from pipelinectl.deliveries import Delivery
     from pipelinectl.executions import Execution
     from pipelinectl.items import Item

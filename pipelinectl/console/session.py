@@ -16,6 +16,7 @@ from pipelinectl import cost, doctor, errors, status
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options, find_stack
 from pipelinectl.commands.context import Pipeline
 from pipelinectl.console.snapshots import DEFECT, Snapshot, letters_of
+from pipelinectl.dead_letters import Letters
 from pipelinectl.doctor.stack import examine
 from pipelinectl.errors import NotFoundError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from localcloud.settings import Settings
     from pipelinectl.aws import Connection
-    from pipelinectl.console.snapshots import Letters, Seen
+    from pipelinectl.console.snapshots import Seen
     from pipelinectl.cost import Usage
     from pipelinectl.doctor import Result
     from pipelinectl.record import Life
@@ -214,7 +215,7 @@ class Session:
     def _life(self, reference: str) -> Life:
         # Those that are known, and no others are hidden by reading them.
         seen = self.letters.look(_LETTERS_WAIT_SECONDS)
-        letters = seen.value.letters if seen.value else ()
+        letters = seen.value or Letters((), complete=False)
         return self.pipeline.records.life(reference, letters=letters)
 
     def warm_up(self) -> None:

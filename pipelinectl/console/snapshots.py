@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pipelinectl import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
+    from pipelinectl.dead_letters import DeadLetterQueue, Letters
 
 T = TypeVar("T")
 
@@ -116,27 +115,7 @@ class Snapshot(Generic[T]):
             self._seen = seen
 
 
-MOST_LETTERS = 5_000
-MOST_BYTES = 256 * 1024 * 1024
-"""Of dead letters that one process keeps."""
-
 _LETTERS_SECONDS = 60.0
-# Long enough to read `MOST_LETTERS` on AWS.
-_HIDDEN_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Letters:
-    """Dead letters that were read; `complete` says that these were all."""
-
-    letters: tuple[DeadLetter, ...]
-    complete: bool
-
-    def without(self, message_ids: Iterable[str]) -> Letters:
-        """Those that are left when these are gone."""
-        gone = set(message_ids)
-        kept = tuple(letter for letter in self.letters if letter.message_id not in gone)
-        return Letters(kept, self.complete)
 
 
 def letters_of(queue: Callable[[], DeadLetterQueue], held: threading.Lock) -> Snapshot[Letters]:
@@ -144,26 +123,9 @@ def letters_of(queue: Callable[[], DeadLetterQueue], held: threading.Lock) -> Sn
 
     def ask(stopping: Callable[[], bool]) -> Letters:
         with held:
-            return read(queue(), stopping)
+            return queue().read(stopping)
 
     def stale(known: Letters) -> bool:
         return known.complete and queue().about() != len(known.letters)
 
     return Snapshot(ask, _LETTERS_SECONDS, stale)
-
-
-def read(queue: DeadLetterQueue, stopping: Callable[[], bool]) -> Letters:
-    """The queue's dead letters, the newest first, as many as one process keeps."""
-    found: list[DeadLetter] = []
-    total = 0
-    with closing(queue.peek(hidden_seconds=_HIDDEN_SECONDS)) as letters:
-        for letter in letters:
-            found.append(letter)
-            total += len(letter.body)
-            if len(found) >= MOST_LETTERS or total >= MOST_BYTES or stopping():
-                return Letters(_newest_first(found), complete=False)
-    return Letters(_newest_first(found), complete=True)
-
-
-def _newest_first(letters: list[DeadLetter]) -> tuple[DeadLetter, ...]:
-    return tuple(sorted(letters, key=lambda letter: letter.failed_at, reverse=True))
