@@ -141,8 +141,9 @@ class DeadLetter:
 
     @property
     def first_sent(self) -> int:
-        """When the record was sent for the first time, in ms."""
-        return (self.carried or {}).get("sent_timestamp", self.sent_timestamp)
+        """When the record was sent for the first time, in ms; not after this message was."""
+        known = (self.carried or {}).get("sent_timestamp", self.sent_timestamp)
+        return min(known, self.sent_timestamp)
 
     @property
     def execution_id(self) -> str | None:
@@ -209,12 +210,20 @@ class DeadLetter:
         try:
             moment = datetime.fromisoformat(self._said("failed_at", ""))
         except ValueError:
-            return datetime.fromtimestamp(self.sent_timestamp / 1000, UTC)
+            return moment_of(self.sent_timestamp)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def _said(self, name: str, default: str) -> str:
         """What the pipeline said; a producer may well use the same names for something else."""
         return self.attributes.get(name, default) if self.says_why else default
+
+
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """The time so many ms after 1970 began; the last there is, where somebody made one up."""
+    return datetime.fromtimestamp(min(milliseconds / 1000, _LATEST), UTC)
 
 
 def identity_of(letter: DeadLetter, environment: str | None) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.messages import UUID
 from pipeline_core.objects import ObjectId
-from pipelinectl.dead_letters import identity_of
+from pipelinectl.dead_letters import identity_of, moment_of
 from pipelinectl.deliveries import Delivery, Wanted, delivered_in, deliveries_in
 from pipelinectl.errors import NotFoundError, ambiguous
 from pipelinectl.executions import unless_gone
@@ -397,7 +397,7 @@ def _first_sent(item: Item | None, letters: Iterable[DeadLetter]) -> datetime | 
     times = [one.first_sent for one in letters if one.first_sent]
     if item is not None and (sent := item.text("sent_timestamp")) not in ("", "0"):
         times.append(int(sent))
-    return datetime.fromtimestamp(min(times) / 1000, UTC) if any(times) else None
+    return moment_of(min(times)) if any(times) else None
 
 
 def _known_executions(

@@ -6,6 +6,7 @@ among it, stands there in one attribute.
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -120,7 +121,8 @@ def of_event(
     S3 sent to the function itself is one message.
 
     Raises:
-        OperationFailedError: `payload` is neither.
+        OperationFailedError: `payload` is neither: anybody who may invoke a function may give it
+            any event.
         StackMissingError: an id is one that the pipeline gives, and `environment` is not known.
     """
     try:
@@ -143,16 +145,37 @@ def as_letter(record: Any) -> DeadLetter:
     """
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
-            sent = (record.get("attributes") or {}).get("SentTimestamp", "0")
             return DeadLetter(
                 message_id,
                 receipt_handle="",
                 body=body,
-                message_attributes=record.get("messageAttributes") or {},
-                sent_timestamp=int(sent) if str(sent).isdecimal() else 0,
+                message_attributes=_message_attributes(record),
+                sent_timestamp=system_number(record, "SentTimestamp") or 0,
                 source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
             )
     raise _no_event("one of its records has no 'messageId' or no 'body'")
+
+
+def _message_attributes(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = record.get("messageAttributes") or {}
+    if isinstance(found, dict) and all(map(_is_attribute, found.values())):
+        return found
+    raise _no_event("the 'messageAttributes' of one of its records are none of SQS's")
+
+
+def _is_attribute(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("stringValue", ""), str)
+
+
+_COUNT = re.compile("[0-9]{1,15}")
+
+
+def system_number(record: Mapping[str, Any], name: str) -> int | None:
+    """An attribute of SQS's own of a message in an event; None where it is no count."""
+    match record.get("attributes"):
+        case {**attributes} if _COUNT.fullmatch(text := str(attributes.get(name))):
+            return int(text)
+    return None
 
 
 def _no_event(why: str) -> OperationFailedError:
