@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipelinectl.dead_letters import DeadLetter
 
-Action = Literal["redrive", "discard", "purge", "reprocess", "stop", "retry"]
+Action = Literal["redrive", "discard", "purge", "reprocess", "stop", "retry", "pause", "resume"]
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 1_048_576

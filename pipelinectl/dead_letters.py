@@ -233,10 +233,15 @@ def identity_of(letter: DeadLetter, environment: str | None) -> str:
     """
     if letter.execution_id is not None:
         return letter.execution_id
-    match letter.envelope:
+    return object_key(letter.envelope, environment) or f"{environment}-{letter.message_id}"
+
+
+def object_key(envelope: Envelope | None, environment: str | None) -> str | None:
+    """The key of the item of the object that a message tells of; None where it is of none."""
+    match envelope:
         case Objects([event, *_]) if environment is not None:
             return ObjectId.of(event.state).execution_id(environment)
-    return f"{environment}-{letter.message_id}"
+    return None
 
 
 def _read(body: str, door: Door | None) -> Envelope | None:

@@ -107,6 +107,14 @@ class Life:
             return ON_ITS_WAY
         return _ENDS.get(self.deliveries[-1].fate, ON_ITS_WAY)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is under way, as far as that is known."""
+        if self.state == ON_ITS_WAY:
+            return True
+        last = self.deliveries[-1] if self.deliveries else None
+        return last is not None and (last.fate not in _ENDS or self._sent_since(last))
+
     def _sent_since(self, last: Delivery) -> bool:
         """Whether an operator has sent it again, and no execution is known to have had it yet."""
         sent = [line["at"] for line in self.acts if line["action"] in _SENDS]

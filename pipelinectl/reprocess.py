@@ -12,6 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -371,13 +372,17 @@ MISSING = "(none)"
 
 @dataclass(frozen=True)
 class Waiting:
-    """Waits for what becomes of records that were sent; `sleep` and `clock` are in seconds."""
+    """Waits for what becomes of records that were sent; `sleep` and `clock` are in seconds.
+
+    Whoever has `held` may receive from the dead-letter queue.
+    """
 
     items: Items
     sources: Sources
     dead_letters: DeadLetterQueue
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    held: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def changes(self, sent: Iterable[Sent], seconds: float) -> Iterator[Change]:
         """Each record's change as soon as it is known; those not known in time come last.
@@ -426,19 +431,20 @@ class Waiting:
         by_message = {one.message_id: key for key, one in pending.items()}
         # What was sent on because of its neighbours has another message by now.
         by_item = {(key, one.stored_at): key for key, one in pending.items()}
-        found = []
-        for letter in self.dead_letters.peek():
-            key = by_message.get(letter.original_message_id)
-            bound = (
-                by_item.get(_bound_to(letter)) if letter.original_message_id not in own else None
-            )
+
+        def meant(letter: DeadLetter) -> str | None:
+            if letter.original_message_id in own:
+                return by_message.get(letter.original_message_id)
+            key = by_item.get(_bound_to(letter))
             # One that is older is of an earlier run, which was to replace the same item.
-            if key is None and bound and letter.failed_at >= pending[bound].sent_at:
-                key = bound
-            if key is not None:
-                why = f"{letter.error_type}: {letter.error_message}"
-                found.append(Change(key, "dead letter", reason=why))
-        return found
+            return key if key and letter.failed_at >= pending[key].sent_at else None
+
+        with self.held:
+            return [
+                Change(key, "dead letter", reason=f"{letter.error_type}: {letter.error_message}")
+                for letter in self.dead_letters.peek()
+                if (key := meant(letter)) is not None
+            ]
 
 
 def _bound_to(letter: DeadLetter) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -34,7 +35,7 @@ from pipelinectl.commands.output import (
     table,
     tell_count,
 )
-from pipelinectl.commands.send import delivery_document, refusal, send_all
+from pipelinectl.commands.send import delivery_document, refusal, send_all, untold
 from pipelinectl.deliveries import fates_in
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Execution, messages, subjects, unless_gone
@@ -469,7 +470,8 @@ def retry(
     again = messages(found, pipeline.stack.environment, force=force, read=pipeline.read_payload)
     pipeline.audit.before("retry", subjects(again, arn), why)
     outcome = send_all(pipeline.resender, again, quiet=as_json)
-    pipeline.audit.after("retry", results_of(outcome))
+    if not pipeline.audit.after("retry", results_of(outcome)):
+        note(untold(counted(len(again), "message")))
     note(_MAY_COME_BACK)
     if as_json:
         print_json({"durable_execution_arn": arn} | delivery_document(outcome))
@@ -486,14 +488,16 @@ def pause_(
     """Pause a running durable execution at its next checkpoint, and wait until it is.
 
     Its time goes on, and so does its messages' visibility timeout: they may be delivered to another
-    one meanwhile, which is harmless. With --json: the ARN and its status.
+    one meanwhile, which is harmless. Without its audit line nothing is paused. With --json: the ARN
+    and its status.
 
     Example:
     - `pipelinectl executions pause "$ARN"`
     """
-    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
-    arn = executions.resolve(execution)
-    _tell_status(arn, executions.pause(arn, why), as_json=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    arn = pipeline.executions.resolve(execution)
+    noted = partial(pipeline.audit.before, "pause", [{"durable_execution_arn": arn}], why)
+    _tell_status(arn, pipeline.executions.pause(arn, why, noted), as_json=as_json)
 
 
 @app.command("resume")
@@ -502,14 +506,15 @@ def resume_(
 ) -> None:
     """Let a paused durable execution go on.
 
-    With --json: the ARN and its status.
+    Without its audit line it is not resumed. With --json: the ARN and its status.
 
     Example:
     - `pipelinectl executions resume "$ARN"`
     """
-    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
-    arn = executions.resolve(execution)
-    _tell_status(arn, executions.resume(arn, why), as_json=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    arn = pipeline.executions.resolve(execution)
+    noted = partial(pipeline.audit.before, "resume", [{"durable_execution_arn": arn}], why)
+    _tell_status(arn, pipeline.executions.resume(arn, why, noted), as_json=as_json)
 
 
 def _tell_status(arn: str, status: str, *, as_json: bool) -> None:

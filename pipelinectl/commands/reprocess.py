@@ -23,7 +23,7 @@ from pipelinectl.commands.output import (
     titled,
     visible,
 )
-from pipelinectl.commands.send import refusal, refusals_document
+from pipelinectl.commands.send import refusal, refusals_document, untold
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import Only
@@ -182,8 +182,7 @@ def _run(plan: Reprocess, chosen: Sequence[str], until: datetime, *, quiet: bool
         raise KeyboardInterrupt(msg) from None
     finally:
         if plan.done.untold:
-            untold = counted(len(plan.done.untold), "record")
-            note(f"of {untold} no audit line says how it ended: the log group took none")
+            note(untold(counted(len(plan.done.untold), "record")))
         if not complete:
             note(_summary(plan.done, len(chosen)))
 

@@ -101,6 +101,11 @@ def refusal(refused: Sequence[Refused[M]], remedy: str) -> OperationFailedError:
     return OperationFailedError(msg)
 
 
+def untold(what: str) -> str:
+    """That the log group took no line of how an act on `what`, so many, has ended."""
+    return f"of {what} no audit line says how it ended: the log group took none"
+
+
 def with_claim_checks(
     pipeline: Pipeline, messages: Sequence[Body], threshold: int, *, quiet: bool
 ) -> list[Prepared]:

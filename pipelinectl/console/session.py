@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipelinectl.console.snapshots import Seen
     from pipelinectl.cost import Usage
     from pipelinectl.doctor import Result
+    from pipelinectl.following import Followed, Following
     from pipelinectl.record import Life
 
 _STATUS_SECONDS = 3.0
@@ -59,8 +60,8 @@ class State(Enum):
 class Job:
     """Something that the console does or did.
 
-    `command` does the same in a terminal; `back` is the page it came from. `records` are the
-    execution_ids of what was sent, to see what becomes of them.
+    `command` does the same in a terminal; `back` is the page it came from. `following` sees what
+    becomes of what was sent, which is `followed`.
     """
 
     number: int
@@ -71,11 +72,17 @@ class Job:
     done: int = 0
     state: State = State.RUNNING
     said: list[str] = field(default_factory=list)
-    records: list[str] = field(default_factory=list)
+    following: Following | None = None
+    followed: Sequence[Followed] = ()
     error: str = ""
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended_at: datetime | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def records(self) -> list[str]:
+        """The execution_ids of what was sent."""
+        return [one.execution_id for one in self.followed]
 
     def clock(self) -> float:
         """Seconds, for whoever waits: when the job is to stop, it is past any time."""

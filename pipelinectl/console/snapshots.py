@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -28,12 +28,21 @@ _SHARE = 10
 
 @dataclass(frozen=True)
 class Seen(Generic[T]):
-    """What was found and when; `error` is why asking again failed, `asking` whether one is."""
+    """What was found and when; `failure` is why asking again failed, `asking` whether one is."""
 
     value: T | None = None
     at: datetime | None = None
     asking: bool = False
-    error: str = ""
+    failure: Exception | None = None
+
+    @property
+    def error(self) -> str:
+        """The failure as a sentence; of a defect its traceback is in the terminal."""
+        if self.failure is None:
+            return ""
+        if isinstance(self.failure, errors.expected()):
+            return errors.explain(self.failure).line
+        return DEFECT
 
 
 @dataclass
@@ -63,7 +72,7 @@ class Snapshot(Generic[T]):
         if self._seen.value is None and (thread := self._thread):
             thread.join(wait_seconds)
         seen = self._seen
-        return Seen(seen.value, seen.at, self._is_asking(), seen.error)
+        return replace(seen, asking=self._is_asking())
 
     def refresh(self) -> None:
         """Begin to ask, unless somebody does."""
@@ -100,14 +109,14 @@ class Snapshot(Generic[T]):
 
     def _work(self) -> None:
         began = self.clock()
-        # What stands if this ends by a defect, whose traceback is in the terminal.
-        found = Seen(self._seen.value, self._seen.at, error=DEFECT)
         try:
-            found = Seen(self.ask(self._stopping.is_set), datetime.now(UTC))
+            self._put(Seen(self.ask(self._stopping.is_set), datetime.now(UTC)))
         except errors.expected() as error:
-            found = Seen(self._seen.value, self._seen.at, error=errors.explain(error).line)
+            self._put(replace(self._seen, failure=error))
+        except Exception as error:
+            self._put(replace(self._seen, failure=error))
+            raise  # a defect, whose traceback is for the terminal
         finally:
-            self._put(found)
             self._took = self.clock() - began
 
     def _put(self, seen: Seen[T]) -> None:
