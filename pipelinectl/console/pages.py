@@ -461,7 +461,7 @@ def record(session: Session, query: Query) -> Page:
             "item": dumps(item_document(session, life.item)) if life and life.item else None,
             "reason": objects.reason_of(life.entry) if life and life.entry else "",
         },
-        every=_soon(life, datetime.now(UTC)) if life else 1,
+        every=soon(life, datetime.now(UTC)) if life else 1,
     )
 
 
@@ -469,7 +469,7 @@ _SLOWEST_SECONDS = 600
 _SHARE_OF_REST = 20
 
 
-def _soon(life: Life, now: datetime) -> int:
+def soon(life: Life, now: datetime) -> int:
     """After how many seconds to look for it again: each time takes many requests.
 
     Never where it has ended; else ever more seldom while nothing happens to it.
