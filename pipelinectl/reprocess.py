@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from functools import partial
+from os import SEEK_END
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from pipeline_core import exact_json, messages
 from pipeline_core.files import FILE_SUFFIXES
@@ -231,9 +234,9 @@ def _copy_of(item: Item) -> str:
 class Sent:
     """A record that was sent again, as the message `message_id`.
 
-    `stored_at`, `sent_timestamp` and `data` are those of the item that it is to replace; `data` is
-    empty where nobody will compare. Of an object, `sequencer` is that of its new item. `sent_at` is
-    somewhat before it was sent.
+    `stored_at`, `sent_timestamp` and what `data` gives are those of the item that it is to replace;
+    it gives nothing where nobody will compare. Of an object, `sequencer` is that of its new item.
+    `sent_at` is somewhat before it was sent.
     """
 
     execution_id: str
@@ -242,13 +245,49 @@ class Sent:
     sent_timestamp: str
     sent_at: datetime
     sequencer: str = ""
-    data: str = ""
+    data: Callable[[], str] = str
 
     def is_in(self, item: Item) -> bool:
         """Whether `item` is what became of it, and not of something newer."""
         if self.sequencer:
             return item.text("sequencer") == self.sequencer
         return item.text("sent_timestamp") == self.sent_timestamp
+
+
+_IN_MEMORY_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Texts that are kept to be compared with what comes: all of a table, which no memory holds.
+
+    What is more than some MB lies in a file without a name, which is gone when this is closed.
+    """
+
+    _file: IO[bytes] = field(
+        default_factory=lambda: SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - `close` does
+    )
+
+    def put(self, text: str) -> Callable[[], str]:
+        """Keep `text`; what gives it back."""
+        content = text.encode()
+        start = self._file.seek(0, SEEK_END)
+        self._file.write(content)
+        return partial(self._get, start, len(content))
+
+    def _get(self, start: int, size: int) -> str:
+        self._file.seek(start)
+        return self._file.read(size).decode()
+
+    def close(self) -> None:
+        """Forget them."""
+        self._file.close()
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass
@@ -271,7 +310,7 @@ class Reprocess:
     """Takes the records of items through the pipeline again; `done` says how far it has come.
 
     `still` asks each item, when it is its turn, whether it is still wanted: one that was stored
-    anew since it was chosen is none of those meant. With `compare` the data of each item are kept.
+    anew since it was chosen is none of those meant. With `kept` the data of each item are there.
     """
 
     items: Items
@@ -281,7 +320,7 @@ class Reprocess:
     pace: Pace
     still: Callable[[Item], bool] = lambda _: True
     note: str | None = None
-    compare: bool = False
+    kept: Kept | None = None
     done: Reprocessed = field(default_factory=Reprocessed)
 
     def run(self, execution_ids: Iterable[str]) -> Generator[int, None, None]:
@@ -314,7 +353,7 @@ class Reprocess:
 
     def _send(self, batch: list[Again]) -> None:
         # Before it is sent: what its item points to may be overwritten as soon as it is.
-        data = {a.origin: self.sources.data_of(a.item) if self.compare else "" for a in batch}
+        data = {one.origin: self._keep(one.item) for one in batch}
         self.audit.before("reprocess", [one.subject for one in batch], self.note)
         sent_at = datetime.now(UTC)
         outcome = self.sender.send_batch(batch)
@@ -333,6 +372,9 @@ class Reprocess:
         ]
         if not self.audit.after("reprocess", _results(outcome)):
             self.done.untold += [one.origin for one in batch]
+
+    def _keep(self, item: Item) -> Callable[[], str]:
+        return self.kept.put(self.sources.data_of(item)) if self.kept else str
 
 
 def _results(outcome: BatchOutcome[Again]) -> list[Subject]:
@@ -418,7 +460,7 @@ class Waiting:
     def _change(self, sent: Sent, item: Item) -> Change:
         if not sent.is_in(item):
             return Change(item.execution_id, "newer")
-        before, after = _read(sent.data), _read(self.sources.data_of(item))
+        before, after = _read(sent.data()), _read(self.sources.data_of(item))
         fields = {
             name: (before.get(name, MISSING), after.get(name, MISSING))
             for name in sorted(before.keys() | after.keys())

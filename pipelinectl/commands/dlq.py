@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pipelinectl.following import Became
+    from pipelinectl.following import Became, Following
     from pipelinectl.redrive import Redelivery
 
 
@@ -420,19 +420,26 @@ def redrive(
     if not as_json:
         _report(redriven, len(chosen), named=bool(ids))
     became: list[Became] = []
-    if watch is not None:
-        going = followed(redriven.sent)
-        if of_objects := len(redriven.sent) - len(going):
-            note(f"{counted(of_objects, 'message')} of objects: see 'pipelinectl objects list'")
-        became = follow(watch, going, timeout, quiet=as_json)
-        document["became"] = became_document(became)
-    if as_json:
-        print_json(document)
+    try:
+        if watch is not None:
+            _follow(watch, redriven, timeout, became, quiet=as_json)
+    finally:
+        if as_json:
+            print_json(document | ({} if watch is None else {"became": became_document(became)}))
     if redriven.refused:
         raise refusal(redriven.refused, "which stay dead letters")
     if ids:
         _require_all(_missing(redriven, len(chosen)))
     judge(became, timeout)
+
+
+def _follow(
+    watch: Following, redriven: Redriven, timeout: int, became: list[Became], *, quiet: bool
+) -> None:
+    going = followed(redriven.sent)
+    if of_objects := len(redriven.sent) - len(going):
+        note(f"{counted(of_objects, 'message')} of objects: see 'pipelinectl objects list'")
+    follow(watch, going, timeout, became, quiet=quiet)
 
 
 def identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:

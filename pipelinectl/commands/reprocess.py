@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,7 @@ from pipelinectl.commands.send import refusal, refusals_document, untold
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import Only
-from pipelinectl.reprocess import Reprocess, Waiting
+from pipelinectl.reprocess import Kept, Reprocess, Waiting
 from pipelinectl.sending import Pace
 
 if TYPE_CHECKING:
@@ -101,26 +101,31 @@ def reprocess(
     if dry_run:
         _show(chosen, as_json=as_json)
         return
-    plan = Reprocess(
-        pipeline.items,
-        pipeline.sources,
-        pipeline.resender,
-        pipeline.audit,
-        Pace(rate),
-        still=only.takes,
-        note=why,
-        compare=wait,
-    )
-    # What was done is stored after the start: a later time would not leave it out.
-    _run(plan, chosen, min(only.until or started, started), quiet=as_json)
-    if not as_json:
-        _tell_of_sent(plan.done, len(chosen))
-    changes = _wait(pipeline, plan.done, timeout, quiet=as_json) if wait else None
-    if as_json:
-        print_json(_document(plan.done, changes))
-    else:
-        print_parts(render_changes(changes) if changes else [])
-    _judge(plan.done, changes or [], named=bool(ids))
+    changes = Changes(every=as_json) if wait else None
+    with Kept() as kept:
+        plan = Reprocess(
+            pipeline.items,
+            pipeline.sources,
+            pipeline.resender,
+            pipeline.audit,
+            Pace(rate),
+            still=only.takes,
+            note=why,
+            kept=kept if wait else None,
+        )
+        # What was done is stored after the start: a later time would not leave it out.
+        _run(plan, chosen, min(only.until or started, started), quiet=as_json)
+        if not as_json:
+            _tell_of_sent(plan.done, len(chosen))
+        try:
+            if changes is not None:
+                _wait(pipeline, plan.done, timeout, changes, quiet=as_json)
+        finally:
+            if as_json:
+                print_json(_document(plan.done, changes))
+            elif changes is not None:
+                print_parts(changes.render())
+    _judge(plan.done, changes, named=bool(ids))
 
 
 def _check(
@@ -187,26 +192,26 @@ def _run(plan: Reprocess, chosen: Sequence[str], until: datetime, *, quiet: bool
             note(_summary(plan.done, len(chosen)))
 
 
-def _wait(pipeline: Pipeline, done: Reprocessed, timeout: float, *, quiet: bool) -> list[Change]:
+def _wait(
+    pipeline: Pipeline, done: Reprocessed, timeout: float, changes: Changes, *, quiet: bool
+) -> None:
     waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters)
-    changes: list[Change] = []
     try:
         with progress("waiting for the pipeline", len(done.sent), quiet=quiet) as advance:
             for change in waiting.changes(done.sent, timeout):
-                changes.append(change)
+                changes.add(change)
                 advance(1)
     except KeyboardInterrupt:
-        left = counted(len(done.sent) - len(changes), "record")
+        left = counted(len(done.sent) - changes.outcomes.total(), "record")
         msg = f"interrupted: {left} not waited for any longer; they go on"
         raise KeyboardInterrupt(msg) from None
-    return changes
 
 
 def _summary(done: Reprocessed, total: int) -> str:
     return f"sent {len(done.sent):,} of {counted(total, 'record')}"
 
 
-def _judge(done: Reprocessed, changes: Sequence[Change], *, named: bool) -> None:
+def _judge(done: Reprocessed, changes: Changes | None, *, named: bool) -> None:
     """Pass where what was wanted was done; what was named is wanted, all of it.
 
     Raises:
@@ -217,7 +222,8 @@ def _judge(done: Reprocessed, changes: Sequence[Change], *, named: bool) -> None
     if named and (left := len(done.skipped) + len(done.gone)):
         msg = f"{counted(left, 'record')} not sent, of those that were named: see the reasons"
         raise OperationFailedError(msg)
-    _require_success(changes)
+    if changes is not None:
+        changes.require_success()
 
 
 def _tell_of_sent(done: Reprocessed, total: int) -> None:
@@ -236,29 +242,58 @@ def _by_reason(skipped: Sequence[Skipped]) -> Mapping[str, list[Skipped]]:
     return found
 
 
-def _require_success(changes: Sequence[Change]) -> None:
-    counts = Counter(change.what for change in changes)
-    wrong = [f"{counts[what]:,} {what}" for what in ("dead letter", "waiting") if counts[what]]
-    if wrong:
-        told = ", ".join(wrong)
-        msg = f"not all records were stored anew: {told}: see 'pipelinectl record ID'"
-        raise OperationFailedError(msg)
+@dataclass
+class Changes:
+    """What became of records, counted as it comes: of each field that has changed one example.
 
+    With `every`, `all` are all of them.
+    """
 
-def render_changes(changes: Sequence[Change]) -> Iterator[RenderableType]:
-    """How many came to what, which fields have changed, and some of the records."""
-    yield Text()
-    outcomes = table("records", "outcome")
-    outcomes.columns[0].justify = "right"
-    for what, count in Counter(change.what for change in changes).most_common():
-        outcomes.add_row(f"{count:,}", what)
-    yield outcomes
-    fields = Counter(name for change in changes for name in change.fields)
-    for name, count in fields.most_common():
-        example = next(change for change in changes if name in change.fields)
-        yield from titled(f"{visible(name)} in {counted(count, 'record')}", _example(example, name))
-    for change in [one for one in changes if one.reason][:_SHOWN]:
-        yield Text(f"{visible(change.execution_id)}: {visible(change.reason)}", style="yellow")
+    every: bool
+    all: list[Change] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Text] = field(default_factory=dict)
+    reasons: list[Text] = field(default_factory=list)
+
+    def add(self, change: Change) -> None:
+        """Count one."""
+        self.all += [change] * self.every
+        self.outcomes[change.what] += 1
+        self.fields.update(change.fields.keys())
+        for name in change.fields.keys() - self.examples.keys():
+            self.examples[name] = _example(change, name)
+        if change.reason and len(self.reasons) < _SHOWN:
+            said = f"{visible(change.execution_id)}: {visible(change.reason)}"
+            self.reasons.append(Text(said, style="yellow"))
+
+    def render(self) -> Iterator[RenderableType]:
+        """How many came to what, which fields have changed, and some of the records."""
+        if not self.outcomes:
+            return
+        yield Text()
+        outcomes = table("records", "outcome")
+        outcomes.columns[0].justify = "right"
+        for what, count in self.outcomes.most_common():
+            outcomes.add_row(f"{count:,}", what)
+        yield outcomes
+        for name, count in self.fields.most_common():
+            heading = f"{visible(name)} in {counted(count, 'record')}"
+            yield from titled(heading, self.examples[name])
+        yield from self.reasons
+
+    def require_success(self) -> None:
+        """Pass where all were stored.
+
+        Raises:
+            OperationFailedError: some are dead letters, or nothing is known of them yet.
+        """
+        counts = self.outcomes
+        wrong = [f"{counts[what]:,} {what}" for what in ("dead letter", "waiting") if counts[what]]
+        if wrong:
+            told = ", ".join(wrong)
+            msg = f"not all records were stored anew: {told}: see 'pipelinectl record ID'"
+            raise OperationFailedError(msg)
 
 
 def _example(change: Change, name: str) -> Text:
@@ -275,7 +310,7 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value, indent=None)
 
 
-def _document(done: Reprocessed, changes: Sequence[Change] | None) -> dict[str, Any]:
+def _document(done: Reprocessed, changes: Changes | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "sent": [
             {"execution_id": one.execution_id, "message_id": one.message_id} for one in done.sent
@@ -295,6 +330,6 @@ def _document(done: Reprocessed, changes: Sequence[Change] | None) -> dict[str, 
                 },
                 "reason": change.reason or None,
             }
-            for change in changes
+            for change in changes.all
         ]
     return document

@@ -153,10 +153,17 @@ def following(pipeline: Pipeline, execution_ids: Sequence[str]) -> Following:
 
 
 def follow(
-    following: Following, messages: Sequence[Followed], seconds: int, *, quiet: bool
-) -> list[Became]:
-    """Wait for what becomes of messages; unless `quiet`, tell of each that becomes no item."""
-    found: list[Became] = []
+    following: Following,
+    messages: Sequence[Followed],
+    seconds: int,
+    found: list[Became],
+    *,
+    quiet: bool,
+) -> None:
+    """Wait for what becomes of messages; unless `quiet`, tell of each that becomes no item.
+
+    `found` is what is known, however this ends.
+    """
     try:
         with progress("waiting for the pipeline", len(messages), quiet=quiet) as advance:
             for one in following.outcomes(messages, seconds):
@@ -170,7 +177,6 @@ def follow(
         raise KeyboardInterrupt(msg) from None
     if not quiet:
         typer.echo(_tally(found))
-    return found
 
 
 def _told(one: Became) -> str:
@@ -284,12 +290,13 @@ def send(
         _report(outcome)
     document = _document(outcome)
     became: list[Became] = []
-    if followed is not None:
-        going = _followed(outcome.sent, record_ids, pipeline.stack.environment)
-        became = follow(followed, going, timeout, quiet=as_json)
-        document["became"] = became_document(became)
-    if as_json:
-        print_json(document)
+    try:
+        if followed is not None:
+            going = _followed(outcome.sent, record_ids, pipeline.stack.environment)
+            follow(followed, going, timeout, became, quiet=as_json)
+    finally:
+        if as_json:
+            print_json(document | ({} if followed is None else {"became": became_document(became)}))
     if outcome.refused:
         raise refusal(outcome.refused, "send them again")
     judge(became, timeout)

@@ -22,7 +22,7 @@ from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.executions import Executions
 from pipelinectl.following import Followed, followed
-from pipelinectl.reprocess import Reprocess, Waiting
+from pipelinectl.reprocess import Kept, Reprocess, Waiting
 from pipelinectl.sending import Body, Pace
 
 if TYPE_CHECKING:
@@ -304,6 +304,10 @@ def reprocess(session: Session, form: Form) -> Answer:
     execution_id = form.get("id", "")
 
     def work(job: Job) -> None:
+        with Kept() as kept:
+            go(job, kept)
+
+    def go(job: Job, kept: Kept) -> None:
         pipeline = session.pipeline
         plan = Reprocess(
             pipeline.items,
@@ -312,7 +316,7 @@ def reprocess(session: Session, form: Form) -> Answer:
             pipeline.audit,
             Pace(),
             note=_note(form),
-            compare=True,
+            kept=kept,
         )
         job.total = 1
         for count in plan.run([execution_id]):

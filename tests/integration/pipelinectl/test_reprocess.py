@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pipelinectl.reprocess import Change, Waiting
+from pipelinectl.commands.reprocess import Changes
+from pipelinectl.reprocess import Change, Kept, Waiting
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import known_of
 
@@ -152,9 +154,14 @@ def test_an_interrupt_while_it_waits_says_what_was_sent(
     monkeypatch.setattr(Waiting, "changes", interrupted)
 
     done = stored.run("reprocess", "a", "c", "--wait")
+    told = stored.run("reprocess", "a", "c", "--wait", "--json")
 
-    assert (done.exit_code, done.stdout) == (130, "sent 2 of 2 records\n")
+    assert (done.exit_code, told.exit_code) == (130, 130)
+    assert done.stdout.startswith("sent 2 of 2 records\n")
+    assert "1  unchanged" in done.stdout
     assert "interrupted: 1 record not waited for any longer; they go on" in done.stderr
+    assert [one["execution_id"] for one in told.json["sent"]] == ["a", "c"]
+    assert [one["execution_id"] for one in told.json["changes"]] == ["a"]
 
 
 @pytest.mark.parametrize("chosen", [[], ["--all"], ["--type", "order"], ["a", "c", "d", "b"]])
@@ -216,3 +223,33 @@ def test_records_that_were_not_stored_anew_end_it_with_1(
     assert done.exit_code == 1
     assert f"1 {what}: see 'pipelinectl record ID'" in done.stderr
     assert "a: ValidationError: no" in done.stdout
+
+
+def test_memory_holds_no_more_of_what_is_compared_however_much_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipelinectl.reprocess._IN_MEMORY_BYTES", 1000)
+    texts = [f"{number}" * 500 + "ä" for number in range(50)]
+    tracemalloc.start()
+    try:
+        with Kept() as kept:
+            given = [kept.put(text) for text in texts]
+            large = [kept.put("x" * 100_000) for _ in range(100)]
+
+            assert [one() for one in given] == texts
+            assert large[-1]() == "x" * 100_000
+            assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_what_changed_only_one_example_of_each_field_is_kept_unless_all_are_printed() -> None:
+    counted, every = Changes(every=False), Changes(every=True)
+    for number in range(1000):
+        change = Change(f"r-{number}", "changed", {"total": ("x" * 1000, number)})
+        counted.add(change)
+        every.add(change)
+
+    assert (counted.outcomes, counted.fields) == ({"changed": 1000}, {"total": 1000})
+    assert (len(counted.all), len(counted.examples), len(every.all)) == (0, 1, 1000)
+    assert len(counted.examples["total"]) < 200
