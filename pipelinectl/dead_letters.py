@@ -143,7 +143,7 @@ class DeadLetter:
     def first_sent(self) -> int:
         """When the record was sent for the first time, in ms; not after this message was."""
         known = (self.carried or {}).get("sent_timestamp", self.sent_timestamp)
-        return min(known, self.sent_timestamp)
+        return min(known, self.sent_timestamp or known)
 
     @property
     def execution_id(self) -> str | None:

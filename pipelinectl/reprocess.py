@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from os import SEEK_END
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from pipeline_core import exact_json, messages
 from pipeline_core.files import FILE_SUFFIXES
 from pipeline_core.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Carried, pointer_to
 from pipeline_core.objects import ObjectId, ObjectState, Pointer, created_event, following
+from pipelinectl.errors import OperationFailedError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import timestamp
 from pipelinectl.objects import reference_to
@@ -269,10 +270,22 @@ class Kept:
     )
 
     def put(self, text: str) -> Callable[[], str]:
-        """Keep `text`; what gives it back."""
+        """Keep `text`; what gives it back.
+
+        Raises:
+            OperationFailedError: there is no room for it.
+        """
         content = text.encode()
-        start = self._file.seek(0, SEEK_END)
-        self._file.write(content)
+        try:
+            start = self._file.seek(0, SEEK_END)
+            self._file.write(content)
+            self._file.flush()
+        except OSError as error:
+            msg = (
+                f"what is to be compared has no room in {gettempdir()} ({error.strerror}): name a "
+                "folder that has with TMPDIR, or go on without --wait"
+            )
+            raise OperationFailedError(msg) from error
         return partial(self._get, start, len(content))
 
     def _get(self, start: int, size: int) -> str:

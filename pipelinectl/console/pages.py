@@ -301,7 +301,7 @@ def _known_letters(session: Session, query: Query) -> Sequence[DeadLetter]:
     seen = session.letters.look(_wait(query))
     if seen.value is None:
         still = "the dead-letter queue is still being read: ask again in a moment"
-        raise seen.failure or OperationFailedError(still)
+        raise seen.failure_again or OperationFailedError(still)
     return seen.value.letters
 
 
@@ -446,8 +446,8 @@ def record(session: Session, query: Query) -> Page:
         return Page("record.html", "Record", ("record", "ID"), None, {"reference": ""}, every=0)
     seen = session.life(reference, _wait(query))
     life = seen.value
-    if life is None and seen.failure:
-        raise seen.failure
+    if life is None and (failure := seen.failure_again):
+        raise failure
     return Page(
         "record.html",
         f"Record {life.execution_id if life else reference}",

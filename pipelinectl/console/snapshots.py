@@ -36,6 +36,11 @@ class Seen(Generic[T]):
     failure: Exception | None = None
 
     @property
+    def failure_again(self) -> Exception | None:
+        """The failure, to be raised: as often as somebody looks, it gets no longer by it."""
+        return self.failure and self.failure.with_traceback(None)
+
+    @property
     def error(self) -> str:
         """The failure as a sentence; of a defect its traceback is in the terminal."""
         if self.failure is None:

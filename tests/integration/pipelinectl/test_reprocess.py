@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tracemalloc
 from collections.abc import Iterator
@@ -253,3 +254,18 @@ def test_of_what_changed_only_one_example_of_each_field_is_kept_unless_all_are_p
     assert (counted.outcomes, counted.fields) == ({"changed": 1000}, {"total": 1000})
     assert (len(counted.all), len(counted.examples), len(every.all)) == (0, 1, 1000)
     assert len(counted.examples["total"]) < 200
+
+
+def test_what_has_no_room_to_be_compared_is_not_sent_and_it_says_what_to_do(
+    stored: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipelinectl.reprocess.SpooledTemporaryFile.write", full)
+
+    done = stored.run("reprocess", "a", "--wait")
+
+    assert done.exit_code == 1
+    assert "No space left on device): name a folder that has with TMPDIR" in done.stderr
+    assert (stored.again(), stored.lines) == ([], [])
