@@ -461,8 +461,19 @@ def record(session: Session, query: Query) -> Page:
             "item": dumps(item_document(session, life.item)) if life and life.item else None,
             "reason": objects.reason_of(life.entry) if life and life.entry else "",
         },
-        every=soon(life, datetime.now(UTC)) if life else 1,
+        every=_again_after(session, seen, datetime.now(UTC)),
     )
+
+
+_JUST_NOW = timedelta(minutes=2)
+
+
+def _again_after(session: Session, seen: Seen[Life], now: datetime) -> int:
+    """Seconds; of what was found before something was done here there may be news soon."""
+    if seen.value is None or seen.asking:
+        return 1
+    just_now = any(one.ended_at is None or now - one.ended_at < _JUST_NOW for one in session.jobs)
+    return EVERY_SECONDS if just_now else soon(seen.value, now)
 
 
 _SLOWEST_SECONDS = 600

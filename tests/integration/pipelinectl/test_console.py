@@ -17,6 +17,7 @@ from pipelinectl.aws import Connection, Options
 from pipelinectl.console import actions, pages
 from pipelinectl.console.pages import PAGES, WAIT, Page
 from pipelinectl.console.session import Job, Session, State
+from pipelinectl.console.snapshots import Seen
 from pipelinectl.dead_letters import DeadLetterQueue, Held
 from pipelinectl.deliveries import Delivery, Fate
 from pipelinectl.errors import (
@@ -586,6 +587,11 @@ def delivered(fate: Fate, at: datetime) -> Delivery:
 def test_a_record_is_looked_for_again_only_while_it_goes_on_and_ever_more_seldom(
     life: dict[str, Any], every: int
 ) -> None:
+    assert pages.soon(life_with(**life), NOW) == every
+
+
+def life_with(**known: Any) -> Life:
+    """A record of which there is just this."""
     nothing: dict[str, Any] = {
         "execution_id": "mine",
         "message_ids": (),
@@ -596,8 +602,24 @@ def test_a_record_is_looked_for_again_only_while_it_goes_on_and_ever_more_seldom
         "entry": None,
         "searched": Searched(),
     }
+    return Life(**nothing | known)
 
-    assert pages.soon(Life(**nothing | life), NOW) == every
+
+def test_what_has_ended_is_looked_for_again_while_something_is_or_was_just_done(
+    deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Seen(life_with(item=Item({"execution_id": "mine"})), NOW)
+
+    def every(seen: Seen[Life]) -> int:
+        monkeypatch.setattr(session, "life", lambda *_: seen)
+        return look(session, "/record", id="mine").every
+
+    assert every(known) == 0
+    assert every(replace(known, asking=True)) == 1
+    job = done(session, actions.send(session, {"body": BODY}))
+    assert every(known) == 5
+    job.ended_at = NOW - timedelta(hours=1)
+    assert every(known) == 0
 
 
 def test_a_file_is_shown_range_by_range_with_its_rejects_by_reason(
