@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         SendDurableExecutionCallbackHeartbeatResponse,
         SendDurableExecutionCallbackSuccessResponse,
         StartDurableExecutionInput,
+        StopDurableExecutionResponse,
     )
 
 log = logging.getLogger("localcloud.runner")
@@ -123,7 +124,7 @@ class LocalExecutor(Executor):
         log_tail_of: Callable[[str], str],
         **options: Any,
     ) -> None:
-        """`failure_of` and `log_tail_of` tell once what came of an execution's last invocation.
+        """`failure_of` (once) and `log_tail_of` tell what came of an execution's last invocation.
 
         `options` are the SDK's.
         """
@@ -197,13 +198,34 @@ class LocalExecutor(Executor):
         """
         self._in_lane(arn, lambda: self._delete(arn))
         self._completion_events.pop(arn, None)
-        self._registry.remove(arn)
         return self._clock.now()
 
     def _in_lane(self, arn: str, action: Callable[[], None]) -> None:
         """Do something to an execution while nothing else is done to it."""
         self.get_execution(arn)
-        self._registry.submit(arn, CallableTask(action)).result()
+        with self._leaving_no_worker(arn):
+            self._registry.submit(arn, CallableTask(action)).result()
+
+    @contextlib.contextmanager
+    def _leaving_no_worker(self, arn: str) -> Iterator[None]:
+        """End the worker, a thread, that the block had made for an execution that has ended.
+
+        The SDK makes one for whatever is done to an execution, and ends it with the last
+        invocation only: one that is under way still does so.
+        """
+        try:
+            yield
+        finally:
+            worker = self._registry.get(arn)
+            if worker and self._has_ended(arn) and worker.status is not InvocationState.INVOKING:
+                self._registry.remove(arn)
+                worker.stop()
+
+    def _has_ended(self, arn: str) -> bool:
+        try:
+            return self.get_execution(arn).is_complete
+        except ResourceNotFoundException:
+            return True
 
     def _pause(self, arn: str, asked: Pause) -> None:
         execution = self.get_execution(arn)
@@ -342,6 +364,13 @@ class LocalExecutor(Executor):
             await asyncio.sleep(_SUSPENDING_POLL_SECONDS)
         await super()._finish_from_outcome(execution_arn, operation_id, outcome)
 
+    def stop_execution(
+        self, execution_arn: str, error: ErrorObject | None = None
+    ) -> StopDurableExecutionResponse:
+        """End an execution that is running; ResourceNotFoundException if there is none."""
+        with self._leaving_no_worker(execution_arn):
+            return super().stop_execution(execution_arn, error)
+
     # Callbacks
 
     def send_callback_success(
@@ -354,21 +383,21 @@ class LocalExecutor(Executor):
             ResourceNotFoundException: there is no such callback.
             CallbackTimeoutException: the callback is closed.
         """
-        with _plain_errors(callback_id):
+        with _plain_errors(callback_id) as arn, self._leaving_no_worker(arn):
             return super().send_callback_success(callback_id, result)
 
     def send_callback_failure(
         self, callback_id: str, error: ErrorObject | None = None
     ) -> SendDurableExecutionCallbackFailureResponse:
         """Deliver a failure; raises what `send_callback_success` raises."""
-        with _plain_errors(callback_id):
+        with _plain_errors(callback_id) as arn, self._leaving_no_worker(arn):
             return super().send_callback_failure(callback_id, error)
 
     def send_callback_heartbeat(
         self, callback_id: str
     ) -> SendDurableExecutionCallbackHeartbeatResponse:
         """Put off the heartbeat's timeout; raises what `send_callback_success` raises."""
-        with _plain_errors(callback_id):
+        with _plain_errors(callback_id) as arn, self._leaving_no_worker(arn):
             return super().send_callback_heartbeat(callback_id)
 
     def _complete_callback_success(self, callback_id: str, result: bytes | None) -> None:
@@ -429,6 +458,7 @@ class LocalExecutor(Executor):
         log.info("continuing %s", arn)
         # The invocation that a pause was waiting for went with the process.
         self.journal.settle_pause(arn, self._clock.now())
+        self._align_pause(execution)
         self._completion_events[arn] = self._scheduler.create_event()
         self._rearm_execution_timeout(execution)
         for operation in execution.operations:
@@ -437,6 +467,17 @@ class LocalExecutor(Executor):
         # Waits and step retries share one timer.
         self._schedule_earliest_pending(arn)
         self._invoke_execution(arn)
+
+    def _align_pause(self, execution: Execution) -> None:
+        """Have the SDK's record of a pause say what the journal says.
+
+        They are written one after the other, and the process may have ended in between.
+        """
+        if self._current_pause(execution.durable_execution_arn):
+            execution.pause()
+        else:
+            execution.resume()
+        self._store.save(execution)
 
     def _rearm_execution_timeout(self, execution: Execution) -> None:
         arn = execution.durable_execution_arn
@@ -535,14 +576,14 @@ def _is_same_resume(last: Pause, token: str | None, reason: str | None, now: dat
 
 
 @contextlib.contextmanager
-def _plain_errors(callback_id: str) -> Iterator[None]:
-    """Raise what went wrong with a callback; the SDK makes one error of all."""
+def _plain_errors(callback_id: str) -> Iterator[str]:
+    """Raise what went wrong with a callback, of which the SDK makes one error; give its ARN."""
     try:
-        CallbackToken.from_str(callback_id)
+        arn = CallbackToken.from_str(callback_id).execution_arn
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidParameterValueException(f"{callback_id!r} is no callback ID.") from error
     try:
-        yield
+        yield arn
     except ResourceNotFoundException as error:
         if isinstance(error.__cause__, AwsApiException):
             raise error.__cause__ from error

@@ -21,6 +21,7 @@ from localcloud.executor import (
     FailedInvocation,
     ResourceConflictException,
 )
+from localcloud.journal import Pause
 from tests.unit.localcloud.service import Service, serving, wait_for
 
 MIB = 1024 * 1024
@@ -285,6 +286,72 @@ def test_only_an_execution_that_has_ended_is_deleted(service: Service) -> None:
 def test_what_is_not_there_is_not_found(service: Service, operation: str) -> None:
     with pytest.raises(ResourceNotFoundException):
         service.ask(operation, UNKNOWN)
+
+
+def workers(arn: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if arn in thread.name]
+
+
+def test_an_execution_that_has_ended_keeps_no_thread(service: Service) -> None:
+    arn = service.start({"callback": 1})
+    callback = service.callback_id(arn)
+    assert workers(arn)
+    service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
+    service.end(arn)
+    wait_for(lambda: not workers(arn))
+    for operation in ("PauseDurableExecution", "ResumeDurableExecution"):
+        with pytest.raises(ResourceConflictException):
+            service.ask(operation, arn)
+        wait_for(lambda: not workers(arn))
+    _is_closed(service, callback)
+    wait_for(lambda: not workers(arn))
+    service.ask("StopDurableExecution", arn)
+    wait_for(lambda: not workers(arn))
+    service.ask("DeleteDurableExecution", arn)
+    wait_for(lambda: not workers(arn))
+    for operation in ("Success", "Failure", "Heartbeat"):
+        with pytest.raises(ResourceNotFoundException):
+            service.ask(f"SendDurableExecutionCallback{operation}", CallbackId=callback)
+        wait_for(lambda: not workers(arn))
+
+
+def test_an_execution_that_is_stopped_between_invocations_keeps_no_thread(
+    service: Service,
+) -> None:
+    arn = service.start({"callback": 1})
+    service.callback_id(arn)
+    wait_for(lambda: service.executor._invocation_gate(arn).name == "PRE_INVOKE")
+    service.ask("StopDurableExecution", arn)
+    wait_for(lambda: not workers(arn))
+
+
+def test_a_pause_that_the_journal_alone_has_holds_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path / "executions", handler) as service:
+        arn = service.start({"callback": 1}, seconds=3600)
+        callback = service.callback_id(arn)
+        pause = Pause(datetime.now(UTC), None, None, timeout_paused=True)
+        service.executor.journal.begin_pause(arn, pause)
+    with serving(tmp_path / "executions", handler) as service:
+        service.executor.recover()
+        assert service.status(arn) == "PAUSED"
+        service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
+        wait_for(lambda: service.executor.get_execution(arn).has_deferred_invocation)
+        assert service.status(arn) == "PAUSED"
+        service.ask("ResumeDurableExecution", arn)
+        assert service.end(arn)["Status"] == "SUCCEEDED"
+
+
+def test_a_resumption_that_the_journal_alone_has_holds_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path / "executions", handler) as service:
+        arn = service.start({"callback": 1}, seconds=3600)
+        callback = service.callback_id(arn)
+        service.ask("PauseDurableExecution", arn)
+        service.executor.journal.end_pause(arn, datetime.now(UTC), None, None)
+    with serving(tmp_path / "executions", handler) as service:
+        service.executor.recover()
+        assert service.status(arn) == "RUNNING"
+        service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
+        assert service.end(arn)["Status"] == "SUCCEEDED"
 
 
 def test_a_paused_execution_is_still_paused_after_a_restart(tmp_path: Path) -> None:
