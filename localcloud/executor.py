@@ -16,7 +16,7 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_durable_execution_sdk_python.lambda_service import (
     ErrorObject,
@@ -35,6 +35,7 @@ from aws_durable_execution_sdk_python_testing.execution import Execution, Execut
 from aws_durable_execution_sdk_python_testing.executor import Executor
 from aws_durable_execution_sdk_python_testing.token import CallbackToken
 from aws_durable_execution_sdk_python_testing.worker.checkpoint_tasks import CallableTask
+from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 from aws_durable_execution_sdk_python_testing.worker.status import InvocationState
 
 from localcloud import quotas
@@ -45,6 +46,7 @@ from localcloud.quotas import utf8_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from aws_durable_execution_sdk_python.lambda_service import (
         DurableExecutionInvocationOutput,
@@ -57,10 +59,13 @@ if TYPE_CHECKING:
         SendDurableExecutionCallbackHeartbeatResponse,
         SendDurableExecutionCallbackSuccessResponse,
         StartDurableExecutionInput,
-        StopDurableExecutionResponse,
     )
+    from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
+    from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
+    from aws_durable_execution_sdk_python_testing.worker.task import ExecutionTask
 
 log = logging.getLogger("localcloud.runner")
+_T = TypeVar("_T")
 
 # How long a request that is repeated with its token is the same request.
 _SAME_REQUEST = timedelta(minutes=15)
@@ -101,6 +106,32 @@ class FailedInvocation:
     request_id: str
     started: datetime
     ended: datetime
+
+
+class LocalRegistry(ExecutionRegistry):
+    """The SDK's workers, a thread for each execution, without those of executions that have ended.
+
+    The SDK makes one for whatever is done to an execution, and ends it when the execution has ended
+    unless what was done is refused, or the execution was deleted meanwhile.
+    """
+
+    def __init__(self, store: SQLiteExecutionStore, scheduler: Scheduler) -> None:
+        super().__init__(store, scheduler)
+        self._metadata_of = store.get_execution_metadata
+
+    def submit(self, execution_arn: str, task: ExecutionTask[_T]) -> Future[_T]:
+        """Have an execution's worker do something."""
+        future = super().submit(execution_arn, task)
+        future.add_done_callback(lambda _: self._release(execution_arn))
+        return future
+
+    def _release(self, arn: str) -> None:
+        metadata = self._metadata_of(arn)
+        worker = self.get(arn)
+        if worker and (metadata is None or metadata["status"] != ExecutionStatus.RUNNING.value):
+            # In this order: who was handed it before gets another one.
+            worker.stop()
+            self._evict_if_current(arn, worker)
 
 
 class LocalExecutor(Executor):
@@ -151,7 +182,7 @@ class LocalExecutor(Executor):
         """Return the status of an execution, pauses included."""
         if execution.is_complete:
             return execution.current_status().value
-        pause = self._current_pause(execution.durable_execution_arn)
+        pause = self.journal.current_pause(execution.durable_execution_arn)
         return (pause and pause.status) or ExecutionStatus.RUNNING.value
 
     def times_out_at(self, execution: Execution) -> datetime | None:
@@ -159,10 +190,11 @@ class LocalExecutor(Executor):
         started = execution.get_operation_execution_started().start_timestamp
         if execution.is_complete or started is None:
             return None
-        pauses = self.journal.pauses(execution.durable_execution_arn)
-        if pauses and pauses[-1].status and pauses[-1].timeout_paused:
+        arn = execution.durable_execution_arn
+        current = self.journal.current_pause(arn)
+        if current and current.timeout_paused:
             return started + LONGEST_PAUSED
-        put_off = sum(pause.held_up(self._clock.now()) for pause in pauses)
+        put_off = sum(pause.held_up(self._clock.now()) for pause in self.journal.pauses(arn))
         allowed = execution.start_input.execution_timeout_seconds
         return started + timedelta(seconds=allowed + put_off)
 
@@ -203,34 +235,12 @@ class LocalExecutor(Executor):
     def _in_lane(self, arn: str, action: Callable[[], None]) -> None:
         """Do something to an execution while nothing else is done to it."""
         self.get_execution(arn)
-        with self._leaving_no_worker(arn):
-            self._registry.submit(arn, CallableTask(action)).result()
-
-    @contextlib.contextmanager
-    def _leaving_no_worker(self, arn: str) -> Iterator[None]:
-        """End the worker, a thread, that the block had made for an execution that has ended.
-
-        The SDK makes one for whatever is done to an execution, and ends it with the last
-        invocation only: one that is under way still does so.
-        """
-        try:
-            yield
-        finally:
-            worker = self._registry.get(arn)
-            if worker and self._has_ended(arn) and worker.status is not InvocationState.INVOKING:
-                self._registry.remove(arn)
-                worker.stop()
-
-    def _has_ended(self, arn: str) -> bool:
-        try:
-            return self.get_execution(arn).is_complete
-        except ResourceNotFoundException:
-            return True
+        self._registry.submit(arn, CallableTask(action)).result()
 
     def _pause(self, arn: str, asked: Pause) -> None:
         execution = self.get_execution(arn)
         self._require_running(execution, "paused")
-        current = self._current_pause(arn)
+        current = self.journal.current_pause(arn)
         if current:
             if _is_repeated(current, asked):
                 return
@@ -249,14 +259,15 @@ class LocalExecutor(Executor):
         execution = self.get_execution(arn)
         self._require_running(execution, "resumed")
         now = self._clock.now()
-        pauses = self.journal.pauses(arn)
-        if not pauses or not pauses[-1].status:
-            if pauses and _is_same_resume(pauses[-1], token, reason, now):
+        current = self.journal.current_pause(arn)
+        if current is None:
+            last = self.journal.pauses(arn)[-1:]
+            if last and _is_same_resume(last[0], token, reason, now):
                 return
             raise ResourceConflictException(f"The durable execution {arn} is not paused.")
         self._pausing.discard(arn)
         self.journal.end_pause(arn, now, token, reason)
-        if pauses[-1].timeout_paused:
+        if current.timeout_paused:
             self._rearm_execution_timeout(execution)
         self._resume_execution(arn)
 
@@ -266,10 +277,6 @@ class LocalExecutor(Executor):
                 f"The durable execution {arn} has not ended: only one that has is deleted."
             )
         self.journal.forget(arn)
-
-    def _current_pause(self, arn: str) -> Pause | None:
-        pauses = self.journal.pauses(arn)
-        return pauses[-1] if pauses and pauses[-1].status else None
 
     def _require_running(self, execution: Execution, what: str) -> None:
         if execution.is_complete:
@@ -364,13 +371,6 @@ class LocalExecutor(Executor):
             await asyncio.sleep(_SUSPENDING_POLL_SECONDS)
         await super()._finish_from_outcome(execution_arn, operation_id, outcome)
 
-    def stop_execution(
-        self, execution_arn: str, error: ErrorObject | None = None
-    ) -> StopDurableExecutionResponse:
-        """End an execution that is running; ResourceNotFoundException if there is none."""
-        with self._leaving_no_worker(execution_arn):
-            return super().stop_execution(execution_arn, error)
-
     # Callbacks
 
     def send_callback_success(
@@ -383,21 +383,21 @@ class LocalExecutor(Executor):
             ResourceNotFoundException: there is no such callback.
             CallbackTimeoutException: the callback is closed.
         """
-        with _plain_errors(callback_id) as arn, self._leaving_no_worker(arn):
+        with _plain_errors(callback_id):
             return super().send_callback_success(callback_id, result)
 
     def send_callback_failure(
         self, callback_id: str, error: ErrorObject | None = None
     ) -> SendDurableExecutionCallbackFailureResponse:
         """Deliver a failure; raises what `send_callback_success` raises."""
-        with _plain_errors(callback_id) as arn, self._leaving_no_worker(arn):
+        with _plain_errors(callback_id):
             return super().send_callback_failure(callback_id, error)
 
     def send_callback_heartbeat(
         self, callback_id: str
     ) -> SendDurableExecutionCallbackHeartbeatResponse:
         """Put off the heartbeat's timeout; raises what `send_callback_success` raises."""
-        with _plain_errors(callback_id) as arn, self._leaving_no_worker(arn):
+        with _plain_errors(callback_id):
             return super().send_callback_heartbeat(callback_id)
 
     def _complete_callback_success(self, callback_id: str, result: bytes | None) -> None:
@@ -473,7 +473,7 @@ class LocalExecutor(Executor):
 
         They are written one after the other, and the process may have ended in between.
         """
-        if self._current_pause(execution.durable_execution_arn):
+        if self.journal.current_pause(execution.durable_execution_arn):
             execution.pause()
         else:
             execution.resume()
@@ -576,14 +576,14 @@ def _is_same_resume(last: Pause, token: str | None, reason: str | None, now: dat
 
 
 @contextlib.contextmanager
-def _plain_errors(callback_id: str) -> Iterator[str]:
-    """Raise what went wrong with a callback, of which the SDK makes one error; give its ARN."""
+def _plain_errors(callback_id: str) -> Iterator[None]:
+    """Raise what went wrong with a callback; the SDK makes one error of all."""
     try:
-        arn = CallbackToken.from_str(callback_id).execution_arn
+        CallbackToken.from_str(callback_id)
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidParameterValueException(f"{callback_id!r} is no callback ID.") from error
     try:
-        yield arn
+        yield
     except ResourceNotFoundException as error:
         if isinstance(error.__cause__, AwsApiException):
             raise error.__cause__ from error

@@ -82,10 +82,9 @@ def _data(execution: Execution) -> Document:
 def _pause_details(
     executor: LocalExecutor, execution: Execution, *, include_data: bool
 ) -> Document | None:
-    pauses = executor.journal.pauses(execution.durable_execution_arn)
-    if execution.is_complete or not pauses or not pauses[-1].status:
+    pause = executor.journal.current_pause(execution.durable_execution_arn)
+    if execution.is_complete or pause is None:
         return None
-    pause = pauses[-1]
     details: Document = {
         "PauseRequestTimestamp": pause.requested.timestamp(),
         "ExecutionTimeoutPaused": pause.timeout_paused,

@@ -60,7 +60,6 @@ from aws_durable_execution_sdk_python_testing.web.server import (
     WebServer,
     WebServiceConfig,
 )
-from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -70,7 +69,7 @@ from botocore.exceptions import (
 )
 
 from localcloud import durable_quotas, guard
-from localcloud.executor import FailedInvocation, LocalExecutor
+from localcloud.executor import FailedInvocation, LocalExecutor, LocalRegistry
 from localcloud.functions import (
     FunctionDirectory,
     FunctionReference,
@@ -384,7 +383,7 @@ def _executor(
         invoker=invoker,
         checkpoint_processor=processor,
         invocation_timeout_seconds=_INVOCATION_SECONDS,
-        registry=ExecutionRegistry(store, scheduler),
+        registry=LocalRegistry(store, scheduler),
         clock=clock,
         child_dispatcher=LiveChildDispatcher(invoker, store, functions, permissions, journal),
         region=settings.region,

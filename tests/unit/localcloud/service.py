@@ -15,10 +15,9 @@ from aws_durable_execution_sdk_python_testing.client import InMemoryServiceClien
 from aws_durable_execution_sdk_python_testing.invoker import InProcessInvoker
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
-from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 
 from localcloud import durable_quotas
-from localcloud.executor import FailedInvocation, LocalExecutor
+from localcloud.executor import FailedInvocation, LocalExecutor, LocalRegistry
 from localcloud.journal import Journal
 from localcloud.operations import OPERATIONS
 
@@ -34,7 +33,7 @@ class Service:
     def __init__(self, file: Path, scheduler: Scheduler, handler: Callable[..., Any]) -> None:
         store = SQLiteExecutionStore.create_and_initialize(file)
         processor = CheckpointProcessor(store, scheduler)
-        registry = ExecutionRegistry(store, scheduler)
+        registry = LocalRegistry(store, scheduler)
         self.failures: dict[str, FailedInvocation] = {}
         self.executor = LocalExecutor(
             journal=Journal(file),

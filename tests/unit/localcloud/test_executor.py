@@ -305,6 +305,7 @@ def test_an_execution_that_has_ended_keeps_no_thread(service: Service) -> None:
         wait_for(lambda: not workers(arn))
     _is_closed(service, callback)
     wait_for(lambda: not workers(arn))
+    _knows_no_token(service, arn, InvalidParameterValueException)
     service.ask("StopDurableExecution", arn)
     wait_for(lambda: not workers(arn))
     service.ask("DeleteDurableExecution", arn)
@@ -313,6 +314,34 @@ def test_an_execution_that_has_ended_keeps_no_thread(service: Service) -> None:
         with pytest.raises(ResourceNotFoundException):
             service.ask(f"SendDurableExecutionCallback{operation}", CallbackId=callback)
         wait_for(lambda: not workers(arn))
+    _knows_no_token(service, arn, ResourceNotFoundException)
+
+
+def _knows_no_token(service: Service, arn: str, error: type[Exception]) -> None:
+    for ask in (service.executor.checkpoint_execution, service.executor.get_execution_state):
+        with pytest.raises(error):
+            ask(arn, "dG9rZW4=")
+        wait_for(lambda: not workers(arn))
+
+
+def test_an_execution_that_is_deleted_while_its_handler_runs_keeps_no_thread(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    fail = service.executor._fail_invocation_not_found
+
+    def failed(*arguments: Any) -> None:
+        over.set()
+        fail(*arguments)
+
+    monkeypatch.setattr(service.executor, "_fail_invocation_not_found", failed)
+    arn = service.start({"steps": 1})
+    assert entered.wait(60)
+    service.ask("StopDurableExecution", arn)
+    service.ask("DeleteDurableExecution", arn)
+    going.set()
+    assert over.wait(60)
+    wait_for(lambda: not workers(arn))
 
 
 def test_an_execution_that_is_stopped_between_invocations_keeps_no_thread(

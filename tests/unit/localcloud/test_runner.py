@@ -21,6 +21,7 @@ from aws_durable_execution_sdk_python_testing.invoker import LambdaInvoker
 from aws_durable_execution_sdk_python_testing.model import StartDurableExecutionInput
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 from aws_durable_execution_sdk_python_testing.web.server import RequestHandler
+from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 
 from localcloud import runner
 from localcloud.executor import LocalExecutor
@@ -64,6 +65,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (Executor._complete_callback_success, ["self", "callback_id", "result"]),
         (Executor._complete_callback_failure, ["self", "callback_id", "callback_error"]),
         (Executor._process_callback_heartbeat, ["self", "callback_id"]),
+        (ExecutionRegistry.submit, ["self", "execution_arn", "task"]),
+        (ExecutionRegistry._evict_if_current, ["self", "execution_arn", "worker"]),
         (RequestHandler._handle_request, ["self", "method"]),
         (RequestHandler._send_response, ["self", "response"]),
         (InProcessChildDispatcher._run_single_invocation, ["self", "handler", "request"]),
