@@ -55,7 +55,14 @@ class Service:
         document = OPERATIONS[operation](self.executor, given | parameters)
         return dict(json.loads(json.dumps(document)))
 
-    def start(self, event: object = None, *, asynchronous: bool = False, seconds: int = 60) -> str:
+    def start(
+        self,
+        event: object = None,
+        *,
+        asynchronous: bool = False,
+        seconds: int = 60,
+        unique: str | None = None,
+    ) -> str:
         started = self.ask(
             "StartDurableExecution",
             AccountId="000000000000",
@@ -64,7 +71,7 @@ class Service:
             ExecutionName="name",
             ExecutionTimeoutSeconds=seconds,
             ExecutionRetentionPeriodDays=7,
-            InvocationId=str(uuid.uuid4()),
+            InvocationId=unique or str(uuid.uuid4()),
             Input=json.dumps(event),
             Asynchronous=asynchronous,
         )

@@ -21,6 +21,7 @@ from localcloud.executor import (
     FailedInvocation,
     ResourceConflictException,
 )
+from localcloud.functions import execution_arn
 from localcloud.journal import Pause
 from tests.unit.localcloud.service import Service, serving, wait_for
 
@@ -68,6 +69,11 @@ def test_an_arn_names_the_version(service: Service) -> None:
     found = service.end(arn)
     assert found["FunctionArn"] == "arn:aws:lambda:eu-central-2:000000000000:function:function:3"
     assert (found["Version"], found["DurableExecutionName"]) == ("3", "name")
+
+
+def test_an_arn_is_the_one_that_the_gateway_gave_it(service: Service) -> None:
+    of_version = ARN.partition("/")[0]
+    assert service.start({}, unique="one") == execution_arn(of_version, "name", "one")
 
 
 @pytest.mark.parametrize(
