@@ -186,7 +186,7 @@ class Executions:
         """
         oldest_first = parameters.get("ReverseOrder", False)
         where, arguments = _conditions(function_arn, parameters, version)
-        last = paging.read_marker(parameters.get("Marker"), list)
+        last = paging.read_marker(parameters.get("Marker"), float, str)
         if last is not None:
             where.append(f"(start_timestamp, arn) {'>' if oldest_first else '<'} (?, ?)")
             arguments += last

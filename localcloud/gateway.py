@@ -190,7 +190,7 @@ class Gateway:
         function = await self._find(FunctionReference(name, qualifier))
         if function is None or function.durable is None:
             raise AwsError(404, "ResourceNotFoundException", f"Function not found: {name}")
-        payload = (await request.read()).decode()
+        payload = _json_text(await request.read())
         if is_asynchronous(payload):
             # ministack repeats it if the gateway ends before it has answered: started once only.
             unique = name_of_event(function.name, payload)
@@ -256,6 +256,7 @@ class Gateway:
 
     async def _forward_authorised(self, request: web.Request, call: Call) -> web.Response:
         """Have the runner answer what a handler asks, if the role of its function may."""
+        self._api.parameters(call, _query(request), await request.read())
         arn = call.path_parameters["DurableExecutionArn"]
         record = self._executions.find(arn)
         if record is None:
@@ -398,10 +399,14 @@ def _checked_input(body: bytes, kind: str) -> str:
         message = f"X-Amz-Invocation-Type {kind} must be RequestResponse, Event or DryRun."
         raise AwsError(400, _INVALID, message)
     _require_small(body, kind)
+    return _json_text(body)
+
+
+def _json_text(body: bytes) -> str:
     try:
         text = body.decode() or "{}"
         json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {error}"
         raise AwsError(400, "InvalidRequestContentException", message) from error
     return text

@@ -16,6 +16,7 @@ from localcloud.executions import ExecutionError, Executions
 from localcloud.journal import Journal, Pause
 from localcloud.paging import MarkerError
 from localcloud.settings import Settings
+from tests.unit.localcloud.test_paging import HAND_MADE
 
 FUNCTION = "arn:aws:lambda:eu-central-2:000000000000:function:f"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -98,9 +99,10 @@ def test_pages_have_each_execution_once(executions: Executions, reverse: bool, s
     assert found == names(executions, ReverseOrder=reverse)
 
 
-def test_a_marker_that_is_none_is_refused(executions: Executions) -> None:
+@pytest.mark.parametrize("marker", HAND_MADE)
+def test_a_marker_that_is_none_is_refused(executions: Executions, marker: str) -> None:
     with pytest.raises(MarkerError):
-        names(executions, Marker="nonsense")
+        names(executions, Marker=marker)
 
 
 @pytest.mark.parametrize(

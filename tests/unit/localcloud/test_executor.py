@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -121,6 +122,48 @@ def test_a_callback_is_open_once(service: Service) -> None:
     service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result='"yes"')
     assert service.end(arn)["Status"] == "SUCCEEDED"
     _is_closed(service, callback)
+
+
+# All of them are what a client may send: JSON in Base64 that is no token of ours.
+NO_TOKENS = [
+    base64.b64encode(text.encode()).decode()
+    for text in (
+        *("", "text", "[]", "{}", "1", "null", '"text"', '{"arn": null}', "[" * 900),
+        *('{"arn": 1, "op": "o", "seq": 1}', '{"arn": [], "op": "o", "seq": 1}'),
+        *('{"arn": "a", "op": {}, "seq": {}}', '{"arn": "\\ud800", "op": "o", "seq": 1}'),
+    )
+]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS)
+def test_a_token_that_is_none_is_refused(service: Service, token: str) -> None:
+    before = threading.active_count()
+    for answer in ("Success", "Failure", "Heartbeat"):
+        with pytest.raises(InvalidParameterValueException, match="is no callback ID"):
+            service.ask(f"SendDurableExecutionCallback{answer}", CallbackId=token)
+    assert threading.active_count() == before
+    arn = service.start({"steps": 1})
+    assert entered.wait(60)
+    for ask in (service.executor.checkpoint_execution, service.executor.get_execution_state):
+        with pytest.raises(InvalidParameterValueException, match="Invalid checkpoint token"):
+            ask(arn, token)
+    going.set()
+    assert service.end(arn)["Status"] == "SUCCEEDED"
+
+
+def test_a_callback_whose_execution_cannot_be_read_is_not_said_to_be_none(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = service.start({"callback": 1})
+    callback = service.callback_id(arn)
+
+    def unreadable(_: str) -> None:
+        raise RuntimeError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.executor, "get_execution", unreadable)
+        with pytest.raises(RuntimeError, match="disk I/O error"):
+            service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback)
 
 
 def test_nothing_comes_after_a_stop(service: Service) -> None:

@@ -30,6 +30,7 @@ def test_a_payload_is_passed_on_character_by_character() -> None:
     [
         (b"{", "RequestResponse", "InvalidRequestContentException"),
         (b"\xff", "RequestResponse", "InvalidRequestContentException"),
+        (b"[" * 100_000, "Event", "InvalidRequestContentException"),
         (b"1" * (1024 * 1024 + 1), "Event", "RequestTooLargeException"),
         (b"1" * (6 * 1024 * 1024 + 1), "RequestResponse", "RequestTooLargeException"),
         (b"{}", "Other", "InvalidParameterValueException"),
