@@ -13,13 +13,12 @@ import pytest
 from conformance.__main__ import (
     PAGE,
     TEMPLATE,
-    ConformanceError,
     chosen,
     of_requirements,
     requirements,
     versions,
 )
-from conformance.results import FAILING, order
+from conformance.results import FAILING, ConformanceError, order
 from localcloud.cloudformation_yaml import load
 from tests.documents import Document
 
