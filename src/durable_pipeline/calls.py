@@ -244,13 +244,21 @@ class Deadline:
     def __init__(self, context: DurableContext, execution_timeout: int, stage_timeout: int) -> None:
         operation = context.state.get_execution_operation()
         self._now = operation.start_timestamp if operation else None
+        self._stage_timeout = stage_timeout
         # At least half of the time is for work, however the timeouts are set.
         seconds = max(execution_timeout - SETTLE_SECONDS - stage_timeout, execution_timeout / 2)
         self._last_start = self._now + timedelta(seconds=seconds) if self._now else None
 
-    def learn(self, completed_at: str) -> None:
-        """It is at least as late as a stage's answer says."""
-        self._later(datetime.fromisoformat(completed_at))
+    def learn(self, completed_at: str, *, believed: bool = True) -> None:
+        """It is at least as late as a stage's answer says.
+
+        A clock that need not be ``believed`` counts for so long as its invoke may have taken: were
+        it ahead, no later stage would be begun.
+        """
+        moment = datetime.fromisoformat(completed_at)
+        if not believed and self._now:
+            moment = min(moment, self._now + timedelta(seconds=self._stage_timeout))
+        self._later(moment)
 
     def ask(self, context: DurableContext, tally: Tally) -> None:
         """Read the clock, in a step: what happened since the last answer may have taken long."""

@@ -123,6 +123,7 @@ def attributes(
         "original": json.dumps(
             _original(record, offloaded=offloaded or record.offloaded),
             ensure_ascii=False,  # escaped, attributes near their limit would no longer fit
+            default=str,  # of what a producer made there may be decimals, which need not stay such
         ),
     }
     return {

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import NotRequired, TypedDict
 
 from aws_durable_execution_sdk_python import BatchResult, DurableContext
 from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, NestingType
 
 from durable_pipeline.bisect import Stage, StageAnswer, StageRunner
-from durable_pipeline.calls import CLOCK, INVOKE, Budget, Deadline, Tally
+from durable_pipeline.calls import CLOCK, INVOKE, SET_ASIDE_BYTES, Budget, Deadline, Tally
 from durable_pipeline.claim_checks import offloaded
 from durable_pipeline.intake import reserved
 from durable_pipeline.records import (
@@ -31,7 +32,13 @@ from durable_pipeline.settings import Settings
 from pipeline_core import own_stage
 from pipeline_core.contract import Result, StageRecord
 from pipeline_core.messages import record_id_in
-from pipeline_core.sizes import MAX_CHUNK_BYTES, MAX_CHUNK_RECORDS, MAX_CONCURRENT_CHUNKS, batches
+from pipeline_core.sizes import (
+    MAX_CHUNK_BYTES,
+    MAX_CHUNK_RECORDS,
+    MAX_CONCURRENT_CHUNKS,
+    MAX_STATE_BYTES,
+    batches,
+)
 
 MAX_ALONE = 100
 """So many records that have failed before go through the stages alone: whatever one of them does to
@@ -42,7 +49,7 @@ MAX_CHUNKS = 200
 What an invocation brings, 6 MB of messages, is fewer."""
 
 NO_ROOM: Outcome = {
-    **failure("read", "QuotaReached", "the execution had as many chunks as it may have"),
+    **failure("read", "QuotaReached", "the execution had as many chunks, or bytes, as it may have"),
     "in_company": True,
 }
 
@@ -53,9 +60,16 @@ def process(
     """The outcome of each of ``records``. One chunk costs an invoke a stage and nothing else."""
     records, outcomes = offloaded(context, records, settings)
     chunks = list(chunked(records))
-    for chunk in chunks[MAX_CHUNKS:]:
+    count = _affordable(chunks, settings)
+    for chunk in chunks[count:]:
         outcomes |= {record.id: NO_ROOM for record in chunk}
-    return outcomes | _process(context, chunks[:MAX_CHUNKS], settings, tally)
+    return outcomes | _process(context, chunks[:count], settings, tally)
+
+
+def _affordable(chunks: Sequence[Sequence[Record]], settings: Settings) -> int:
+    """How many of ``chunks`` an execution has operations and bytes of state for; at least one."""
+    states = accumulate(_state_bytes(chunk, settings) for chunk in chunks[:MAX_CHUNKS])
+    return max(1, sum(total <= MAX_STATE_BYTES - SET_ASIDE_BYTES for total in states))
 
 
 def _process(
@@ -73,12 +87,22 @@ def _process(
 
 
 def _share(chunks: Sequence[Sequence[Record]], settings: Settings) -> Budget:
-    size = sum(record.travelling_size for chunk in chunks for record in chunk)
     return Budget.share(
         len(chunks),
         needed_operations=chunk_operations(settings),
-        needed_bytes=states_per_record(settings) * size,
+        needed_bytes=sum(_state_bytes(chunk, settings) for chunk in chunks),
     )
+
+
+def _state_bytes(chunk: Sequence[Record], settings: Settings) -> int:
+    """The most that a chunk checkpoints if nothing goes wrong and nothing grows on its way.
+
+    Of a record that lies in S3 only what it becomes travels.
+    """
+    links = chain(settings)
+    inline = sum(link.states for link in links)
+    pointed = sum(link.states - 1 for link in links)
+    return sum(r.travelling_size * (pointed if r.pointer else inline) for r in chunk)
 
 
 def _process_in_parallel(
@@ -222,7 +246,7 @@ def chain(settings: Settings) -> tuple[Link, ...]:
 
     validate = Stage("validate", settings.validation_function_arn)
     transform = Stage("transform", settings.transformation_function_arn, answers_data=True)
-    enrich = Stage(own_stage.NAME, settings.enrichment_function_arn)
+    enrich = Stage(own_stage.NAME, settings.enrichment_function_arn, is_ours=False)
     store = Stage("store", settings.storage_function_arn)
     return (
         Link(validate, _content, read, states=1),
@@ -235,11 +259,6 @@ def chain(settings: Settings) -> tuple[Link, ...]:
 def chunk_operations(settings: Settings) -> int:
     """What a chunk may need whatever happens: its chain, and the time if it waited for its turn."""
     return len(chain(settings)) * (INVOKE + CLOCK) + CLOCK
-
-
-def states_per_record(settings: Settings) -> int:
-    """How often the bytes of a record are checkpointed that passes all stages."""
-    return sum(link.states for link in chain(settings))
 
 
 def process_chunk(

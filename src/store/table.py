@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -134,6 +134,11 @@ class Write:
         """Whether the item is of a state of an S3 object, which a later one replaces."""
         return "sequencer" in self.item
 
+    @property
+    def may_be_first(self) -> bool:
+        """Whether it needs no item that is there already, and no state of an object."""
+        return not self.replaces and not self.is_of_object
+
     def age(self) -> tuple[str, int, bool, str]:
         """Orders the writes of one key as their conditions do: the greatest is the newest.
 
@@ -180,20 +185,29 @@ class Table:
         """
         deadline = self._clock() + seconds
         writes, results = self._writes(records, stored_at, execution_arn)
-        errors = self._write_all(writes.values(), deadline)
-        return [results.get(record["id"]) or _verdict(record, errors) for record in records]
+        newest = [max(several, key=Write.age) for several in writes.values()]
+        errors = self._write_all(newest, deadline)
+        freed = _freed(writes, errors)
+        errors_of_freed = self._write_all(freed.values(), deadline)
+
+        def verdict(record: StageRecord) -> Result:
+            key, bound = record["execution_id"], "replaces" in record
+            known = errors if bound or key not in freed else errors_of_freed
+            return _verdict(record, known.get(key))
+
+        return [results.get(record["id"]) or verdict(record) for record in records]
 
     def _writes(
         self, records: Sequence[StageRecord], stored_at: str, execution_arn: str | None
-    ) -> tuple[dict[str, Write], dict[str, Result]]:
-        """The newest write for each key, and the results of what cannot be written."""
-        writes: dict[str, Write] = {}
+    ) -> tuple[dict[str, list[Write]], dict[str, Result]]:
+        """The writes for each key, and the results of what cannot be written."""
+        writes: dict[str, list[Write]] = {}
 
         def prepare(record: StageRecord) -> Result:
             days = self._settings.time_to_live_in_days
             item = item_of(self._keep(record), stored_at, days, execution_arn=execution_arn)
             write = Write(item, record["by_producer"], record.get("replaces", ""))
-            writes[write.key] = max(write, writes.get(write.key, write), key=Write.age)
+            writes.setdefault(write.key, []).append(write)
             return ok(record["id"])
 
         results = each(records, prepare)
@@ -315,8 +329,17 @@ def key_of(item: Item) -> str:
     return key
 
 
-def _verdict(record: StageRecord, errors: dict[str, WriteError]) -> Result:
-    if (error := errors.get(record["execution_id"])) is None:
+def _freed(
+    writes: Mapping[str, Sequence[Write]], errors: Mapping[str, WriteError]
+) -> dict[str, Write]:
+    """The newest writes that are bound to nothing, of keys whose newest one found its item gone."""
+    gone = {key for key, error in errors.items() if error.type == CONDITION_FAILED}
+    free = {key: [write for write in writes[key] if write.may_be_first] for key in gone}
+    return {key: max(several, key=Write.age) for key, several in free.items() if several}
+
+
+def _verdict(record: StageRecord, error: WriteError | None) -> Result:
+    if error is None:
         return ok(record["id"])
     if error.type == CONDITION_FAILED:
         return superseded(record["id"])

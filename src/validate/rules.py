@@ -13,7 +13,7 @@ import fastjsonschema
 
 from pipeline_core import exact_json
 from pipeline_core.contract import InvalidRecord, Result, StageRecord, ok, shortened
-from pipeline_core.messages import usable_record_id
+from pipeline_core.messages import NOT_ALLOWED, usable_record_id
 from pipeline_core.payloads import read
 from pipeline_core.values import MINOR_UNITS, is_timestamp
 
@@ -27,6 +27,8 @@ MAX_NAME_CHARACTERS = 40
 
 FORMATS: dict[str, Callable[[str], bool]] = {
     "text without control characters": lambda text: not CONTROL.search(text),
+    # What `usable_record_id` would pass over, without a word.
+    "text that SQS takes": lambda text: not CONTROL.search(text) and not NOT_ALLOWED.search(text),
     "ISO 4217 currency code": lambda text: text.upper() in MINOR_UNITS,
     "ISO-8601 time with an offset": is_timestamp,
 }

@@ -101,6 +101,19 @@ def test_it_is_sent_what_store_would_be(having: Build) -> None:
     assert transformed(pipeline)["order_id"] == str(ORDER["order_id"]).upper()  # as it was
 
 
+@pytest.mark.parametrize("clock", ["2099-01-01T00:00:00Z", "1999-01-01T00:00:00Z"])
+def test_a_clock_that_is_wrong_keeps_no_record_from_being_stored(having: Build, clock: str) -> None:
+    pipeline = having()
+    own = pipeline._stages["enrich"]
+    pipeline._stages["enrich"] = lambda event, context: (
+        own(event, context) | {"completed_at": clock}
+    )
+
+    pipeline.process(sqs_event_of([standard()] * 250))
+
+    assert len(pipeline.items) == 250
+
+
 def test_numbers_keep_every_digit(having: Build) -> None:
     pipeline = having()
 

@@ -110,6 +110,19 @@ def test_of_very_many_errors_the_first_are_told_and_how_many_more() -> None:
     assert errors[-1] == f"and {5000 - len(errors) + 1} more"
 
 
+def test_decimals_that_a_stranger_put_where_attributes_stand_hold_back_no_letter() -> None:
+    forged = {name: {"stringValue": "x", "dataType": "String"} for name in LETTER_ATTRIBUTES} | {
+        "original": {"stringValue": '{"message_attributes": {"x": 1.5}}', "dataType": "String"}
+    }
+    message = sqs_message("no JSON", attributes=forged)
+    (record,) = read({"Records": [message]}, SETTINGS).all_records
+    _, outcome = letter()
+
+    values = attributes(record, outcome, "arn", "now")
+
+    assert json.loads(values["original"]["StringValue"])["message_attributes"] == {"x": "1.5"}
+
+
 def test_only_what_the_queue_accepted_counts_as_sent() -> None:
     assert sent(FakeQueue(), letter("a"), letter("b", "refused"), letter("c")) == ["a", "c"]
 

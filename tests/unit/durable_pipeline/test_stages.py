@@ -6,19 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.calls import SET_ASIDE_OPERATIONS
+from durable_pipeline.calls import SET_ASIDE_BYTES, SET_ASIDE_OPERATIONS
 from durable_pipeline.records import Record
 from durable_pipeline.settings import Settings
 from durable_pipeline.stages import (
     MAX_ALONE,
     MAX_CHUNKS,
+    _affordable,
+    _state_bytes,
     chain,
     chunk_operations,
     chunked,
-    states_per_record,
 )
 from pipeline_core.objects import Pointer
-from pipeline_core.sizes import MAX_CHUNK_BYTES, MAX_CHUNK_RECORDS, MAX_OPERATIONS
+from pipeline_core.sizes import (
+    MAX_CHUNK_BYTES,
+    MAX_CHUNK_RECORDS,
+    MAX_OPERATIONS,
+    MAX_STATE_BYTES,
+)
 from tests.unit.durable_pipeline.settings import SETTINGS, WITH_OWN_STAGE
 
 sizes = st.lists(st.integers(0, MAX_CHUNK_BYTES // 2), max_size=300)
@@ -86,4 +92,20 @@ def test_an_own_stage_stands_before_store_and_costs_an_invoke_and_a_look_at_the_
     ]
     assert [chunk_operations(s) for s in (SETTINGS, WITH_OWN_STAGE)] == [7, 9]
     # Sent once, once, twice; answered by transform. The own stage is sent both, and answers one.
-    assert [states_per_record(s) for s in (SETTINGS, WITH_OWN_STAGE)] == [5, 8]
+    states = [sum(link.states for link in chain(s)) for s in (SETTINGS, WITH_OWN_STAGE)]
+    assert states == [5, 8]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, WITH_OWN_STAGE], ids=["ours", "and one"])
+@pytest.mark.parametrize("count", [1, 100, 1000, 10_000])
+def test_no_batch_of_claim_checks_brings_an_execution_to_its_bytes(
+    settings: Settings, count: int
+) -> None:
+    pointer: Pointer = {"bucket": "b", "key": "k"}
+    chunks = list(chunked([Record(str(n), str(n), "", pointer=pointer) for n in range(count)]))
+
+    taken = _affordable(chunks, settings)
+
+    planned = [_state_bytes(chunk, settings) for chunk in chunks]
+    assert sum(planned[:taken]) <= MAX_STATE_BYTES - SET_ASIDE_BYTES
+    assert taken == len(chunks) or sum(planned[: taken + 1]) > MAX_STATE_BYTES - SET_ASIDE_BYTES

@@ -10,7 +10,7 @@ from localcloud.cloudformation_yaml import load
 from localcloud.overlay import overlay
 from localcloud.settings import LocalCloudError, Settings
 
-SETTINGS = Settings.from_environment({})
+SETTINGS = Settings.from_environment({"LOCALCLOUD_PORT": "4566"})  # whatever runs beside it
 NAME = {"Fn::Sub": "${AWS::StackName}-durable"}
 TLS_ONLY = {
     "Effect": "Deny",

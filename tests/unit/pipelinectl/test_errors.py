@@ -66,4 +66,4 @@ def test_a_defect_is_not_explained_away() -> None:
 
 
 def test_exit_codes_are_those_that_are_documented() -> None:
-    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 130]
+    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 130]

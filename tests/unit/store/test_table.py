@@ -233,3 +233,14 @@ def test_a_request_has_at_most_25_items(count: int) -> None:
     outcomes(client, *(record(f"r{n}") for n in range(count)))
 
     assert client.requests == -(-count // 25)
+
+
+@pytest.mark.parametrize("bound_first", [True, False])
+def test_in_one_chunk_one_whose_item_is_gone_takes_no_other_along(bound_first: bool) -> None:
+    client = FakeDynamoDB()
+    both = [again("zz", "same", sent=2), record("came", "same", sent=1)]
+
+    verdicts = outcomes(client, *(both if bound_first else both[::-1]))
+
+    assert verdicts == {"zz": "superseded", "came": "ok"}
+    assert client.items["same"]["message_id"] == {"S": "came"}
