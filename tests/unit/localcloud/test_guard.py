@@ -197,6 +197,7 @@ def test_only_a_preflight_that_a_bucket_allows_is_let_in_unsigned() -> None:
     "path",
     [
         "/_ministack/reset",
+        "/_ministack/cfn-response/token",  # what a custom resource would answer to
         "/_localstack/health",
         "/_localcloud/credentials/x",
         "/%5Flocalcloud/x",
