@@ -253,21 +253,17 @@ def test_a_pause_that_is_called_off_in_time_leaves_no_trace(service: Service) ->
     assert {"ExecutionPaused", "ExecutionResumed"}.isdisjoint(service.kinds(arn))
 
 
-@pytest.mark.parametrize(("timeout_paused", "status"), [(True, "PAUSED"), (False, "TIMED_OUT")])
-def test_time_stands_still_during_a_pause_unless_it_is_not_to(
-    service: Service, timeout_paused: bool, status: str
-) -> None:
-    arn = service.start({"callback": 1}, seconds=2)
-    other = service.start({"callback": 1}, seconds=2)
-    service.callback_id(arn)
-    service.ask("PauseDurableExecution", arn, ExecutionTimeoutPaused=timeout_paused)
-    assert service.end(other)["Status"] == "TIMED_OUT"
-    if status == "TIMED_OUT":
-        service.end(arn)
-    assert service.status(arn) == status
-    if status == "PAUSED":
-        service.ask("ResumeDurableExecution", arn)
+def test_time_stands_still_during_a_pause_unless_it_is_not_to(service: Service) -> None:
+    paused = {}
+    for timeout_paused in (True, False):
+        arn = paused[timeout_paused] = service.start({"callback": 1}, seconds=2)
+        service.ask("PauseDurableExecution", arn, ExecutionTimeoutPaused=timeout_paused)
+    never_paused = service.start({"callback": 1}, seconds=2)
+    for arn in (paused[False], never_paused):
         assert service.end(arn)["Status"] == "TIMED_OUT"
+    assert service.status(paused[True]) == "PAUSED"
+    service.ask("ResumeDurableExecution", paused[True])
+    assert service.end(paused[True])["Status"] == "TIMED_OUT"
 
 
 def test_the_time_of_a_pause_is_added_to_the_end(service: Service) -> None:

@@ -196,7 +196,7 @@ def ask(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Any]]]:
         serving(tmp_path / "executions", lambda *_: None) as service,
         LocalWebServer(settings, service.executor) as server,
     ):
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         try:
             yield asked
