@@ -1,14 +1,16 @@
 """A deployed stack without its functions, in moto, and the command line that finds it."""
 
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -158,8 +160,45 @@ class Deployed:
         return messages
 
 
+Maker = Callable[..., Any]
+
+
+def once(make: Maker) -> Maker:
+    """`make`, which makes a thing once for the same arguments in the same environment of AWS's."""
+    made: dict[str, Any] = {}
+
+    def get(*arguments: Any, **options: Any) -> Any:
+        asked = {
+            name: vars(option) if isinstance(option, Config) else option
+            for name, option in options.items()
+        }
+        environment = {name: value for name, value in os.environ.items() if "AWS_" in name}
+        key = repr((arguments, sorted(asked.items()), sorted(environment.items())))
+        if key not in made:
+            made[key] = make(*arguments, **options)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def sessions(one_loader: None) -> Maker:
+    """Makes each session, and each of its clients, once: that takes as long as most tests do.
+
+    They keep nothing of a test, as AWS does (moto), which is another one each time.
+    """
+
+    def make(*arguments: Any, **options: Any) -> boto3.Session:
+        session = boto3.session.Session(*arguments, **options)
+        for maker in ("client", "resource"):
+            setattr(session, maker, once(getattr(session, maker)))
+        return session
+
+    return once(make)
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(sessions: Maker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "testing"),
         ("AWS_SECRET_ACCESS_KEY", "testing"),
@@ -171,7 +210,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(dead_letters, "LONG_POLL_SECONDS", 0)
     monkeypatch.setattr("pipelinectl.local.client_environment_if_up", lambda _: None)
+    monkeypatch.setattr(boto3, "Session", sessions)
     with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
         yield
 
 

@@ -124,9 +124,13 @@ def test_what_access_is_denied_to_is_not_called_ok(deployed: Deployed) -> None:
         denied = {"Error": {"Code": "AccessDenied", "Message": "not you"}}
         raise ClientError(denied, "GetQueueAttributes")  # type: ignore[arg-type]  # a part of it
 
-    connection.sqs.meta.events.register("before-call.sqs.GetQueueAttributes", deny)
-    (finding,) = findings_of(connection, "resources", STACK_NAME)
-    letters = findings_of(connection, "dead-letters", STACK_NAME)
+    calls = "before-call.sqs.GetQueueAttributes"
+    connection.sqs.meta.events.register(calls, deny)
+    try:
+        (finding,) = findings_of(connection, "resources", STACK_NAME)
+        letters = findings_of(connection, "dead-letters", STACK_NAME)
+    finally:
+        connection.sqs.meta.events.unregister(calls, deny)  # it is the client of other tests, too
 
     assert finding.level is Level.UNCHECKED
     assert "AccessDenied: not you: ask for this permission" in finding.found
