@@ -88,7 +88,7 @@ class DurableApi:
                 values = [value for its_key, value in given if its_key == key]
                 if values:
                     found[name] = _from_query(name, member, values)
-        found |= _without_nulls(_from_body(shape, body))
+        found |= _from_body(shape, body)
         _check(shape, found, "")
         error = found.get("Error")
         if error and _error_bytes(error) > MAX_ERROR_BYTES:
@@ -129,17 +129,24 @@ def _from_body(shape: Shape, body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"Could not parse request body into json: {error}") from error
     if payload:
-        return {payload: document}
+        document = {payload: document}
     if not isinstance(document, dict):
         raise ParameterError("The request body must be a JSON object.")
-    return {name: document[name] for name in shape.members if name in document}
+    known: dict[str, Any] = _known(shape, document)
+    return known
 
 
-def _without_nulls(value: Any) -> Any:
-    """What is null in JSON is not there."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+def _known(shape: Shape, value: Any) -> Any:
+    """Return what of a value the model knows; what is null is not there."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        return {
+            name: _known(member, value[name])
+            for name, member in shape.members.items()
+            if value.get(name) is not None
+        }
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_known(shape.member, item) for item in value]
+    return value
 
 
 def _decoded(body: bytes) -> str:
@@ -179,7 +186,7 @@ _TYPES: Mapping[str, type] = {
 def _check(shape: Shape, value: Any, path: str) -> None:
     if not _is_of_type(shape, value):
         raise ParameterError(
-            f"1 validation error detected: Value '{value}' at '{path}' is not of type "
+            f"1 validation error detected: Value '{_shown(value)}' at '{path}' is not of type "
             f"{shape.type_name}"
         )
     if shape.type_name == "structure":
@@ -232,12 +239,18 @@ def _check_length(shape: Shape, size: int, value: Any, path: str) -> None:
 _SHOWN = 100
 
 
+def _shown(value: object) -> str:
+    try:
+        text = str(value)
+    except RecursionError:
+        return "..."
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _refuse(value: object, path: str, constraint: str) -> None:
-    shown = str(value)
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     raise ParameterError(
-        f"1 validation error detected: Value '{shown}' at '{path}' failed to satisfy constraint: "
-        f"Member must {constraint}"
+        f"1 validation error detected: Value '{_shown(value)}' at '{path}' failed to satisfy "
+        f"constraint: Member must {constraint}"
     )
 
 
