@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipelinectl.doctor.stack import QUEUE
-from pipelinectl.doors import ENABLED, Doors
+from pipelinectl.doors import Doors
 from pipelinectl.errors import StackMissingError
 from pipelinectl.items import Items
 
@@ -92,7 +92,7 @@ class Status:
     @property
     def paused(self) -> tuple[DoorName, ...]:
         """The doors by which nothing comes in now."""
-        return tuple(door.door for door in self.doors if door.state != ENABLED)
+        return tuple(door.door for door in self.doors if door.is_paused)
 
     def queue(self, url: str) -> QueueState | None:
         """The queue at `url`."""

@@ -11,7 +11,7 @@ import typer
 
 from pipeline_core.catalog import Catalog
 from pipelinectl import local
-from pipelinectl.audit import Audit
+from pipelinectl.audit import Audit, audit_of
 from pipelinectl.aws import DEFAULT_STACK_NAME, Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
 from pipelinectl.dead_letters import DeadLetterQueue
@@ -130,8 +130,7 @@ class Pipeline:
     @cached_property
     def audit(self) -> Audit:
         """Who did what."""
-        connection = self.connection
-        return Audit(connection.logs, lambda: connection.sts, self.stack.audit_log_group)
+        return audit_of(self.connection, self.stack)
 
     @property
     def sources(self) -> Sources:

@@ -55,12 +55,13 @@ from pipelinectl.commands.send import (
     judge,
     refusal,
     refusals_document,
+    untold,
 )
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.following import Followed
+from pipelinectl.following import followed
 from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
 from pipelinectl.sending import Body, Pace
 
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pipelinectl.following import Became
+    from pipelinectl.following import Became, Following
     from pipelinectl.redrive import Redelivery
 
 
@@ -152,7 +153,7 @@ def render_dead_letter(
     yield Text(f"dead letter {letter.message_id}", style="bold")
     yield _known(letter, again, now)
     yield from titled("reasons", _reasons(letter))
-    yield from titled("body", Text(_readable(letter.body)))
+    yield from titled("body", Text(readable(letter.body)))
     if producers := letter.producers_attributes:
         yield from titled("the producer's attributes", _attributes(producers))
     yield from titled("send it again", _remedies(letter))
@@ -178,7 +179,7 @@ def _reasons(letter: DeadLetter) -> Text:
     return Text("\n".join(letter.errors or (letter.error_message,)), style="yellow")
 
 
-def _readable(body: str) -> str:
+def readable(body: str) -> str:
     """JSON over several lines with every digit; anything else as it is."""
     try:
         return dumps(exact_json.loads(body))
@@ -187,10 +188,11 @@ def _readable(body: str) -> str:
 
 
 def _attributes(attributes: Mapping[str, Any]) -> Table:
-    return facts({name: _attribute(value) for name, value in attributes.items()})
+    return facts({name: attribute(value) for name, value in attributes.items()})
 
 
-def _attribute(value: Any) -> str:
+def attribute(value: Any) -> str:
+    """A message attribute's value; of what is not text its size."""
     match value:
         case {"stringValue": str(text)}:
             return text
@@ -217,7 +219,7 @@ def edit(text: str, environ: Mapping[str, str], above: Sequence[str] = ()) -> st
         UsageError: the editor cannot be started, or what it saved is not UTF-8.
         OperationFailedError: the editor ended with an error, which is how editors say "cancel".
     """
-    shown = _readable(text)
+    shown = readable(text)
     comments = [f"# {line}\n" for part in above for line in visible_lines(part)]
     saved = _saved("".join(comments) + shown, environ)
     is_json = _on_one_line(text) is not text
@@ -412,39 +414,39 @@ def redrive(
         pipeline.read_payload,
         why,
     )
-    watch = following(pipeline, _identities(pipeline, chosen)) if wait else None
+    watch = following(pipeline, identities(pipeline, chosen)) if wait else None
     redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
     document = _document(redriven, len(chosen))
     if not as_json:
-        _report(redriven, len(chosen))
+        _report(redriven, len(chosen), named=bool(ids))
     became: list[Became] = []
-    if watch is not None:
-        became = follow(watch, _followed(redriven), timeout, quiet=as_json)
-        document["became"] = became_document(became)
-    if as_json:
-        print_json(document)
+    try:
+        if watch is not None:
+            _follow(watch, redriven, timeout, became, quiet=as_json)
+    finally:
+        if as_json:
+            print_json(document | ({} if watch is None else {"became": became_document(became)}))
     if redriven.refused:
         raise refusal(redriven.refused, "which stay dead letters")
+    if ids:
+        _require_all(_missing(redriven, len(chosen)))
     judge(became, timeout)
 
 
-def _identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
+def _follow(
+    watch: Following, redriven: Redriven, timeout: int, became: list[Became], *, quiet: bool
+) -> None:
+    going = followed(redriven.sent)
+    if of_objects := len(redriven.sent) - len(going):
+        note(f"{counted(of_objects, 'message')} of objects: see 'pipelinectl objects list'")
+    follow(watch, going, timeout, became, quiet=quiet)
+
+
+def identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
+    """The keys of the items that dead letters are to become, objects' aside."""
     environment, read = pipeline.stack.environment, pipeline.read_payload
     again = (of_letter(letter, environment, read=read) for letter in letters)
     return [one.execution_id for one in again if one.execution_id is not None]
-
-
-def _followed(redriven: Redriven) -> list[Followed]:
-    """What was sent again of records; of an object the pipeline alone knows the id."""
-    found: list[Followed] = []
-    for one in redriven.sent:
-        again = one.message
-        if again.execution_id is not None:
-            first_sent = again.carried.get("sent_timestamp")
-            found.append(Followed(one.message_id, again.execution_id, first_sent))
-    if objects := len(redriven.sent) - len(found):
-        note(f"{counted(objects, 'message')} of objects: see 'pipelinectl objects list'")
-    return found
 
 
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
@@ -510,18 +512,17 @@ def _warn(redriven: Redriven) -> None:
         count = counted(len(redriven.not_deleted), "message")
         note(f"sent, but not deleted: {count}, which does no harm, it is the same record: {shown}")
     if redriven.untold:
-        count = counted(len(redriven.untold), "message")
-        note(f"of {count} no audit line says how it ended: the log group took none")
+        note(untold(counted(len(redriven.untold), "message")))
 
 
 def _missing(redriven: Redriven, total: int) -> int:
     return total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
 
 
-def _report(redriven: Redriven, total: int) -> None:
+def _report(redriven: Redriven, total: int, *, named: bool) -> None:
     typer.echo(_summary(redriven, total))
-    if missing := _missing(redriven, total):
-        note(f"{counted(missing, 'message')} were gone, or held by another reader")
+    if (missing := _missing(redriven, total)) and not named:
+        note(f"{counted(missing, 'message')} gone, or held by another reader")
 
 
 def _document(redriven: Redriven, total: int) -> dict[str, Any]:
@@ -645,13 +646,15 @@ def discard_(
         _confirm(what, pipeline)
     wanted = [letter.message_id for letter in chosen]
     plan = Discard(pipeline.dead_letters, pipeline.audit, pipeline.stack.environment, why)
+    done = plan.discarded
+    complete = False
     try:
         with progress("discarding", len(wanted), quiet=as_json) as advance:
             for count in plan.run(wanted):
                 advance(count)
+        complete = True
     finally:
-        done = plan.discarded
-        if len(done.deleted) < len(wanted):
+        if not complete:
             note(f"deleted {len(done.deleted):,} of {what}; the others stay")
     missing = len(wanted) - len(done.deleted) - len(done.not_deleted)
     if as_json:
@@ -659,6 +662,22 @@ def discard_(
         print_json(found)
     else:
         typer.echo(f"deleted {len(done.deleted):,} of {what}")
+    _require_all(missing, len(done.not_deleted))
+
+
+def _require_all(missing: int, not_deleted: int = 0) -> None:
+    """Pass where all that was named was done.
+
+    Raises:
+        OperationFailedError: it was not.
+    """
+    told = [f"{counted(missing, 'message')} gone, or held by another reader"] * bool(missing)
+    told += [f"SQS did not delete {counted(not_deleted, 'message')}"] * bool(not_deleted)
+    if told:
+        msg = (
+            f"{', and '.join(told)}: see 'pipelinectl dlq list', and do it again for what is there"
+        )
+        raise OperationFailedError(msg)
 
 
 def _require_an_answer(*, yes: bool, what: str) -> None:

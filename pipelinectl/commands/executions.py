@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -34,10 +35,10 @@ from pipelinectl.commands.output import (
     table,
     tell_count,
 )
-from pipelinectl.commands.send import delivery_document, refusal, send_all
+from pipelinectl.commands.send import delivery_document, refusal, send_all, untold
 from pipelinectl.deliveries import fates_in
 from pipelinectl.errors import NotFoundError
-from pipelinectl.executions import Execution, messages, subjects
+from pipelinectl.executions import Execution, messages, subjects, unless_gone
 from pipelinectl.redrive import results_of
 from pipelinectl.timeline import FAILED, NoHistoryError, build_timeline
 
@@ -296,7 +297,6 @@ Counts: TypeAlias = "Mapping[Fate, int] | None"
 _SHOWN = 20
 _COUNTED = 20
 _AT_ONCE = 4
-_GONE = "ResourceNotFoundException"
 _MAY_COME_BACK = (
     "the same messages may also come back by themselves after the queue's visibility timeout: "
     "harmless, they are the same records"
@@ -383,16 +383,10 @@ def _of(counts: Mapping[str, Counts], execution: Execution) -> dict[str, Any]:
 
 def _counted(pipeline: Pipeline, executions: Sequence[Execution]) -> dict[str, Counts]:
     """How many records of each became what, as their histories tell; one request or some each."""
-    from botocore.exceptions import ClientError
 
     def count(execution: Execution) -> Counts:
-        try:
-            events = list(pipeline.executions.history(execution.arn))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _GONE:
-                raise
-            return None
-        return fates_in(events, pipeline.stack.environment)
+        events = unless_gone(lambda: list(pipeline.executions.history(execution.arn)))
+        return fates_in(events or [], pipeline.stack.environment)
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history") as pool:
         arns = [execution.arn for execution in executions]
@@ -476,7 +470,8 @@ def retry(
     again = messages(found, pipeline.stack.environment, force=force, read=pipeline.read_payload)
     pipeline.audit.before("retry", subjects(again, arn), why)
     outcome = send_all(pipeline.resender, again, quiet=as_json)
-    pipeline.audit.after("retry", results_of(outcome))
+    if not pipeline.audit.after("retry", results_of(outcome)):
+        note(untold(counted(len(again), "message")))
     note(_MAY_COME_BACK)
     if as_json:
         print_json({"durable_execution_arn": arn} | delivery_document(outcome))
@@ -493,14 +488,16 @@ def pause_(
     """Pause a running durable execution at its next checkpoint, and wait until it is.
 
     Its time goes on, and so does its messages' visibility timeout: they may be delivered to another
-    one meanwhile, which is harmless. With --json: the ARN and its status.
+    one meanwhile, which is harmless. Without its audit line nothing is paused. With --json: the ARN
+    and its status.
 
     Example:
     - `pipelinectl executions pause "$ARN"`
     """
-    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
-    arn = executions.resolve(execution)
-    _tell_status(arn, executions.pause(arn, why), as_json=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    arn = pipeline.executions.resolve(execution)
+    noted = partial(pipeline.audit.before, "pause", [{"durable_execution_arn": arn}], why)
+    _tell_status(arn, pipeline.executions.pause(arn, why, noted), as_json=as_json)
 
 
 @app.command("resume")
@@ -509,14 +506,15 @@ def resume_(
 ) -> None:
     """Let a paused durable execution go on.
 
-    With --json: the ARN and its status.
+    Without its audit line it is not resumed. With --json: the ARN and its status.
 
     Example:
     - `pipelinectl executions resume "$ARN"`
     """
-    executions = open_pipeline(ctx, quiet=as_json, changes=True).executions
-    arn = executions.resolve(execution)
-    _tell_status(arn, executions.resume(arn, why), as_json=as_json)
+    pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    arn = pipeline.executions.resolve(execution)
+    noted = partial(pipeline.audit.before, "resume", [{"durable_execution_arn": arn}], why)
+    _tell_status(arn, pipeline.executions.resume(arn, why, noted), as_json=as_json)
 
 
 def _tell_status(arn: str, status: str, *, as_json: bool) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
-from pipeline_core import exact_json
 from pipeline_core.catalog import State
 from pipelinectl import cost, errors, local, objects, redrive, status, timeline
 from pipelinectl.aws import FUNCTION_ROLES
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from pipeline_core.catalog import CatalogEntry
     from pipelinectl.audit import Line
     from pipelinectl.console.session import Job, Session
-    from pipelinectl.console.snapshots import Letters, Seen
-    from pipelinectl.dead_letters import DeadLetter
+    from pipelinectl.console.snapshots import Seen
+    from pipelinectl.dead_letters import DeadLetter, Letters
     from pipelinectl.deliveries import Delivery
     from pipelinectl.executions import Execution
     from pipelinectl.items import Item
@@ -212,11 +211,15 @@ def dead_letter(session: Session, query: Query) -> Page:
         {
             "letter": letter,
             "again": again,
-            "body": readable(letter.body) if session.show_content else None,
-            "producers": attributes_shown(letter) if session.show_content else None,
+            "body": dlq.readable(letter.body) if session.show_content else None,
+            "producers": _attributes(letter) if session.show_content else None,
             "producers_count": len(letter.producers_attributes),
         },
     )
+
+
+def _attributes(letter: DeadLetter) -> dict[str, str]:
+    return {name: dlq.attribute(value) for name, value in letter.producers_attributes.items()}
 
 
 def edit(session: Session, query: Query) -> Page:
@@ -225,7 +228,7 @@ def edit(session: Session, query: Query) -> Page:
     if not session.show_content:
         msg = f"the body of {letter.message_id[:8]} cannot be edited unseen, and it is {HIDDEN}"
         raise OperationFailedError(msg)
-    return edit_page(letter, readable(letter.body))
+    return edit_page(letter, dlq.readable(letter.body))
 
 
 def edit_page(
@@ -297,8 +300,8 @@ def find_letter(session: Session, query: Query) -> DeadLetter:
 def _known_letters(session: Session, query: Query) -> Sequence[DeadLetter]:
     seen = session.letters.look(_wait(query))
     if seen.value is None:
-        why = seen.error or "the dead-letter queue is still being read: ask again in a moment"
-        raise OperationFailedError(why)
+        still = "the dead-letter queue is still being read: ask again in a moment"
+        raise seen.failure_again or OperationFailedError(still)
     return seen.value.letters
 
 
@@ -313,22 +316,6 @@ def letter_document(session: Session, letter: DeadLetter) -> dict[str, Any]:
     if not session.show_content:
         document |= {"body": None, "attributes": None, "content": HIDDEN}
     return document
-
-
-def readable(body: str) -> str:
-    """JSON over several lines with every digit; anything else as it is."""
-    try:
-        return dumps(exact_json.loads(body))
-    except exact_json.JsonError:
-        return body
-
-
-def attributes_shown(letter: DeadLetter) -> dict[str, str]:
-    """The producer's message attributes as text."""
-    return {
-        name: value.get("stringValue") or "binary"
-        for name, value in letter.producers_attributes.items()
-    }
 
 
 def _wait(query: Query) -> float:
@@ -459,8 +446,8 @@ def record(session: Session, query: Query) -> Page:
         return Page("record.html", "Record", ("record", "ID"), None, {"reference": ""}, every=0)
     seen = session.life(reference, _wait(query))
     life = seen.value
-    if life is None and seen.error:
-        raise NotFoundError(seen.error)
+    if life is None and (failure := seen.failure_again):
+        raise failure
     return Page(
         "record.html",
         f"Record {life.execution_id if life else reference}",
@@ -474,8 +461,24 @@ def record(session: Session, query: Query) -> Page:
             "item": dumps(item_document(session, life.item)) if life and life.item else None,
             "reason": objects.reason_of(life.entry) if life and life.entry else "",
         },
-        every=EVERY_SECONDS if life else 1,
+        every=soon(life, datetime.now(UTC)) if life else 1,
     )
+
+
+_SLOWEST_SECONDS = 600
+_SHARE_OF_REST = 20
+
+
+def soon(life: Life, now: datetime) -> int:
+    """After how many seconds to look for it again: each time takes many requests.
+
+    Never where it has ended; else ever more seldom while nothing happens to it.
+    """
+    if not life.goes_on:
+        return 0
+    times = [chapter.at for chapter in chapters(life) if chapter.at]
+    rests = (now - max(times)).total_seconds() if times else 0
+    return int(min(max(EVERY_SECONDS, rests / _SHARE_OF_REST), _SLOWEST_SECONDS))
 
 
 def life_document(session: Session, life: Life) -> dict[str, Any]:
@@ -715,7 +718,10 @@ def job(session: Session, query: Query) -> Page:
     """What the console does or did, and what became of the records it sent."""
     found = session.jobs.find(query.get("number", ""))
     outcomes = _outcomes(session, found)
-    settled = found.ended_at is not None and "on its way" not in outcomes.values()
+    ended = found.ended_at
+    settled = ended is not None and (
+        "on its way" not in outcomes.values() or datetime.now(UTC) - ended > _FOLLOWED_FOR
+    )
     return Page(
         "job.html",
         found.title,
@@ -727,21 +733,19 @@ def job(session: Session, query: Query) -> Page:
 
 
 _FOLLOWED = 100
+_FOLLOWED_FOR = timedelta(minutes=30)
+"""So long after its end a page is asked for again by itself, for what is on its way still."""
 
 
 def _outcomes(session: Session, found: Job) -> dict[str, str]:
     """What became of each record that was sent: an item, a dead letter again, or nothing yet."""
-    ids = found.records[:_FOLLOWED]
-    if not ids:
+    messages = found.followed[:_FOLLOWED]
+    if found.following is None or not messages:
         return {}
-    stored = session.pipeline.items.existing(ids)
     seen = session.letters.look(0)
     known = seen.value.letters if seen.value else ()
-    again = {one.execution_id for one in known if one.failed_at >= found.began_at}
-    return {
-        one: "stored" if one in stored else "dead letter" if one in again else "on its way"
-        for one in ids
-    }
+    became = found.following.now(messages, known)
+    return {one.message.execution_id: one.fate for one in became}
 
 
 def jobs(session: Session, _query: Query) -> Page:

@@ -16,6 +16,7 @@ from pipelinectl import cost, doctor, errors, status
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options, find_stack
 from pipelinectl.commands.context import Pipeline
 from pipelinectl.console.snapshots import DEFECT, Snapshot, letters_of
+from pipelinectl.dead_letters import Letters
 from pipelinectl.doctor.stack import examine
 from pipelinectl.errors import NotFoundError
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from localcloud.settings import Settings
     from pipelinectl.aws import Connection
-    from pipelinectl.console.snapshots import Letters, Seen
+    from pipelinectl.console.snapshots import Seen
     from pipelinectl.cost import Usage
     from pipelinectl.doctor import Result
+    from pipelinectl.following import Followed, Following
     from pipelinectl.record import Life
 
 _STATUS_SECONDS = 3.0
@@ -58,8 +60,8 @@ class State(Enum):
 class Job:
     """Something that the console does or did.
 
-    `command` does the same in a terminal; `back` is the page it came from. `records` are the
-    execution_ids of what was sent, to see what becomes of them.
+    `command` does the same in a terminal; `back` is the page it came from. `following` sees what
+    becomes of what was sent, which is `followed`.
     """
 
     number: int
@@ -70,11 +72,17 @@ class Job:
     done: int = 0
     state: State = State.RUNNING
     said: list[str] = field(default_factory=list)
-    records: list[str] = field(default_factory=list)
+    following: Following | None = None
+    followed: Sequence[Followed] = ()
     error: str = ""
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended_at: datetime | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def records(self) -> list[str]:
+        """The execution_ids of what was sent."""
+        return [one.execution_id for one in self.followed]
 
     def clock(self) -> float:
         """Seconds, for whoever waits: when the job is to stop, it is past any time."""
@@ -214,7 +222,7 @@ class Session:
     def _life(self, reference: str) -> Life:
         # Those that are known, and no others are hidden by reading them.
         seen = self.letters.look(_LETTERS_WAIT_SECONDS)
-        letters = seen.value.letters if seen.value else ()
+        letters = seen.value or Letters((), complete=False)
         return self.pipeline.records.life(reference, letters=letters)
 
     def warm_up(self) -> None:
