@@ -132,6 +132,15 @@ class Stack:
         """How many messages are in the queues that the durable function reads, received or not."""
         return sum(self._in_queue(self.outputs[name]) for name in READ)
 
+    def under_way(self) -> bool:
+        """Whether an execution of the durable function runs."""
+        found = self.client("lambda").list_durable_executions_by_function(
+            FunctionName=self.outputs["DurableFunctionArn"].rpartition(":")[0],
+            Statuses=["RUNNING"],
+            MaxItems=1,
+        )
+        return bool(found["DurableExecutions"])
+
     def _in_queue(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
