@@ -81,12 +81,16 @@ TEST_ARGS ?= -n 4
 browser: setup ## Find a Chromium for the tests of the console, or unpack Debian's below this folder
 	@$(BIN)/python -m tests.chromium
 
+.PHONY: postgres
+postgres: setup ## Find a Postgres for the tests of the sinks, or unpack Debian's below this folder
+	@$(BIN)/python -m tests.postgres
+
 .PHONY: screenshots
 screenshots: up browser ## Take the pictures of the console's pages anew, of the local cloud
 	@$(BIN)/python -m docs.screenshots
 
 .PHONY: test
-test: setup browser ## Run the tests: unit, integration, end to end on a local cloud of their own
+test: setup browser postgres ## Run the tests: unit, integration, end to end on a local cloud of their own
 	@$(BIN)/python -m pytest $(TEST_ARGS) tests/unit tests/integration tests/e2e
 
 .PHONY: docs-test
@@ -117,7 +121,7 @@ lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks conformance docs examples tests
-	@$(BIN)/cfn-lint template.yaml examples/probe/template.yaml
+	@$(BIN)/cfn-lint template.yaml examples/*/template.yaml examples/sinks/*/template.yaml
 	@$(BIN)/cfn-lint --ignore-checks W1100 W3001 -- conformance/template.yaml # it merges, and AWS's runner reads a key of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 
@@ -133,7 +137,7 @@ lock: setup ## Pin the newest versions that requirements/*.in and src/*/requirem
 	done
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.14 --generate-hashes \
 		--no-header --no-annotate requirements/conformance.in --output-file requirements/conformance.txt
-	@for folder in src/*/ benchmarks/reference/src/ conformance/layer/ examples/probe/; do [ ! -f $$folder/requirements.in ] || \
+	@for folder in src/*/ benchmarks/reference/src/ conformance/layer/ examples/probe/ examples/sinks/postgres/function/; do [ ! -f $$folder/requirements.in ] || \
 		$(UV) pip compile --quiet --upgrade --python-version 3.14 --python-platform aarch64-manylinux2014 \
 			--constraint requirements/dev.txt --generate-hashes --no-header --no-annotate \
 			$$folder/requirements.in --output-file $$folder/requirements.txt; \

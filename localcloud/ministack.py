@@ -3,9 +3,9 @@
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
 event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. Lambda's
-runtime, durable functions and who gets in at all have modules of their own, `lambda_runtime`,
-`durable_functions` and `guard`. It refuses by itself items, batches and numbers that DynamoDB would
-not take, notifications above 256 KB and code above 250 MB.
+runtime, durable functions, streams and who gets in at all have modules of their own,
+`lambda_runtime`, `durable_functions`, `streams` and `guard`. It refuses by itself items, batches
+and numbers that DynamoDB would not take, notifications above 256 KB and code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
 nothing but the standard library, botocore, and modules of this package that do likewise.
@@ -78,6 +78,7 @@ def main() -> None:
     from ministack.core import iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
     from ministack.core import lambda_runtime as workers
     from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
+        dynamodb,
         iam,
         lambda_svc,
         s3,
@@ -88,7 +89,8 @@ def main() -> None:
         provisioners,
     )
 
-    from localcloud import durable_functions, lambda_runtime  # which need `wrap` of this module
+    # These need `wrap` of this module.
+    from localcloud import durable_functions, lambda_runtime, streams
 
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
@@ -104,6 +106,7 @@ def main() -> None:
     lambda_runtime.install(lambda_svc, workers)
     durable_functions.install(lambda_svc, workers, provisioners, os.environ[GATEWAY_VARIABLE])
     durable_functions.add_managed_policy(iam)
+    streams.install(lambda_svc, dynamodb)
     root = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     workers.hashlib = SimpleNamespace(sha256=keyed_by(root))
     sign_for_gateway(root, durable_functions.is_sending_event)

@@ -1,22 +1,20 @@
 """A Chromium for the tests of pages: one that is there, or Debian's, unpacked below .tools.
 
-`python -m tests.chromium` sees to it that there is one. Nothing is installed, and nobody needs to
-be root: packages are fetched by apt-get and unpacked by dpkg.
+`python -m tests.chromium` sees to it that there is one.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / ".tools" / "chromium"
+from tests import debian
+
+FOLDER = debian.TOOLS / "chromium"
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core", "fonts-roboto-unhinted")
 
@@ -25,7 +23,6 @@ REMEDY = (
     "CHROMIUM=/path/to/chromium make test"
 )
 
-_INSTALLED = re.compile(r"^Inst (?P<name>\S+) ", re.MULTILINE)
 _FAMILIES = {
     "Roboto": ("system-ui", "sans-serif", "sans", "Sans", "serif", ""),
     "DejaVu Sans Mono": ("monospace", "ui-monospace"),
@@ -68,39 +65,22 @@ def find() -> Chromium | None:
     unpacked = FOLDER / "usr/lib/chromium/chromium-headless-shell"
     if not (FOLDER / ".ready").exists():
         return None
-    libraries = sorted({str(found.parent) for found in (FOLDER / "usr/lib").rglob("*.so*")})
     return Chromium(
         unpacked,
         {
-            "LD_LIBRARY_PATH": ":".join(libraries),
+            "LD_LIBRARY_PATH": debian.libraries(FOLDER),
             "FONTCONFIG_FILE": str(FOLDER / "fonts.conf"),
         },
     )
 
 
 def unpack() -> None:
-    """Fetch Debian's packages and what they need that is not installed, and unpack them.
+    """Unpack Debian's, and fonts for it.
 
     Raises:
         OSError, subprocess.CalledProcessError: that is not to be had here.
     """
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    archives = FOLDER / "archives"
-    (FOLDER / "lists" / "partial").mkdir(parents=True)
-    archives.mkdir()
-    options = [
-        *("-o", f"Dir::State::Lists={FOLDER}/lists", "-o", f"Dir::Cache={FOLDER}/cache"),
-        *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-q"),
-    ]
-    (FOLDER / "cache" / "archives" / "partial").mkdir(parents=True)
-    _run("apt-get", *options, "update")
-    plan = _run("apt-get", *options, "install", "--simulate", "--no-install-recommends", *PACKAGES)
-    needed = _INSTALLED.findall(plan)
-    _run("apt-get", *options, "download", *needed, cwd=archives)
-    for archive in sorted(archives.glob("*.deb")):
-        _run("dpkg", "-x", str(archive), str(FOLDER))
-    for done_with in ("archives", "lists", "cache"):
-        shutil.rmtree(FOLDER / done_with)
+    debian.unpack(FOLDER, PACKAGES)
     # It passes for the upright one of its family.
     for condensed in FOLDER.rglob("RobotoCondensed*"):
         condensed.unlink()
@@ -113,25 +93,5 @@ def unpack() -> None:
     (FOLDER / ".ready").touch()
 
 
-def _run(*command: str, cwd: Path | None = None) -> str:
-    run = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
-    return run.stdout
-
-
-def main() -> int:
-    """Find one, or unpack one; only where CI counts on it is it a failure that there is none."""
-    if find():
-        return 0
-    sys.stderr.write(f"Setting up {FOLDER.relative_to(ROOT)}\n")
-    try:
-        unpack()
-    except subprocess.CalledProcessError as error:
-        said = (error.stderr or "").strip().splitlines()[-1:]
-        sys.stderr.write(f"{' '.join(error.cmd[:1])}: {''.join(said)}\n{REMEDY}\n")
-    except OSError as error:
-        sys.stderr.write(f"{error}\n{REMEDY}\n")
-    return 0 if find() or not os.environ.get("CI") else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(debian.main(find, unpack, FOLDER, REMEDY))

@@ -19,6 +19,7 @@ GROUPS = {
     "tests/e2e/test_operator_tools.py": "operating",
     "tests/e2e/test_record.py": "operating",
     "tests/e2e/test_redeployment.py": "deployments",
+    "tests/e2e/test_sinks.py": "deployments",
     "tests/e2e/test_verify.py": "operating",
 }
 """The group of each file, or of all others in a folder. A test that has none runs anywhere."""

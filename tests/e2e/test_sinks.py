@@ -1,0 +1,226 @@
+"""The examples of sinks, deployed from clean folders, behind the stream of a real pipeline."""
+
+from __future__ import annotations
+
+import ast
+import json
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from localcloud import supervisor
+from localcloud.deploy import deploy
+from localcloud.settings import Settings
+from tests import postgres
+from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, Stack
+from tests.e2e.localcloud.support import Cloud, wait_for
+from tests.events import order, standard
+
+EXAMPLES = ROOT / "examples" / "sinks"
+NAME = "streamed"
+SINK = "postgres"
+USER = "sink"
+
+pytestmark = pytest.mark.skipif(postgres.find() is None, reason=postgres.REMEDY)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A pipeline with the Postgres that its items end in."""
+
+    stack: Stack
+    server: postgres.Server
+    outputs: Mapping[str, str]
+
+    def rows(self) -> dict[str, Any]:
+        """The items in Postgres by their execution_id; numbers exact."""
+        found = self.server.run("SELECT execution_id, item::text FROM processed_data")
+        rows = {key: json.loads(item, parse_float=Decimal) for key, item in found}
+        assert len(rows) == len(found)
+        return rows
+
+    def take_dead_letters(self) -> list[Any]:
+        """Take all dead letters of the sink off their queue."""
+        sqs, url = self.stack.client("sqs"), self.outputs["SinkDeadLetterQueueUrl"]
+        letters: list[Any] = []
+        while messages := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            letters += messages
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return letters
+
+
+@pytest.fixture(scope="module")
+def streamed(settings: Settings) -> Stack:
+    """The pipeline, with a stream."""
+    outputs = deploy(
+        settings,
+        template=ROOT / "template.yaml",
+        stack_name=NAME,
+        parameters={**PARAMETERS, "ProcessedDataStream": "true"},
+    )
+    return Stack(Cloud(settings, outputs), outputs)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    """A Postgres that serves."""
+    with postgres.made() as server, server.serving():
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sink(
+    streamed: Stack, server: postgres.Server, tmp_path_factory: pytest.TempPathFactory
+) -> Sink:
+    """The example, deployed from a clean folder as the guide says."""
+    folder = tmp_path_factory.mktemp("clean") / SINK
+    shutil.copytree(EXAMPLES / SINK, folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copy(server.authorities, folder / "function" / "ca.pem")
+    password = secrets.token_hex()
+    server.run((folder / "schema.sql").read_text())
+    server.run(f"CREATE ROLE {USER} LOGIN PASSWORD '{password}' IN ROLE processed_data_sink")
+    secret = streamed.client("secretsmanager").create_secret(
+        Name=SINK, SecretString=json.dumps({"username": USER, "password": password})
+    )
+    outputs = deploy(
+        streamed.cloud.settings,
+        template=folder / "template.yaml",
+        stack_name=SINK,
+        parameters={
+            "ProcessedDataStreamArn": streamed.outputs["ProcessedDataStreamArn"],
+            "DatabaseHost": postgres.HOST,
+            "DatabasePort": str(server.port),
+            "DatabaseName": postgres.OWNER,
+            "SecretArn": secret["ARN"],
+        },
+    )
+    return Sink(streamed, server, outputs)
+
+
+def as_json(value: Any) -> Any:
+    """A value in DynamoDB's wire form as the JSON that it stands for."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "M":
+            return {name: as_json(one) for name, one in content.items()}
+        case "L":
+            return [as_json(one) for one in content]
+        case "N":
+            return Decimal(content)
+        case "NULL":
+            return None
+    return content
+
+
+def assert_same(rows: Mapping[str, Any], items: Mapping[str, Any]) -> None:
+    """Postgres has what the table has, no more and no less."""
+    assert rows.keys() == items.keys()
+    assert all(rows[key] == as_json({"M": item}) for key, item in items.items())
+
+
+def test_the_examples_import_nothing_but_what_they_bring() -> None:
+    brought = {"boto3", "botocore", "pg8000"}
+    for path in EXAMPLES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            imported = {name.partition(".")[0] for name in names}
+            assert imported <= sys.stdlib_module_names | brought, path
+
+
+def test_each_item_is_a_row_with_its_content(sink: Sink) -> None:
+    ids = sink.stack.send([order(quantity=3, unit_price="0.1"), standard(note="ünïcode 🎈")])
+    stored = sink.stack.wait_for_items(ids)
+
+    rows = wait_for(lambda: _all(sink, [i["execution_id"]["S"] for i in stored.values()]), PATIENCE)
+
+    assert_same(rows, {i["execution_id"]["S"]: i for i in stored.values()})
+
+
+def _all(sink: Sink, keys: Sequence[str]) -> dict[str, Any] | None:
+    rows = {key: row for key, row in sink.rows().items() if key in set(keys)}
+    return rows if len(rows) == len(set(keys)) else None
+
+
+def test_a_removed_objects_row_goes_with_its_item(sink: Sink) -> None:
+    s3, bucket = sink.stack.client("s3"), sink.stack.outputs["InputBucketName"]
+    key = "input/here-and-gone.json"
+
+    s3.put_object(Bucket=bucket, Key=key, Body=standard().encode())
+    (row,) = wait_for(lambda: [k for k, row in sink.rows().items() if _is_of(row, key)], PATIENCE)
+    s3.delete_object(Bucket=bucket, Key=key)
+
+    wait_for(lambda: row not in sink.rows(), PATIENCE)
+
+
+def _is_of(row: Mapping[str, Any], key: str) -> bool:
+    return str(row.get("object")).endswith(key)
+
+
+def test_a_poison_item_is_a_dead_letter_and_its_neighbours_are_rows(sink: Sink) -> None:
+    bodies = [standard(record_id=f"neighbour-{n}") for n in range(20)]
+    bodies[7] = standard(record_id="neighbour-7", note="no Postgres holds a \0")
+
+    sink.stack.wait_for_items(sink.stack.send(bodies))
+    neighbours = [f"neighbour-{n}" for n in range(20) if n != 7]
+    wait_for(lambda: _all(sink, neighbours), PATIENCE)
+    (letter,) = wait_for(sink.take_dead_letters, PATIENCE)
+
+    told = {k: v["StringValue"] for k, v in letter["MessageAttributes"].items()}
+    assert told["execution_id"] == "neighbour-7"
+    assert told["error_message"].startswith("22P05: ")
+    (record,) = json.loads(letter["Body"])["Records"]
+    assert record["dynamodb"]["NewImage"]["execution_id"] == {"S": "neighbour-7"}
+    assert "neighbour-7" not in sink.rows()
+    assert sink.take_dead_letters() == []
+
+
+MOST_MESSAGES = 4000
+KILLS = 3
+
+
+def test_nothing_is_lost_or_doubled_when_the_sink_is_killed_under_load(sink: Sink) -> None:
+    sink.take_dead_letters()
+    ids: list[str] = []
+    killed = 0
+    while killed < KILLS:
+        assert len(ids) < MOST_MESSAGES, f"killed {killed} times in {len(ids)} messages"
+        new = sink.stack.send([standard(data_source=f"load-{len(ids) + n}") for n in range(200)])
+        ids += new
+        killed += _kill_at_work(sink, new, KILLS - killed)
+
+    stored = sink.stack.wait_for_items(ids)
+    keys = [item["execution_id"]["S"] for item in stored.values()]
+    wait_for(lambda: _all(sink, keys), PATIENCE)
+    items = {k: i for k, i in sink.stack.items().items() if k != "neighbour-7"}
+    assert_same(sink.rows(), items)
+    assert sink.take_dead_letters() == []
+
+
+def _kill_at_work(sink: Sink, ids: Sequence[str], most: int) -> int:
+    """Kill the sink whenever it is behind, until all of ``ids`` are rows; how often it was killed.
+
+    It is at work while its session in Postgres runs a statement.
+    """
+    killed = 0
+    while not _all_of_messages(sink, ids):
+        busy = sink.server.run(
+            "SELECT 1 FROM pg_stat_activity WHERE usename = :user AND state = 'active'", user=USER
+        )
+        if busy and killed < most:
+            killed += bool(supervisor.kill(sink.stack.cloud.settings, f"{SINK}-sink"))
+    return killed
+
+
+def _all_of_messages(sink: Sink, ids: Sequence[str]) -> bool:
+    found = sink.server.run("SELECT message_id FROM processed_data")
+    return set(ids) <= {message_id for (message_id,) in found}
