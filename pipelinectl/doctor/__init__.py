@@ -142,6 +142,12 @@ CHECKS = (
             f"{_CLOUDFORMATION}/using-cfn-stack-drift.html",
         ),
         Check(
+            stack.processed_data_stream,
+            "the stream of the table of processed data is on, if the stack is to have one, and is "
+            "the one that its sinks were told of",
+            "docs/guides/take-results-elsewhere.md",
+        ),
+        Check(
             functions.mapping_concurrency,
             "a function's reserved concurrency is at least the MaximumConcurrency of its "
             "event source mappings together",

@@ -331,6 +331,23 @@ def resources(stack: Deployed, name: str) -> Findings:
     yield ok(name, f"all {len(wanted)} queues, functions, mappings, topics and buckets")
 
 
+def processed_data_stream(stack: Deployed, _: str) -> Findings:
+    """Who switches a stream off and on again gets another one, which no sink reads."""
+    arn = stack.output("ProcessedDataStreamArn")
+    if not arn:
+        return
+    name = stack.output("ProcessedDataTable")
+    table = stack.ask("dynamodb", "describe_table", TableName=name)["Table"]
+    enabled = table.get("StreamSpecification", {}).get("StreamEnabled", False)
+    is_known = table.get("LatestStreamArn") == arn
+    found = "off" if not enabled else "on" if is_known else "not the one in the stack's outputs"
+    remedy = (
+        "somebody changed it behind the stack's back: deploy with ProcessedDataStream=false, with "
+        "true, and then each sink with the new ProcessedDataStreamArn"
+    )
+    yield verdict(name, found, remedy, bad=None if enabled and is_known else Level.PROBLEM)
+
+
 def bucket_notifications(stack: Deployed, bucket: str) -> Findings:
     """Whoever sets one notification of a bucket replaces them all."""
     expected = DOORS.get(stack.resources(BUCKET)[bucket], ())

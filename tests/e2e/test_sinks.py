@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import secrets
 import shutil
 import sys
@@ -13,10 +14,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
 from localcloud import supervisor
+from localcloud.cloudformation_yaml import load
 from localcloud.deploy import deploy
 from localcloud.settings import Settings
+from pipelinectl.aws import Connection
+from pipelinectl.doctor import diagnose
+from pipelinectl.doctor.stack import Deployed
 from tests import postgres
 from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, Stack
 from tests.e2e.localcloud.support import Cloud, wait_for
@@ -182,6 +188,87 @@ def test_a_poison_item_is_a_dead_letter_and_its_neighbours_are_rows(sink: Sink) 
     assert record["dynamodb"]["NewImage"]["execution_id"] == {"S": "neighbour-7"}
     assert "neighbour-7" not in sink.rows()
     assert sink.take_dead_letters() == []
+
+
+def test_the_doctor_knows_the_stream(streamed: Stack) -> None:
+    connection = Connection(streamed.cloud.settings.client_environment())
+
+    found = diagnose(Deployed(connection, NAME))
+
+    (stream,) = [one for one in found if one.check.name == "processed-data-stream"]
+    assert [(one.level.value, one.found) for one in stream.findings] == [("ok", "on")]
+
+
+PIPES: dict[str, Any] = {
+    name: resource["Properties"]
+    for name, resource in load(EXAMPLES / "pipe" / "template.yaml")["Resources"].items()
+    if resource["Type"] == "AWS::Pipes::Pipe"
+}
+
+
+def test_the_pipes_tell_of_each_change_where_its_item_is(streamed: Stack) -> None:
+    """By the filter and the template that AWS would apply; nothing here runs pipes to a bus."""
+    s3, bucket = streamed.client("s3"), streamed.outputs["InputBucketName"]
+    s3.put_object(Bucket=bucket, Key="input/told.json", Body=standard(data_source='a "b"').encode())
+    put = wait_for(lambda: _changes(streamed, "input/told.json"), PATIENCE)
+    s3.delete_object(Bucket=bucket, Key="input/told.json")
+
+    told = wait_for(lambda: _changes(streamed, "input/told.json", len(put) + 1), PATIENCE)
+
+    events = [_event_of(record) for record in told]
+    assert [kind for kind, _ in events] == ["Record Stored"] * len(put) + ["Record Removed"]
+    for record, (kind, detail) in zip(told, events, strict=True):
+        change = record["dynamodb"]
+        image = change["OldImage" if kind == "Record Removed" else "NewImage"]
+        assert detail["execution_id"] == image["execution_id"]["S"]
+        assert detail["data_source"] == 'A "B"'
+        assert (detail["processing_type"], detail["stored_at"]) == (
+            "standard",
+            image["stored_at"]["S"],
+        )
+        assert detail["sequence_number"] == change["SequenceNumber"]
+
+
+def _changes(stack: Stack, key: str, least: int = 1) -> list[Any] | None:
+    """What the table's stream has of an object, if it has so many records of it."""
+    client, stream = stack.client("dynamodbstreams"), stack.outputs["ProcessedDataStreamArn"]
+    (shard,) = client.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]
+    position = client.get_shard_iterator(
+        StreamArn=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    found: list[Any] = []
+    while records := (page := client.get_records(ShardIterator=position))["Records"]:
+        position = page["NextShardIterator"]
+        texts = [json.dumps(record, default=str) for record in records]
+        found += [json.loads(text) for text in texts if key in text]
+    return found if len(found) >= least else None
+
+
+def _event_of(record: Any) -> tuple[str, Any]:
+    """The type and the detail of the one event that the pipes make of a record of the stream."""
+    ((parameters, template),) = (
+        (pipe["TargetParameters"]["EventBridgeEventBusParameters"], _filled(pipe, record))
+        for pipe in PIPES.values()
+        if _takes(pipe, record)
+    )
+    return parameters["DetailType"], json.loads(template)
+
+
+def _takes(pipe: Any, record: Any) -> bool:
+    patterns = [one["Pattern"] for one in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
+    return any(EventPattern.load(pattern).matches_event(record) for pattern in patterns)
+
+
+def _filled(pipe: Any, record: Any) -> str:
+    """The template with the values of its paths, as JSON."""
+
+    def value(path: re.Match[str]) -> str:
+        found = record
+        for name in path[1].split("."):
+            found = found[name]
+        return json.dumps(found)
+
+    return re.sub(r"<\$\.([\w.]+)>", value, pipe["TargetParameters"]["InputTemplate"])
 
 
 MOST_MESSAGES = 4000

@@ -19,6 +19,7 @@ from csv_file.handler import Settings as CsvFileSettings
 from durable_pipeline.records import OFFLOADED
 from durable_pipeline.report import LOGS
 from durable_pipeline.settings import Settings as PipelineSettings
+from localcloud.cloudformation_yaml import load
 from localcloud.deploy import contradictions, parameter_values
 from notify.handler import Settings as NotifySettings
 from pipeline_core.events import EVENT_NAMES
@@ -258,6 +259,36 @@ def test_an_own_stage_is_named_by_the_arn_of_one_function(arn: str, taken: bool)
     pattern = PARAMETERS["EnrichmentFunctionArn"]["AllowedPattern"]
 
     assert bool(re.fullmatch(pattern, arn)) == taken
+
+
+def test_the_table_has_a_stream_only_where_one_is_wanted() -> None:
+    table = RESOURCES["ProcessedDataTable"]["Properties"]
+    off, on = (
+        of_stack(table, {**DEFAULTS, "ProcessedDataStream": wanted})
+        | {"condition": TEMPLATE["Outputs"]["ProcessedDataStreamArn"]["Condition"]}
+        for wanted in (DEFAULTS["ProcessedDataStream"], "true")
+    )
+
+    assert "StreamSpecification" not in off
+    assert on == off | {"StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"}}
+    assert TEMPLATE["Conditions"][on["condition"]] == {
+        "Fn::Equals": [{"Ref": "ProcessedDataStream"}, "true"]
+    }
+
+
+SINKS = sorted((ROOT / "examples" / "sinks").glob("*/template.yaml"))
+
+
+@pytest.mark.parametrize("path", SINKS, ids=lambda path: str(path.parent.name))
+def test_a_sinks_roles_name_what_they_may_use(path: Path) -> None:
+    resources = load(path)["Resources"].values()
+    roles = [r["Properties"] for r in resources if r["Type"] == "AWS::IAM::Role"]
+    allowed = [
+        s for role in roles for p in policies(role) for s in p["PolicyDocument"]["Statement"]
+    ]
+
+    assert allowed
+    assert "*" not in json.dumps(allowed)
 
 
 def test_data_is_encrypted_at_rest() -> None:

@@ -84,8 +84,12 @@ MAY_INVOKE: Question = (
     "['lambda:InvokeFunction']",
     f"['{_FUNCTIONS}:enrich:1']",
 )
+STREAM: Question = ("describe_table", "processed")
+_STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/processed/stream/2026"
 _OUTPUTS = {
     **dict.fromkeys(OUTPUTS.values(), "x"),
+    "ProcessedDataTable": "processed",
+    "ProcessedDataStreamArn": _STREAM,
     "DurableFunctionArn": f"{_FUNCTIONS}:pipeline:live",
     "OperatorsTopicArn": OPERATORS,
     "DeadLetterQueueUrl": "https://sqs/dead",
@@ -104,6 +108,12 @@ def outputs(**change: str | None) -> list[dict[str, str]]:
     """The stack's outputs but for a `change`; None takes one away."""
     found = {**_OUTPUTS, **change}
     return [{"OutputKey": name, "OutputValue": value} for name, value in found.items() if value]
+
+
+def table(*, enabled: bool = True, **change: str) -> dict[str, Any]:
+    """DescribeTable, but for a `change`."""
+    stream = {"StreamSpecification": {"StreamEnabled": True}} if enabled else {}
+    return {"Table": {"LatestStreamArn": _STREAM, **stream, **change}}
 
 
 def durable(seconds: int) -> dict[str, Any]:
@@ -169,6 +179,7 @@ ANSWERS: Mapping[Question, Any] = {
         ]
     },
     ALARMS: alarms(),
+    STREAM: table(),
     ACCOUNT: {
         "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
     },

@@ -53,7 +53,7 @@ SHORT = {
 }
 _ARN = ANSWERS[FROM_IN]["FunctionArn"].removesuffix(":live")
 
-PLANTED_HERE = {"own-stage"}  # the stack of the end-to-end tests has none
+PLANTED_HERE = {"own-stage", "processed-data-stream"}  # that of the end-to-end tests has neither
 
 # check, answers, level, and what the finding or its remedy has to say
 FAULTS = [
@@ -65,6 +65,18 @@ FAULTS = [
         but(sound.MAY_INVOKE, EvaluationResults=[{"EvalDecision": "implicitDeny"}]),
         PROBLEM,
         "deploy template.yaml again",
+    ),
+    (
+        "processed-data-stream",
+        answering(sound.STREAM, sound.table(enabled=False)),
+        PROBLEM,
+        "ProcessedDataStream=false",
+    ),
+    (
+        "processed-data-stream",
+        answering(sound.STREAM, sound.table(LatestStreamArn="another")),
+        PROBLEM,
+        "not the one in the stack's outputs",
     ),
     ("stack-found", None, PROBLEM, "deploy it"),
     (
