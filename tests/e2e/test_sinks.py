@@ -67,13 +67,17 @@ class Sink:
 @pytest.fixture(scope="module")
 def streamed(settings: Settings) -> Stack:
     """The pipeline, with a stream."""
-    outputs = deploy(
+    outputs = deployed(settings, stream=True)
+    return Stack(Cloud(settings, outputs), outputs)
+
+
+def deployed(settings: Settings, *, stream: bool) -> Mapping[str, str]:
+    return deploy(
         settings,
         template=ROOT / "template.yaml",
         stack_name=NAME,
-        parameters={**PARAMETERS, "ProcessedDataStream": "true"},
+        parameters={**PARAMETERS, "ProcessedDataStream": str(stream).lower()},
     )
-    return Stack(Cloud(settings, outputs), outputs)
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +315,19 @@ def _kill_at_work(sink: Sink, ids: Sequence[str], most: int) -> int:
 def _all_of_messages(sink: Sink, ids: Sequence[str]) -> bool:
     found = sink.server.run("SELECT message_id FROM processed_data")
     return set(ids) <= {message_id for (message_id,) in found}
+
+
+def test_switched_off_and_on_again_the_items_stay_and_the_stream_is_another(
+    streamed: Stack,
+) -> None:
+    settings, before, items = streamed.cloud.settings, streamed.outputs, streamed.items()
+
+    off = deployed(settings, stream=False)
+    kept = streamed.items()
+    on = deployed(settings, stream=True)
+
+    assert "ProcessedDataStreamArn" not in off
+    assert items
+    assert items == kept == streamed.items()
+    assert on["ProcessedDataStreamArn"] != before["ProcessedDataStreamArn"]
+    assert on == before | {"ProcessedDataStreamArn": on["ProcessedDataStreamArn"]}

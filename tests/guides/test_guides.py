@@ -117,6 +117,15 @@ EVERY = [
         {"sam deploy": AWS_ONLY},
     ),
     guide(
+        "take-results-elsewhere",
+        {"pipelinectl doctor": "0 problems"},
+        {
+            "sam deploy": AWS_ONLY,
+            "sam build": "test_sinks.py builds and deploys it",
+            "psql": "test_sinks.py runs the file on a Postgres of its own",
+        },
+    ),
+    guide(
         "redrive-dead-letters",
         {
             "pipelinectl dlq list": "ValidationError",

@@ -244,6 +244,22 @@ def test_a_connection_that_broke_is_opened_anew(server: postgres.Server, letters
     assert "second" in rows(server)
 
 
+def test_a_password_that_was_changed_is_read_anew(
+    server: postgres.Server, letters: Letters, password: str
+) -> None:
+    handed(change("with the first", 1, version(1)))
+    server.run(f"ALTER ROLE {USER} PASSWORD 'another'")
+    login = json.dumps({"username": USER, "password": "another"})
+    boto3.client("secretsmanager").update_secret(SecretId="sink", SecretString=login)
+    server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sink'")
+    try:
+        assert handed(change("with another", 2, version(1))) == INTACT
+    finally:
+        server.run(f"ALTER ROLE {USER} PASSWORD '{password}'")
+
+    assert "with another" in rows(server)
+
+
 def test_what_the_schema_lacks_comes_again(server: postgres.Server, letters: Letters) -> None:
     server.run("ALTER TABLE processed_records RENAME TO renamed")
     try:
