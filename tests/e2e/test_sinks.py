@@ -330,4 +330,4 @@ def test_switched_off_and_on_again_the_items_stay_and_the_stream_is_another(
     assert items
     assert items == kept == streamed.items()
     assert on["ProcessedDataStreamArn"] != before["ProcessedDataStreamArn"]
-    assert on == before | {"ProcessedDataStreamArn": on["ProcessedDataStreamArn"]}
+    assert on == {**before, "ProcessedDataStreamArn": on["ProcessedDataStreamArn"]}
