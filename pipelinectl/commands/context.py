@@ -1,29 +1,36 @@
-"""What every command needs: the global options, --json, and the pipeline they lead to."""
+"""What every command needs: the global options, --json, and the pipeline they lead to.
+
+What a pipeline consists of is imported where it is asked for: a command needs little of it.
+"""
+
+from __future__ import annotations
 
 import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_core.catalog import Catalog
 from pipelinectl import local
-from pipelinectl.audit import Audit
 from pipelinectl.aws import DEFAULT_STACK_NAME, Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
-from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.errors import NotFoundError, UsageError
-from pipelinectl.executions import Executions
-from pipelinectl.items import Items
-from pipelinectl.objects import Results
-from pipelinectl.record import Records
-from pipelinectl.redrive import ReadPayload
-from pipelinectl.reprocess import Sources
-from pipelinectl.sending import PayloadStore, Sender
-from pipelinectl.uploading import UploadsApi, local_url
+
+if TYPE_CHECKING:
+    from pipeline_core.catalog import Catalog
+    from pipelinectl.audit import Audit
+    from pipelinectl.dead_letters import DeadLetterQueue
+    from pipelinectl.executions import Executions
+    from pipelinectl.items import Items
+    from pipelinectl.objects import Results
+    from pipelinectl.record import Records
+    from pipelinectl.redrive import ReadPayload
+    from pipelinectl.reprocess import Sources
+    from pipelinectl.sending import PayloadStore, Sender
+    from pipelinectl.uploading import UploadsApi
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
@@ -80,26 +87,36 @@ class Pipeline:
     @property
     def sender(self) -> Sender:
         """Sends to the queue that producers send to."""
+        from pipelinectl.sending import Sender
+
         return Sender(self.connection.sqs, self.stack.queue_url)
 
     @property
     def resender(self) -> Sender:
         """Sends again, to the queue in which it is believed whose record a message is."""
+        from pipelinectl.sending import Sender
+
         return Sender(self.connection.sqs, self.stack.internal_queue_url)
 
     @property
     def items(self) -> Items:
         """What the pipeline stored."""
+        from pipelinectl.items import Items
+
         return Items(self.connection.dynamodb, self.stack.table_name)
 
     @property
     def executions(self) -> Executions:
         """The durable executions of the pipeline's function."""
+        from pipelinectl.executions import Executions
+
         return Executions(self.connection.lambda_, self.stack.durable_function_name)
 
     @property
     def dead_letters(self) -> DeadLetterQueue:
         """What the pipeline gave up."""
+        from pipelinectl.dead_letters import DeadLetterQueue
+
         return DeadLetterQueue(
             self.connection.sqs,
             self.stack.dead_letter_queue_url,
@@ -109,6 +126,8 @@ class Pipeline:
     @property
     def payloads(self) -> PayloadStore:
         """Where bodies go that are too large for a message."""
+        from pipelinectl.sending import PayloadStore
+
         maximum = float(self.stack.parameters.get("MaximumDocumentSize", "inf"))
         return PayloadStore(self.connection.s3, self.stack.payload_bucket, maximum)
 
@@ -120,27 +139,37 @@ class Pipeline:
     @property
     def catalog(self) -> Catalog:
         """What the pipeline knows of objects."""
+        from pipeline_core.catalog import Catalog
+
         return Catalog(self.connection.dynamodb, self.stack.catalog_table)
 
     @property
     def results(self) -> Results:
         """What the pipeline made of files."""
+        from pipelinectl.objects import Results
+
         return Results(self.connection.s3, self.stack.output_bucket)
 
     @cached_property
     def audit(self) -> Audit:
         """Who did what."""
+        from pipelinectl.audit import Audit
+
         connection = self.connection
         return Audit(connection.logs, lambda: connection.sts, self.stack.audit_log_group)
 
     @property
     def sources(self) -> Sources:
         """What records are made of again."""
+        from pipelinectl.reprocess import Sources
+
         return Sources(self.stack, self.connection.s3, self.catalog)
 
     @property
     def records(self) -> Records:
         """The lives of records."""
+        from pipelinectl.record import Records
+
         return Records(
             stack=self.stack,
             items=self.items,
@@ -153,6 +182,8 @@ class Pipeline:
     @property
     def uploads_api(self) -> UploadsApi:
         """Gives presigned URLs."""
+        from pipelinectl.uploading import UploadsApi, local_url
+
         endpoint = self.connection.endpoint_url
         url = self.stack.uploads_api_url
         if endpoint is not None:

@@ -1,14 +1,14 @@
 """`pipelinectl items`."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     Listed,
     listed,
@@ -22,8 +22,15 @@ from pipelinectl.commands.output import (
 )
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.items import Item
-from pipelinectl.record import Life
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from pipelinectl.commands.context import Pipeline
+    from pipelinectl.items import Item
+    from pipelinectl.record import Life
 
 _DEFAULT_LIMIT = 50
 _DOCUMENT_WIDTH = 160
