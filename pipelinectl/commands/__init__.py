@@ -63,6 +63,11 @@ PLACES: Mapping[str, Place] = {
         "resume",
         "Resume the intake: enable the event source mappings, and wait until they are.",
     ),
+    "logs": Place(
+        "logs",
+        "logs",
+        "Show what all functions log, in the order of time, on AWS and on the local cloud.",
+    ),
     "cost": Place(
         "cost",
         "cost",

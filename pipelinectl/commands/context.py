@@ -6,9 +6,10 @@ What a pipeline consists of is imported where it is asked for: a command needs l
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,10 @@ def limit_of(limit: int | None, default: int, *, as_json: bool) -> int | None:
     return limit or (None if as_json else default)
 
 
-TIME = "ISO-8601, local time if no offset."
+TIME = "ISO-8601, local time if no offset, or how long ago: 90s, 10m, 2h, 3d."
+
+_AGO = re.compile(r"(?P<count>\d{1,5})(?P<unit>[smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(option: str, text: str | None) -> datetime | None:
@@ -60,10 +64,13 @@ def moment(option: str, text: str | None) -> datetime | None:
     """
     if text is None:
         return None
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError as error:
-        msg = f"{option} '{text}' is no time: write it as 2026-03-01 or 2026-03-01T14:00:00+01:00"
+        how = "2026-03-01, 2026-03-01T14:00:00+01:00, or 2h for two hours ago"
+        msg = f"{option} '{text}' is no time: write it as {how}"
         raise UsageError(msg) from error
 
 

@@ -25,6 +25,8 @@ from pipelinectl.doctor.stack import Level
 from pipelinectl.doors import NAMES
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.logs import FunctionLogs, LogEvent
+from pipelinectl.logs import groups as log_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -698,15 +700,15 @@ def local_cloud(session: Session, query: Query) -> Page:
     )
 
 
-def _log_lines(session: Session, name: str) -> Iterable[local.LogLine]:
+def _log_lines(session: Session, name: str) -> Iterable[local.LogLine | LogEvent]:
     """Its last lines; of a function those of the last minutes, for there may be very many."""
     assert session.machine is not None  # noqa: S101 - the caller has asked
     if path := local.log_file(session.machine, name):
         return local.FileLog(path).lines(_LOG_LINES)
-    groups = local.log_groups(session.options.stack_name, name)
-    log = local.FunctionLog(session.pipeline.connection.logs, groups)
+    groups = log_groups(session.options.stack_name, name)
+    log = FunctionLogs(session.pipeline.connection.logs, groups)
     try:
-        return list(log.lines(_LOG_LINES, since=datetime.now(UTC) - _LOG_AGE))
+        return list(log.lines(datetime.now(UTC) - _LOG_AGE, limit=_LOG_LINES))
     except NotFoundError:
         return []  # it has not run
 
