@@ -136,24 +136,29 @@ def timeline_document(timeline: Timeline, arn: str) -> dict[str, Any]:
         "failed_in": timeline.failed_in,
         "input_bytes": _bytes(timeline.payload_in),
         "result_bytes": _bytes(timeline.payload_out),
+        "metered": {"total": timeline.metered.total(), "by_kind": dict(timeline.metered)},
         "operations": [_operation_document(timeline, op) for op in timeline.operations],
     }
 
 
 def _heading(timeline: Timeline, arn: str) -> Text:
-    operations = sum(1 for _ in timeline.walk())
     text = Text.assemble(
         (timeline.status, f"bold {status_style(timeline.status)}"),
         f" in {duration(timeline.seconds)}"
         if timeline.ended_at
         else f" for {duration(timeline.seconds)} so far",
-        f", {counted(operations, 'operation')}, {counted(timeline.invocations, 'invocation')}",
+        f", {counted(timeline.metered.total(), 'operation')}"
+        f", {counted(timeline.invocations, 'invocation')}",
         (_failed_invocations(timeline), "red"),
         f", {_sizes(timeline.payload_in, timeline.payload_out)}",
-        ("\n" + arn, "dim"),
+        (f"\n{_by_kind(timeline)}\n{arn}", "dim"),
     )
     text.no_wrap, text.overflow = True, "fold"
     return text
+
+
+def _by_kind(timeline: Timeline) -> str:
+    return ", ".join(counted(count, kind) for kind, count in timeline.metered.most_common())
 
 
 def _failed_invocations(timeline: Timeline) -> str:
@@ -403,8 +408,10 @@ def _counted(pipeline: Pipeline, executions: Sequence[Execution]) -> dict[str, C
 def show(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False) -> None:
     """Show the timeline of one durable execution: every operation, attempt and error.
 
-    'try' counts the starts of a step, and the tries of a chained invoke that was done again
-    after a failure. With --json: one object; offsets and durations are in seconds.
+    Operations are counted as AWS meters them and as 'cost' counts them: the execution itself, each
+    attempt of a step, and so on. 'try' counts the starts of a step, and the tries of a chained
+    invoke that was done again after a failure. With --json: one object; offsets and durations are
+    in seconds, and 'metered' has the counts.
 
     Examples:
     - `pipelinectl executions show last`
