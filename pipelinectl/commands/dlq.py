@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
+from pipelinectl.commands import watching
 from pipelinectl.commands.context import (
     JsonFlag,
     Limit,
@@ -56,6 +55,7 @@ from pipelinectl.commands.send import (
     refusal,
     refusals_document,
 )
+from pipelinectl.commands.watching import Watch
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from pipelinectl.following import Became
     from pipelinectl.redrive import Redelivery
@@ -80,36 +81,32 @@ Reason = Annotated[
 ]
 
 _SHORT = 8  # of a message id, as the list shows it
-_GAP = 2
 
 
 def print_dead_letters(letters: list[DeadLetter]) -> None:
     """Print the reasons with their counts, then one line a dead letter."""
     if letters:
-        print_parts([reasons_table(grouped(letters)), ""])
-        print_parts(render_dead_letters(letters, datetime.now(UTC)))
+        parts = (reasons_table(grouped(letters)), "")
+        print_parts([*parts, dead_letters_table(letters, datetime.now(UTC))])
 
 
 def reasons_table(groups: Iterable[tuple[str, str, int]]) -> Table:
     """How many dead letters there are of each stage and error type."""
-    found = table("dead letters", "stage", "error type")
-    found.columns[0].justify = "right"
+    found = table("dead letters", "stage", "error type", right=("dead letters",))
     for stage, error_type, count in groups:
-        found.add_row(f"{count:,}", stage, error_type)
+        found.add_row(f"{count:,}", Text(stage), Text(error_type))
     return found
 
 
-def render_dead_letters(letters: Iterable[DeadLetter], now: datetime) -> Iterator[RenderableType]:
+def dead_letters_table(letters: Iterable[DeadLetter], now: datetime) -> Table:
     """One line a dead letter, with the beginning of its message id, and its reasons below."""
-    rows = [(_dead_letter_cells(letter, now), letter) for letter in letters]
-    header = ("message", "execution_id", "stage", "error type", "tries", "age")
-    cells_of = [cells for cells, _ in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells_of, strict=True)]
-    yield _line(header, widths, "dim")
-    for cells, letter in rows:
-        yield _line(cells, widths)
-        for reason in letter.errors or (letter.error_message,):
-            yield Padding(Text(reason, style="yellow"), (0, 0, 0, _SHORT + _GAP))
+    names = ("message", "execution_id", "stage", "error type", "tries", "age")
+    found = table(*names, spare=("tries", "execution_id", "age"))
+    for letter in letters:
+        found.add_row(*map(Text, _dead_letter_cells(letter, now)))
+        reasons = letter.errors or (letter.error_message,)
+        found.below(*(Text(reason, style="yellow") for reason in reasons))
+    return found
 
 
 def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
@@ -121,11 +118,6 @@ def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
         "" if letter.attempts is None else str(letter.attempts),
         age(letter.failed_at, now),
     )
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return Text((" " * _GAP).join(padded).rstrip(), style=style)
 
 
 def document(letter: DeadLetter) -> dict[str, Any]:
@@ -331,6 +323,7 @@ def by_editor(letter: DeadLetter) -> str | None:
 
 
 _LISTED = 100
+_LOOK_SECONDS = 15.0  # each look hides the messages from others for a few seconds
 _SHOWN = 3
 _SLOWEST = 0.1
 
@@ -555,6 +548,7 @@ def list_(
     limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
@@ -569,12 +563,17 @@ def list_(
     """
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
     most, only = limit_of(limit, _LISTED, as_json=as_json), Filter(stage, reason)
-    shown = listed(lambda count: queue.peek(only=only, limit=count), most)
-    if as_json:
-        print_json([document(letter) for letter in shown.found])
-    else:
+
+    def draw() -> None:
+        shown = listed(lambda count: queue.peek(only=only, limit=count), most)
+        if as_json:
+            print_json([document(letter) for letter in shown.found])
+            return
         print_dead_letters(shown.found)
-        tell_count(shown, "dead letter", f" of about {queue.about():,} in all" if shown.cut else "")
+        of = f" of about {queue.about():,} in all" if shown.cut else ""
+        tell_count(shown, "dead letter", of)
+
+    watching.show(draw, watch=watch, as_json=as_json, every=_LOOK_SECONDS)
 
 
 @app.command()
