@@ -379,13 +379,15 @@ def executions(session: Session, query: Query) -> Page:
         )
     )
     options = ["--status", chosen] if chosen else []
+    counts = session.counts(found, _wait(query)).value or {}
     return Page(
         "executions.html",
         "Executions",
         ("executions", "list", *options, "--limit", str(limit)),
-        [execution_document(one) for one in found],
+        [execution_document(one) | {"records": counts.get(one.arn)} for one in found],
         {
             "executions": found,
+            "counts": counts,
             "statuses": list(Status),
             "query": {k: v for k, v in query.items() if k in ("status", "name", "since", "until")},
             "limit": limit,
