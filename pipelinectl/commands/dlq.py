@@ -19,12 +19,14 @@ from pipeline_core import exact_json
 from pipelinectl import sending
 from pipelinectl.commands import watching
 from pipelinectl.commands.context import (
+    TIME,
     JsonFlag,
     Limit,
     Note,
     Pipeline,
     in_a_terminal,
     limit_of,
+    moment,
     open_pipeline,
 )
 from pipelinectl.commands.output import (
@@ -79,6 +81,10 @@ Reason = Annotated[
     str | None,
     typer.Option("--reason", help="Only this error type, or this text in the error message."),
 ]
+Since = Annotated[
+    str | None, typer.Option("--since", help=f"Only those given up since then: {TIME}")
+]
+Until = Annotated[str | None, typer.Option("--until", help="Only those given up before then.")]
 
 _SHORT = 8  # of a message id, as the list shows it
 
@@ -339,6 +345,8 @@ def redrive(
     ] = None,
     reason: Reason = None,
     stage: Stage = None,
+    since: Since = None,
+    until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in the queue now.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be sent.")
@@ -384,7 +392,7 @@ def redrive(
     - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
-    only = Filter(stage, reason)
+    only = Filter(stage, reason, moment("--since", since), moment("--until", until))
     _check(ids or [], only, every=every)
     replaced = replacement(body, body_file, edit=edit)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
@@ -443,7 +451,7 @@ def _followed(redriven: Redriven) -> list[Followed]:
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
     narrowed = bool(ids) or only != Filter()
     if every == narrowed:
-        msg = "say which dead letters: --all alone, or any of --id, --reason and --stage"
+        msg = "say which dead letters: --all alone, or any of --id, --reason, --stage and times"
         raise UsageError(msg)
 
 
@@ -548,6 +556,8 @@ def list_(
     limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
     watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -558,11 +568,12 @@ def list_(
     readers for a few seconds. With --json: an array of dead letters, bodies untouched.
 
     Examples:
-    - `pipelinectl dlq list --stage validate`
+    - `pipelinectl dlq list --stage validate --since 2h`
     - `pipelinectl dlq list --reason ValidationError --json`
     """
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
-    most, only = limit_of(limit, _LISTED, as_json=as_json), Filter(stage, reason)
+    most = limit_of(limit, _LISTED, as_json=as_json)
+    only = Filter(stage, reason, moment("--since", since), moment("--until", until))
 
     def draw() -> None:
         shown = listed(lambda count: queue.peek(only=only, limit=count), most)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
@@ -20,7 +21,15 @@ from pipeline_core.catalog import State
 from pipeline_core.objects import ObjectId
 from pipelinectl.aws import CHUNK_BYTES
 from pipelinectl.commands import watching
-from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
+from pipelinectl.commands.context import (
+    TIME,
+    JsonFlag,
+    Limit,
+    Pipeline,
+    limit_of,
+    moment,
+    open_pipeline,
+)
 from pipelinectl.commands.output import (
     age,
     clock,
@@ -183,6 +192,12 @@ def list_(
         State | None,
         typer.Option("--state", case_sensitive=False, help="Only objects in this state."),
     ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help=f"Only those changed since then: {TIME}")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only those changed before then.")
+    ] = None,
     limit: Limit = None,
     watch: Watch = False,
     as_json: JsonFlag = False,
@@ -198,9 +213,12 @@ def list_(
     """
     pipeline = open_pipeline(ctx, quiet=as_json)
     most = limit_of(limit, _SHOWN, as_json=as_json)
+    found = partial(
+        newest, state=state, since=moment("--since", since), until=moment("--until", until)
+    )
 
     def draw() -> None:
-        shown = listed(lambda count: newest(pipeline.catalog, count, state), most)
+        shown = listed(lambda count: found(pipeline.catalog, count), most)
         if as_json:
             print_json(shown.found)
             return

@@ -190,3 +190,20 @@ def test_the_time_it_was_first_sent_is_kept(deployed: Deployed) -> None:
     (letter,) = DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url).peek()
 
     assert letter.first_sent == FIRST_SENT
+
+
+@pytest.mark.parametrize(
+    ("times", "count"),
+    [
+        (("--since", "2025-12-31"), 1),
+        (("--since", "2026-01-02"), 0),
+        (("--until", "2026-01-02"), 1),
+        (("--until", "2025-12-31"), 0),
+    ],
+)
+def test_dead_letters_are_listed_by_when_they_were_given_up(
+    deployed: Deployed, times: tuple[str, ...], count: int
+) -> None:
+    give_up(deployed)  # on the first of January
+
+    assert len(deployed.run("dlq", "list", "--json", *times).json) == count
