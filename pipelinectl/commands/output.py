@@ -244,8 +244,9 @@ _LEAST_WIDTH = 9
 class FittingTable(Table):
     """A table of plain lines, none of which is wider than the terminal.
 
-    Where there is no room, the widest cells are cut first; then columns are left out, those first
-    that `spare` names first. The first column, which names the line, is always there.
+    Where there is no room, what is wider than an id is cut first, then the id, then the widest;
+    where no cell can be cut any more, columns are left out, those first that `spare` names first.
+    The first column, which names the line, is always there.
     """
 
     def __init__(self, *, spare: Sequence[str] = (), gap: int = _GAP) -> None:
