@@ -255,15 +255,24 @@ def _read(body: str, door: Door | None) -> Envelope | None:
 class Filter:
     """Which dead letters are wanted: None takes all.
 
-    `reason` is an error type, or a part of the error message; case does not matter.
+    `reason` is an error type, or a part of the error message; case does not matter. `since` and
+    `until` are about when they were given up.
     """
 
     stage: str | None = None
     reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether `letter` is wanted."""
-        return self._takes_stage(letter) and self._takes_reason(letter)
+        return self._takes_stage(letter) and self._takes_reason(letter) and self._takes_time(letter)
+
+    def _takes_time(self, letter: DeadLetter) -> bool:
+        since, until = self.since, self.until
+        return not (since and letter.failed_at < since) and not (
+            until and letter.failed_at >= until
+        )
 
     def _takes_stage(self, letter: DeadLetter) -> bool:
         return self.stage is None or letter.stage == self.stage

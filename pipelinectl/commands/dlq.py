@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
+from pipelinectl.commands import watching
 from pipelinectl.commands.context import (
+    TIME,
     JsonFlag,
     Limit,
     Note,
     Pipeline,
     in_a_terminal,
     limit_of,
+    moment,
     open_pipeline,
 )
 from pipelinectl.commands.output import (
@@ -57,6 +58,7 @@ from pipelinectl.commands.send import (
     refusals_document,
     untold,
 )
+from pipelinectl.commands.watching import Watch
 from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from pipelinectl.following import Became, Following
     from pipelinectl.redrive import Redelivery
@@ -79,38 +82,38 @@ Reason = Annotated[
     str | None,
     typer.Option("--reason", help="Only this error type, or this text in the error message."),
 ]
+Since = Annotated[
+    str | None, typer.Option("--since", help=f"Only those given up since then: {TIME}")
+]
+Until = Annotated[str | None, typer.Option("--until", help="Only those given up before then.")]
 
 _SHORT = 8  # of a message id, as the list shows it
-_GAP = 2
 
 
 def print_dead_letters(letters: list[DeadLetter]) -> None:
     """Print the reasons with their counts, then one line a dead letter."""
     if letters:
-        print_parts([reasons_table(grouped(letters)), ""])
-        print_parts(render_dead_letters(letters, datetime.now(UTC)))
+        parts = (reasons_table(grouped(letters)), "")
+        print_parts([*parts, dead_letters_table(letters, datetime.now(UTC))])
 
 
 def reasons_table(groups: Iterable[tuple[str, str, int]]) -> Table:
     """How many dead letters there are of each stage and error type."""
-    found = table("dead letters", "stage", "error type")
-    found.columns[0].justify = "right"
+    found = table("dead letters", "stage", "error type", right=("dead letters",))
     for stage, error_type, count in groups:
-        found.add_row(f"{count:,}", stage, error_type)
+        found.add_row(f"{count:,}", Text(stage), Text(error_type))
     return found
 
 
-def render_dead_letters(letters: Iterable[DeadLetter], now: datetime) -> Iterator[RenderableType]:
+def dead_letters_table(letters: Iterable[DeadLetter], now: datetime) -> Table:
     """One line a dead letter, with the beginning of its message id, and its reasons below."""
-    rows = [(_dead_letter_cells(letter, now), letter) for letter in letters]
-    header = ("message", "execution_id", "stage", "error type", "tries", "age")
-    cells_of = [cells for cells, _ in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells_of, strict=True)]
-    yield _line(header, widths, "dim")
-    for cells, letter in rows:
-        yield _line(cells, widths)
-        for reason in letter.errors or (letter.error_message,):
-            yield Padding(Text(reason, style="yellow"), (0, 0, 0, _SHORT + _GAP))
+    names = ("message", "execution_id", "stage", "error type", "tries", "age")
+    found = table(*names, spare=("tries", "execution_id", "age"))
+    for letter in letters:
+        found.add_row(*map(Text, _dead_letter_cells(letter, now)))
+        reasons = letter.errors or (letter.error_message,)
+        found.below(*(Text(reason, style="yellow") for reason in reasons))
+    return found
 
 
 def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
@@ -122,11 +125,6 @@ def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
         "" if letter.attempts is None else str(letter.attempts),
         age(letter.failed_at, now),
     )
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return Text((" " * _GAP).join(padded).rstrip(), style=style)
 
 
 def document(letter: DeadLetter) -> dict[str, Any]:
@@ -333,6 +331,7 @@ def by_editor(letter: DeadLetter) -> str | None:
 
 
 _LISTED = 100
+_LOOK_SECONDS = 15.0  # each look hides the messages from others for a few seconds
 _SHOWN = 3
 _SLOWEST = 0.1
 
@@ -348,6 +347,8 @@ def redrive(
     ] = None,
     reason: Reason = None,
     stage: Stage = None,
+    since: Since = None,
+    until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in the queue now.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be sent.")
@@ -393,7 +394,7 @@ def redrive(
     - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
-    only = Filter(stage, reason)
+    only = Filter(stage, reason, moment("--since", since), moment("--until", until))
     _check(ids or [], only, every=every)
     replaced = replacement(body, body_file, edit=edit)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
@@ -452,7 +453,7 @@ def identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
     narrowed = bool(ids) or only != Filter()
     if every == narrowed:
-        msg = "say which dead letters: --all alone, or any of --id, --reason and --stage"
+        msg = "say which dead letters: --all alone, or any of --id, --reason, --stage and times"
         raise UsageError(msg)
 
 
@@ -556,6 +557,9 @@ def list_(
     limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
@@ -565,17 +569,23 @@ def list_(
     readers for a few seconds. With --json: an array of dead letters, bodies untouched.
 
     Examples:
-    - `pipelinectl dlq list --stage validate`
+    - `pipelinectl dlq list --stage validate --since 2h`
     - `pipelinectl dlq list --reason ValidationError --json`
     """
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
-    most, only = limit_of(limit, _LISTED, as_json=as_json), Filter(stage, reason)
-    shown = listed(lambda count: queue.peek(only=only, limit=count), most)
-    if as_json:
-        print_json([document(letter) for letter in shown.found])
-    else:
+    most = limit_of(limit, _LISTED, as_json=as_json)
+    only = Filter(stage, reason, moment("--since", since), moment("--until", until))
+
+    def draw() -> None:
+        shown = listed(lambda count: queue.peek(only=only, limit=count), most)
+        if as_json:
+            print_json([document(letter) for letter in shown.found])
+            return
         print_dead_letters(shown.found)
-        tell_count(shown, "dead letter", f" of about {queue.about():,} in all" if shown.cut else "")
+        of = f" of about {queue.about():,} in all" if shown.cut else ""
+        tell_count(shown, "dead letter", of)
+
+    watching.show(draw, watch=watch, as_json=as_json, every=_LOOK_SECONDS)
 
 
 @app.command()

@@ -222,3 +222,20 @@ def test_what_is_named_and_not_done_ends_it_with_1_after_the_output(
     assert "1 of 2" in done.stdout
     assert done.stderr.count("1 message gone, or held by another reader") == 1
     assert visible(deployed) == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "count"),
+    [
+        (("--since", "2025-12-31"), 1),
+        (("--since", "2026-01-02"), 0),
+        (("--until", "2026-01-02"), 1),
+        (("--until", "2025-12-31"), 0),
+    ],
+)
+def test_dead_letters_are_listed_by_when_they_were_given_up(
+    deployed: Deployed, times: tuple[str, ...], count: int
+) -> None:
+    give_up(deployed)  # on the first of January
+
+    assert len(deployed.run("dlq", "list", "--json", *times).json) == count
