@@ -14,7 +14,6 @@ from typing import Any
 import aws_durable_execution_sdk_python.state
 import boto3
 import pytest
-from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import dynamo_type
@@ -277,15 +276,6 @@ def shared_clock(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "utc_now", pipeline.clock.iso)
     monkeypatch.setenv("EXECUTION_TIMEOUT", "120")
     monkeypatch.setenv("STAGE_TIMEOUT", "20")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_loader() -> Iterator[None]:
-    """One reading of boto3's service models for all sessions: moto starts a new one each time."""
-    loader = create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.session.create_loader", lambda _=None: loader)
-        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
