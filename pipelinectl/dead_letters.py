@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_core import exact_json
 from pipeline_core.messages import (
     MAX_ENTRIES,
+    MESSAGE_GROUP_ID,
     Inline,
     Objects,
     Pointed,
@@ -21,6 +22,7 @@ from pipeline_core.messages import (
     carried_in,
     envelope_of,
     is_dead_letter,
+    message_group_id_in,
     producers_in,
     record_id_in,
 )
@@ -63,7 +65,7 @@ class DeadLetter:
     attributes of Lambda's own. `message_attributes` are in the form that Lambda has them in an
     event, `sent_timestamp` is in ms; `max_receives` is what the redrive policy allows, None where
     that is not known; `source` is the name of the queue that SQS moved it out of, None of what was
-    sent here.
+    sent here. `message_group_id` is the group that its record was sent in, empty of none.
     """
 
     message_id: str
@@ -73,6 +75,7 @@ class DeadLetter:
     sent_timestamp: int
     max_receives: int | None = None
     source: str | None = None
+    message_group_id: str = ""
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
@@ -240,15 +243,18 @@ def _read(body: str, door: Door | None) -> Envelope | None:
 class Filter:
     """Which dead letters are wanted: None takes all.
 
-    `reason` is an error type, or a part of the error message; case does not matter.
+    `reason` is an error type, or a part of the error message; case does not matter. `group` is a
+    `message_group_id`.
     """
 
     stage: str | None = None
     reason: str | None = None
+    group: str | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether `letter` is wanted."""
-        return self._takes_stage(letter) and self._takes_reason(letter)
+        in_group = self.group in (None, letter.message_group_id)
+        return in_group and self._takes_stage(letter) and self._takes_reason(letter)
 
     def _takes_stage(self, letter: DeadLetter) -> bool:
         return self.stage is None or letter.stage == self.stage
@@ -264,6 +270,11 @@ def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
     """Stage, error type and how many, the most frequent first."""
     counts = Counter((letter.stage, letter.error_type) for letter in letters)
     return [(stage, error, count) for (stage, error), count in counts.most_common()]
+
+
+def by_group(letters: Iterable[DeadLetter]) -> list[tuple[str, int]]:
+    """Each group and how many of its records are dead letters, the most first; "" is of none."""
+    return Counter(letter.message_group_id for letter in letters).most_common()
 
 
 # Long enough to look at a few thousand messages, short enough that a reader that was killed
@@ -406,7 +417,11 @@ class Held:
             MaxNumberOfMessages=count,
             VisibilityTimeout=self.hidden_seconds,
             WaitTimeSeconds=self.wait_seconds,
-            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
+            MessageSystemAttributeNames=[
+                "SentTimestamp",
+                "DeadLetterQueueSourceArn",
+                MESSAGE_GROUP_ID,
+            ],
             MessageAttributeNames=["All"],
         )
         return [self._dead_letter(message) for message in response.get("Messages", [])]
@@ -422,6 +437,7 @@ class Held:
             sent_timestamp=int(system.get("SentTimestamp", 0)),
             max_receives=self.max_receives,
             source=source and source.rpartition(":")[2],
+            message_group_id=message_group_id_in(system),
         )
 
 

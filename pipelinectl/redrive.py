@@ -49,12 +49,14 @@ def no_payloads(_: Pointer) -> None:
 class Redelivery:
     """A message to send again.
 
-    `origin` is the id it had in its old place; `carried` is what is known of its record.
+    `origin` is the id it had in its old place; `carried` is what is known of its record;
+    `message_group_id` is the group that it was in, and is sent in again, empty of none.
     """
 
     origin: str
     text: str
     carried: Carried
+    message_group_id: str = ""
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -93,7 +95,7 @@ def of_letter(
         known.pop("handed_over", None)  # it is sent on as often as any other again
     carried = {name: value for name, value in known.items() if value not in (None, {})}
     text = letter.body if body is None else body
-    return Redelivery(letter.message_id, text, cast("Carried", carried))
+    return Redelivery(letter.message_id, text, cast("Carried", carried), letter.message_group_id)
 
 
 def _execution_id(letter: DeadLetter, environment: str | None, read: ReadPayload) -> str | None:
@@ -143,7 +145,8 @@ def as_letter(record: Any) -> DeadLetter:
     """
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
-            sent = (record.get("attributes") or {}).get("SentTimestamp", "0")
+            system = record.get("attributes") or {}
+            sent = system.get("SentTimestamp", "0")
             return DeadLetter(
                 message_id,
                 receipt_handle="",
@@ -151,6 +154,7 @@ def as_letter(record: Any) -> DeadLetter:
                 message_attributes=record.get("messageAttributes") or {},
                 sent_timestamp=int(sent) if str(sent).isdecimal() else 0,
                 source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
+                message_group_id=messages.message_group_id_in(system),
             )
     raise _no_event("one of its records has no 'messageId' or no 'body'")
 

@@ -11,6 +11,8 @@ from rich.text import Text
 from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     Listed,
+    groups_document,
+    groups_table,
     listed,
     out,
     print_json,
@@ -24,6 +26,7 @@ from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import Item
 from pipelinectl.record import Life
+from pipelinectl.sending import check_group
 
 _DEFAULT_LIMIT = 50
 _DOCUMENT_WIDTH = 160
@@ -69,8 +72,14 @@ def items(
             "--source", help="Only items with this data_source, as it is stored (transformed)."
         ),
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Only items of records sent in this group.")
+    ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="Only say how many there are of each group.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what the pipeline stored, one item a record.
@@ -78,30 +87,39 @@ def items(
     An execution_id names a record and its item; a durable execution has a name and an ARN.
 
     Items come in the table's own order, which is none; 50 of them unless --limit says how many.
-    With --json: an array of items, one item with --id, {"count": N} with --count; numbers keep
-    every digit. Where a record has no item, --id says what is known of it instead, and exits
-    with 1.
+    A group is the MessageGroupId that a record was sent in, such as a tenant's name. With --json:
+    an array of items, one item with --id, {"count": N} with --count, with --by-group an array of
+    {"message_group_id": "...", "items": N}; numbers keep every digit. Where a record has no item,
+    --id says what is known of it instead, and exits with 1.
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
     - `pipelinectl items --id local-7c2f --json`
+    - `pipelinectl items --by-group`
     """
-    _check(execution_id, source, counting=count)
+    _check(execution_id, source or group, counting=count or by_group)
+    if group is not None:
+        check_group(group)
+        if by_group:
+            msg = "--by-group counts every group: give it without --group"
+            raise UsageError(msg)
     pipeline = open_pipeline(ctx, quiet=as_json)
     stored = pipeline.items
     if execution_id is not None:
         _show_one(pipeline, execution_id)
+    elif by_group:
+        _show_groups(stored.by_group(source=source), as_json=as_json)
     elif count:
-        _show_count(stored.count(source=source), as_json=as_json)
+        _show_count(stored.count(source=source, group=group), as_json=as_json)
     else:
         most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
-        shown = listed(lambda count: stored.scan(source=source, limit=count), most)
+        shown = listed(lambda count: stored.scan(source=source, group=group, limit=count), most)
         _show_some(shown, as_json=as_json)
 
 
-def _check(execution_id: str | None, source: str | None, *, counting: bool) -> None:
-    if execution_id is not None and (source is not None or counting):
-        msg = "--id names one item: give it without --source and --count"
+def _check(execution_id: str | None, narrowed: str | None, *, counting: bool) -> None:
+    if execution_id is not None and (narrowed is not None or counting):
+        msg = "--id names one item: give it without --source, --group, --count and --by-group"
         raise UsageError(msg)
 
 
@@ -130,6 +148,13 @@ def _show_count(count: int, *, as_json: bool) -> None:
         print_json({"count": count})
     else:
         typer.echo(count)
+
+
+def _show_groups(groups: list[tuple[str, int]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(groups_document("items", groups))
+    else:
+        out().print(groups_table("items", groups))
 
 
 def _show_some(shown: Listed[Item], *, as_json: bool) -> None:
