@@ -183,3 +183,13 @@ def test_records_that_were_not_stored_anew_end_it_with_1(
     assert done.exit_code == 1
     assert f"1 {what}: see 'pipelinectl record ID'" in done.stderr
     assert "a: ValidationError: no" in done.stdout
+
+
+def test_a_record_goes_again_in_the_group_that_it_was_sent_in(deployed: Deployed) -> None:
+    store(deployed, "a", message_group_id="tenant-7")
+    store(deployed, "b")
+
+    deployed.run("reprocess", "--all")
+
+    sent = {known_of(m)["execution_id"]: m.get("Attributes", {}) for m in deployed.again()}
+    assert sent == {"a": {"MessageGroupId": "tenant-7"}, "b": {}}
