@@ -66,7 +66,7 @@ PRICES = {
     "per_gb_second_x86_64": 0.0000166667,
     # https://aws.amazon.com/sqs/pricing/, standard queues: each 64 KiB of a request count as one.
     "per_million_sqs_requests": 0.40,
-    # What such a request costs more whose messages are in groups, of a fair queue.
+    # More, for messages in groups; by what others report of the same page.
     "per_million_fair_queue_requests": 0.10,
     # https://aws.amazon.com/dynamodb/pricing/on-demand/: a unit writes 1 KB.
     "per_million_dynamodb_write_units": 0.625,
