@@ -154,13 +154,17 @@ class Items:
         )
         return sum(page["Count"] for page in pages)
 
-    def by_group(self, *, source: str | None = None) -> list[tuple[str, int]]:
-        """Each group and how many items it has, the most first; "" is of none.
+    def by_group(
+        self, *, source: str | None = None, group: str | None = None
+    ) -> list[tuple[str, int]]:
+        """Each group, or this one, and how many items it has, the most first; "" is of none.
 
         Reads the whole table.
         """
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.table_name, ProjectionExpression=GROUP, **Only(source).condition
+            TableName=self.table_name,
+            ProjectionExpression=GROUP,
+            **Only(source, group=group).condition,
         )
         items = (attributes_of(item) for page in pages for item in page["Items"])
         return Counter(str(item.get(GROUP, "")) for item in items).most_common()

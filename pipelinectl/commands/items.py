@@ -97,18 +97,16 @@ def items(
     - `pipelinectl items --id local-7c2f --json`
     - `pipelinectl items --by-group`
     """
-    _check(execution_id, source or group, counting=count or by_group)
+    narrowed = source is not None or group is not None
+    _check(execution_id, narrowed=narrowed, counting=count or by_group)
     if group is not None:
         check_group(group)
-        if by_group:
-            msg = "--by-group counts every group: give it without --group"
-            raise UsageError(msg)
     pipeline = open_pipeline(ctx, quiet=as_json)
     stored = pipeline.items
     if execution_id is not None:
         _show_one(pipeline, execution_id)
     elif by_group:
-        _show_groups(stored.by_group(source=source), as_json=as_json)
+        _show_groups(stored.by_group(source=source, group=group), as_json=as_json)
     elif count:
         _show_count(stored.count(source=source, group=group), as_json=as_json)
     else:
@@ -117,8 +115,8 @@ def items(
         _show_some(shown, as_json=as_json)
 
 
-def _check(execution_id: str | None, narrowed: str | None, *, counting: bool) -> None:
-    if execution_id is not None and (narrowed is not None or counting):
+def _check(execution_id: str | None, *, narrowed: bool, counting: bool) -> None:
+    if execution_id is not None and (narrowed or counting):
         msg = "--id names one item: give it without --source, --group, --count and --by-group"
         raise UsageError(msg)
 

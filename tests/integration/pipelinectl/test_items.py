@@ -179,6 +179,9 @@ def test_items_are_counted_and_chosen_by_group(deployed: Deployed) -> None:
         "tenant-b": 1,
         None: 1,
     }
+    assert deployed.run("items", "--by-group", "--group", "tenant-b", "--json").json == [
+        {"message_group_id": "tenant-b", "items": 2}
+    ]
     assert deployed.run("items", "--group", "tenant-b", "--count").stdout == "2\n"
     listed = deployed.run("items", "--group", "tenant-b", "--source", "c", "--json").json
     assert [item["execution_id"] for item in listed] == ["run-2"]
@@ -189,7 +192,7 @@ def test_items_are_counted_and_chosen_by_group(deployed: Deployed) -> None:
     [
         ["--group", ""],
         ["--group", "x" * 129],
-        ["--by-group", "--group", "a"],
+        ["--group", "a", "--id", "x"],
         ["--by-group", "--id", "x"],
     ],
 )
