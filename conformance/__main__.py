@@ -20,6 +20,7 @@ from typing import Any
 
 from conformance.results import (
     FAILING,
+    ConformanceError,
     Result,
     is_as_recorded,
     order,
@@ -51,10 +52,6 @@ VERSIONS = {
     "ministack": "requirements/ministack.txt",
 }
 """The packages that make a result, and the lock files that say their versions."""
-
-
-class ConformanceError(Exception):
-    """The tests could not be run; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ of an SDK. `make conformance` runs them against the local cloud, with
 """.strip()  # noqa: E501 - a page's lines
 
 
+class ConformanceError(Exception):
+    """The tests could not be run; the message says why."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What came of one requirement; the errors are in the words of AWS's runner."""
@@ -32,10 +36,18 @@ def read(report: Path, ids: Iterable[str]) -> list[Result]:
     """The results of the requirements ``ids`` in a report (JSON) of AWS's runner, in their order.
 
     One that no function is said to meet is there too, and has not passed.
+
+    Raises:
+        ConformanceError: one of them is not there: nobody knows what came of it.
     """
     entries = json.loads(report.read_text("utf-8"))["results"]
     wanted = set(ids)
     found = [_result(entry) for entry in entries if entry["id"] in wanted]
+    if missing := wanted - {result.id for result in found}:
+        raise ConformanceError(
+            f"{report} says nothing of {', '.join(sorted(missing, key=order))}: AWS's runner has "
+            f"not tried them; {report.with_name('log')} may say why."
+        )
     return sorted(found, key=lambda result: order(result.id))
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Shape = Any
 
 _VERSION = "/2025-12-01/"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -109,7 +111,7 @@ def _from_query(name: str, shape: Shape, values: Sequence[str]) -> Any:
     convert = _CONVERSIONS.get(shape.type_name, str)
     try:
         return convert(values[-1])
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:  # botocore has several for a time
         raise ParameterError(
             f"1 validation error detected: Value '{values[-1]}' at '{_camel(name)}' is not of type "
             f"{shape.type_name}"
@@ -124,13 +126,27 @@ def _from_body(shape: Shape, body: bytes) -> dict[str, Any]:
         return {payload: _decoded(body)}
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParameterError(f"Could not parse request body into json: {error}") from error
     if payload:
-        return {payload: document}
+        document = {payload: document}
     if not isinstance(document, dict):
         raise ParameterError("The request body must be a JSON object.")
-    return {name: document[name] for name in shape.members if document.get(name) is not None}
+    known: dict[str, Any] = _known(shape, document)
+    return known
+
+
+def _known(shape: Shape, value: Any) -> Any:
+    """Return what of a value the model knows; what is null is not there."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        return {
+            name: _known(member, value[name])
+            for name, member in shape.members.items()
+            if value.get(name) is not None
+        }
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_known(shape.member, item) for item in value]
+    return value
 
 
 def _decoded(body: bytes) -> str:
@@ -140,12 +156,19 @@ def _decoded(body: bytes) -> str:
         raise ParameterError(f"The request body must be text in UTF-8: {error}") from error
 
 
+def _integer(text: str) -> int:
+    # Python takes more for one: 1_000, say, or digits of other scripts.
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     return float(parse_timestamp(text).timestamp())
 
 
 _CONVERSIONS: Mapping[str, Callable[[str], Any]] = {
-    "integer": int,
+    "integer": _integer,
     "boolean": lambda text: _BOOLEANS[text.lower()],
     "timestamp": _seconds,
 }
@@ -163,7 +186,7 @@ _TYPES: Mapping[str, type] = {
 def _check(shape: Shape, value: Any, path: str) -> None:
     if not _is_of_type(shape, value):
         raise ParameterError(
-            f"1 validation error detected: Value '{value}' at '{path}' is not of type "
+            f"1 validation error detected: Value '{_shown(value)}' at '{path}' is not of type "
             f"{shape.type_name}"
         )
     if shape.type_name == "structure":
@@ -182,7 +205,8 @@ def _check(shape: Shape, value: Any, path: str) -> None:
 
 
 def _is_of_type(shape: Shape, value: object) -> bool:
-    return isinstance(value, _TYPES[shape.type_name])
+    # To Python, true is the integer 1.
+    return type(value) is _TYPES[shape.type_name]
 
 
 def _check_plain(shape: Shape, value: Any, path: str) -> None:
@@ -195,6 +219,8 @@ def _check_plain(shape: Shape, value: Any, path: str) -> None:
     elif shape.type_name == "blob":
         _check_length(shape, utf8_length(value), value, path)
     elif shape.type_name == "string":
+        if not value.isascii() and _SURROGATE.search(value):
+            _refuse(ascii(value), path, "be text, without halves of surrogate pairs")
         _check_length(shape, len(value), value, path)
         pattern = metadata.get("pattern")
         if pattern and not re.fullmatch(pattern, value):
@@ -213,12 +239,18 @@ def _check_length(shape: Shape, size: int, value: Any, path: str) -> None:
 _SHOWN = 100
 
 
+def _shown(value: object) -> str:
+    try:
+        text = str(value)
+    except RecursionError:
+        return "..."
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _refuse(value: object, path: str, constraint: str) -> None:
-    shown = str(value)
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     raise ParameterError(
-        f"1 validation error detected: Value '{shown}' at '{path}' failed to satisfy constraint: "
-        f"Member must {constraint}"
+        f"1 validation error detected: Value '{_shown(value)}' at '{path}' failed to satisfy "
+        f"constraint: Member must {constraint}"
     )
 
 

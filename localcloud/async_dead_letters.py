@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import sqlite3
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -18,11 +19,18 @@ from typing import TYPE_CHECKING
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.executions import AWAY_SECONDS, PAUSE_SECONDS, SUCCEEDED, Executions, error_document
+from localcloud.executions import (
+    AWAY_SECONDS,
+    PAUSE_SECONDS,
+    SUCCEEDED,
+    ExecutionError,
+    Executions,
+    error_document,
+)
 from localcloud.functions import Permissions, denial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -59,13 +67,19 @@ class AsyncDeadLetters:
         self._permissions = permissions
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def watch(self, execution: AsyncExecution) -> None:
-        """Look after an execution, from now on."""
+    async def watch(self, execution: AsyncExecution, start: Callable[[], Awaitable[str]]) -> str:
+        """Start an execution and look after it, from before it begins; return its ARN.
+
+        Whoever finds it begun already has nothing to watch: it may have had its dead letter.
+        """
         path = self._path(execution)
         draft = path.with_suffix(".draft")
         draft.write_text(json.dumps(asdict(execution)))
         draft.replace(path)
-        self._attend(execution)
+        try:
+            return await start()
+        finally:
+            self._attend(execution)
 
     def take_up(self) -> None:
         """Look after the executions that an earlier gateway had not seen end."""
@@ -82,10 +96,19 @@ class AsyncDeadLetters:
             if status != SUCCEEDED:
                 await self._send_dead_letter(execution, status)
             self._path(execution).unlink(missing_ok=True)
-        except (aiohttp.ClientError, BotoCoreError, ClientError):
-            log.exception("no dead letter for %s until the gateway restarts", execution.arn)
+        except ExecutionError as error:
+            if not error.says_there_is_none:
+                self._put_off(execution)
+                return
+            log.warning("no dead letter for %s: it never began, or was deleted", execution.arn)
+            self._path(execution).unlink(missing_ok=True)
+        except (aiohttp.ClientError, BotoCoreError, ClientError, sqlite3.Error):
+            self._put_off(execution)
         finally:
             del self._tasks[execution.arn]
+
+    def _put_off(self, execution: AsyncExecution) -> None:
+        log.exception("no dead letter for %s until the gateway restarts", execution.arn)
 
     async def _send_dead_letter(self, execution: AsyncExecution, status: str) -> None:
         """Send the execution's event, if its role may; wait for a ministack that is away."""

@@ -64,7 +64,7 @@ def deploy(
     """
     template = template.resolve()
     source = cloudformation_yaml.load(template)
-    parameters = {**defaults(source), **parameters}
+    parameters = parameter_values(source, parameters)
     if wrong := contradictions(source, parameters):
         raise LocalCloudError("\n".join(wrong))
     build = build_directory(settings, stack_name)
@@ -171,19 +171,20 @@ def _save_state(settings: Settings) -> None:
         time.sleep(0.05)
 
 
-def defaults(template: Mapping[str, Any]) -> dict[str, str]:
-    """The defaults of the template's parameters, as text."""
+def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the template's parameters, as text: what is given, and the defaults."""
     declared = template.get("Parameters", {})
-    return {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
+    defaults = {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
+    return {**defaults, **given}
 
 
-def contradictions(template: Mapping[str, Any], parameters: Mapping[str, str]) -> list[str]:
+def contradictions(template: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
     """Say which of the template's own Comparisons of its parameters do not hold, and the remedy.
 
-    They are in its Metadata, `Twice` one parameter `AtMost` another one, because CloudFormation's
-    Rules, which the local cloud has as well, cannot compare numbers.
+    `values` are those of all parameters. The comparisons are in its Metadata, `Twice` one parameter
+    `AtMost` another one, because CloudFormation's Rules, which the local cloud has as well, cannot
+    compare numbers.
     """
-    values = {**defaults(template), **parameters}
     return [
         f"{small} {values[small]} is more than half of {large} {values[large]}. {why} "
         f"Set {small} to {int(values[large]) // 2} or less, or a longer {large}."

@@ -40,6 +40,7 @@ _GRACE_SECONDS = 60
 _SUPERSEDED_SECONDS = 30.0
 
 _runs_handler: ContextVar[bool] = ContextVar("runs_handler", default=False)
+_sends_event: ContextVar[bool] = ContextVar("sends_event", default=False)
 
 
 def install(lambda_service: Any, runtime: Any, provisioners: Any, gateway_url: str) -> None:
@@ -84,6 +85,14 @@ def is_forwarded(config: Config) -> bool:
     return bool(config.get("DurableConfig")) and not _runs_handler.get()
 
 
+def is_sending_event() -> bool:
+    """Tell whether it is an event of a durable function that ministack is just sending.
+
+    Of a plain function, who makes it says in a variable where its events go.
+    """
+    return _sends_event.get()
+
+
 def knowing_the_runner(invoke: Action) -> Action:
     """Return ministack's answer to Invoke so that it remembers whether the runner invokes."""
 
@@ -111,17 +120,27 @@ def _forwarding(known: Action, gateway_url: str) -> Action:
 
 
 def waiting_for_the_end(forward: Action) -> Action:
-    """Return ministack's forwarding of an event so that it waits for as long as an execution."""
+    """Return ministack's forwarding of an event so that it waits for as long as an execution.
+
+    While it forwards one of a durable function, `is_sending_event`.
+    """
 
     def forwarded(function: Config, *rest: Any) -> Any:
         config = function.get("config") or function
-        longest = (config.get("DurableConfig") or {}).get("ExecutionTimeout")
-        if longest is None:
+        if not is_forwarded(config):
             return forward(function, *rest)
-        patient = {**config, "Timeout": int(longest) + _GRACE_SECONDS}
-        return forward({**function, "config": patient}, *rest)
+        patient = {**config, "Timeout": _longest(config) + _GRACE_SECONDS}
+        token = _sends_event.set(True)
+        try:
+            return forward({**function, "config": patient}, *rest)
+        finally:
+            _sends_event.reset(token)
 
     return forwarded
+
+
+def _longest(config: Config) -> int:
+    return int(config["DurableConfig"]["ExecutionTimeout"])
 
 
 def counting_triggers(acquire: Action) -> Action:

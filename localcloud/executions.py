@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from localcloud.functions import function_of
 from localcloud.settings import ACCOUNT_ID, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from localcloud.functions import DurableConfiguration, Function
 
@@ -32,6 +31,8 @@ PAUSE_SECONDS = 0.1
 # What the gateway sees when the runner ends or is not there yet.
 _RUNNER_AWAY = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 _FIRST_ERROR = 400
+_NOT_FOUND = "ResourceNotFoundException"
+_NO_TABLE = "no such table"
 _POLL_SECONDS = 0.015
 # A pause is not in the runner's own record of an execution (see `journal`).
 _WITH_STATUS = """
@@ -51,6 +52,11 @@ class ExecutionError(Exception):
         super().__init__(message)
         self.status = status
         self.error_type = error_type
+
+    @property
+    def says_there_is_none(self) -> bool:
+        """Whether the execution is not on record: it never began, or was deleted."""
+        return self.error_type == _NOT_FOUND
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,16 @@ class Executions:
         function: Function,
         durable: DurableConfiguration,
         payload: str,
-        execution_name: str,
+        arn: str,
         *,
         asynchronous: bool,
     ) -> str:
-        """Start an execution of a function's version; return its ARN.
+        """Start an execution of a function's version, with an ARN that none has; return the ARN.
 
         `asynchronous` says that nobody waits for its result. Waits for a runner that is being
         restarted; aiohttp's error passes through if that takes longer than AWAY_SECONDS.
         """
+        _, _, execution_name, unique = arn.split("/")
         document = {
             "AccountId": ACCOUNT_ID,
             "FunctionName": function.name,
@@ -96,7 +103,7 @@ class Executions:
             "ExecutionName": execution_name,
             "ExecutionTimeoutSeconds": durable.execution_timeout_seconds,
             "ExecutionRetentionPeriodDays": durable.retention_days,
-            "InvocationId": str(uuid.uuid4()),
+            "InvocationId": unique,
             "Input": payload,
             "Asynchronous": asynchronous,
         }
@@ -127,7 +134,12 @@ class Executions:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def wait(self, arn: str) -> str:
-        """Return the status with which the execution ends, however long that takes."""
+        """Return the status with which the execution ends, however long that takes.
+
+        Raises:
+            ExecutionError: it is not on record, or not any more: it was deleted.
+            sqlite3.Error: the record cannot be read.
+        """
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(arn, []).append(future)
         # One query at a time for all who wait.
@@ -174,7 +186,7 @@ class Executions:
         """
         oldest_first = parameters.get("ReverseOrder", False)
         where, arguments = _conditions(function_arn, parameters, version)
-        last = paging.read_marker(parameters.get("Marker"), list)
+        last = paging.read_marker(parameters.get("Marker"), float, str)
         if last is not None:
             where.append(f"(start_timestamp, arn) {'>' if oldest_first else '<'} (?, ?)")
             arguments += last
@@ -194,22 +206,32 @@ class Executions:
 
     async def _poll(self) -> None:
         while self._waiting:
-            for arn, status in self._statuses(self._waiting).items():
-                if status != RUNNING:
-                    self._tell(arn, status)
+            arns = list(self._waiting)
+            try:
+                found = self._statuses(arns)
+            except sqlite3.Error as error:
+                outcomes: dict[str, str | Exception] = dict.fromkeys(arns, error)
+            else:
+                outcomes = {arn: found.get(arn) or _unknown(arn) for arn in arns}
+            for arn, outcome in outcomes.items():
+                if outcome != RUNNING:
+                    self._tell(arn, outcome)
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _tell(self, arn: str, status: str) -> None:
+    def _tell(self, arn: str, outcome: str | Exception) -> None:
         for future in self._waiting.pop(arn):
-            if not future.done():
-                future.set_result(status)
+            if future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
-    def _statuses(self, arns: Iterable[str]) -> dict[str, str]:
+    def _statuses(self, arns: Sequence[str]) -> dict[str, str]:
         """Return the status of each execution that is on record."""
-        wanted = list(arns)
         found: dict[str, str] = {}
-        for first in range(0, len(wanted), _PER_QUERY):
-            some = wanted[first : first + _PER_QUERY]
+        for first in range(0, len(arns), _PER_QUERY):
+            some = arns[first : first + _PER_QUERY]
             marks = ",".join("?" * len(some))
             rows = self._query(
                 "SELECT durable_execution_arn, status FROM executions "  # noqa: S608 - only marks
@@ -228,12 +250,18 @@ class Executions:
         )
         return ExecutionRecord(*rows[0]) if rows else None
 
-    def _query(self, statement: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
+    def _query(self, statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(statement, arguments).fetchall()
-        except sqlite3.OperationalError:
-            # The runner has not made the table yet, or holds the file this very moment.
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith(_NO_TABLE):
+                raise
+            # The runner has not made it yet.
             return []
+
+
+def _unknown(arn: str) -> ExecutionError:
+    return ExecutionError(404, _NOT_FOUND, f"There is no durable execution {arn}.")
 
 
 def _conditions(

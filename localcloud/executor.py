@@ -16,7 +16,7 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_durable_execution_sdk_python.lambda_service import (
     ErrorObject,
@@ -35,6 +35,7 @@ from aws_durable_execution_sdk_python_testing.execution import Execution, Execut
 from aws_durable_execution_sdk_python_testing.executor import Executor
 from aws_durable_execution_sdk_python_testing.token import CallbackToken
 from aws_durable_execution_sdk_python_testing.worker.checkpoint_tasks import CallableTask
+from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 from aws_durable_execution_sdk_python_testing.worker.status import InvocationState
 
 from localcloud import quotas
@@ -45,6 +46,7 @@ from localcloud.quotas import utf8_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from aws_durable_execution_sdk_python.lambda_service import (
         DurableExecutionInvocationOutput,
@@ -58,8 +60,12 @@ if TYPE_CHECKING:
         SendDurableExecutionCallbackSuccessResponse,
         StartDurableExecutionInput,
     )
+    from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
+    from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
+    from aws_durable_execution_sdk_python_testing.worker.task import ExecutionTask
 
 log = logging.getLogger("localcloud.runner")
+_T = TypeVar("_T")
 
 # How long a request that is repeated with its token is the same request.
 _SAME_REQUEST = timedelta(minutes=15)
@@ -67,6 +73,8 @@ _SAME_REQUEST = timedelta(minutes=15)
 LONGEST_PAUSED = timedelta(days=366)
 
 
+# What the SDK raises for a token that is none: one is JSON in Base64.
+_NO_TOKEN = (ValueError, KeyError, TypeError, RecursionError)
 # The SDK takes a tenth of a second to suspend.
 _SUSPENDING_POLL_SECONDS = 0.005
 _SUSPENDING_POLLS = 50
@@ -102,6 +110,32 @@ class FailedInvocation:
     ended: datetime
 
 
+class LocalRegistry(ExecutionRegistry):
+    """The SDK's workers, a thread for each execution, without those of executions that have ended.
+
+    The SDK makes one for whatever is done to an execution, and ends it when the execution has ended
+    unless what was done is refused, or the execution was deleted meanwhile.
+    """
+
+    def __init__(self, store: SQLiteExecutionStore, scheduler: Scheduler) -> None:
+        super().__init__(store, scheduler)
+        self._metadata_of = store.get_execution_metadata
+
+    def submit(self, execution_arn: str, task: ExecutionTask[_T]) -> Future[_T]:
+        """Have an execution's worker do something."""
+        future = super().submit(execution_arn, task)
+        future.add_done_callback(lambda _: self._release(execution_arn))
+        return future
+
+    def _release(self, arn: str) -> None:
+        metadata = self._metadata_of(arn)
+        worker = self.get(arn)
+        if worker and (metadata is None or metadata["status"] != ExecutionStatus.RUNNING.value):
+            # In this order: who was handed it before gets another one.
+            worker.stop()
+            self._evict_if_current(arn, worker)
+
+
 class LocalExecutor(Executor):
     """The SDK's executor, as Lambda does it, continuing what an earlier process began.
 
@@ -123,7 +157,7 @@ class LocalExecutor(Executor):
         log_tail_of: Callable[[str], str],
         **options: Any,
     ) -> None:
-        """`failure_of` and `log_tail_of` tell once what came of an execution's last invocation.
+        """`failure_of` (once) and `log_tail_of` tell what came of an execution's last invocation.
 
         `options` are the SDK's.
         """
@@ -150,7 +184,7 @@ class LocalExecutor(Executor):
         """Return the status of an execution, pauses included."""
         if execution.is_complete:
             return execution.current_status().value
-        pause = self._current_pause(execution.durable_execution_arn)
+        pause = self.journal.current_pause(execution.durable_execution_arn)
         return (pause and pause.status) or ExecutionStatus.RUNNING.value
 
     def times_out_at(self, execution: Execution) -> datetime | None:
@@ -158,10 +192,11 @@ class LocalExecutor(Executor):
         started = execution.get_operation_execution_started().start_timestamp
         if execution.is_complete or started is None:
             return None
-        pauses = self.journal.pauses(execution.durable_execution_arn)
-        if pauses and pauses[-1].status and pauses[-1].timeout_paused:
+        arn = execution.durable_execution_arn
+        current = self.journal.current_pause(arn)
+        if current and current.timeout_paused:
             return started + LONGEST_PAUSED
-        put_off = sum(pause.held_up(self._clock.now()) for pause in pauses)
+        put_off = sum(pause.held_up(self._clock.now()) for pause in self.journal.pauses(arn))
         allowed = execution.start_input.execution_timeout_seconds
         return started + timedelta(seconds=allowed + put_off)
 
@@ -197,7 +232,6 @@ class LocalExecutor(Executor):
         """
         self._in_lane(arn, lambda: self._delete(arn))
         self._completion_events.pop(arn, None)
-        self._registry.remove(arn)
         return self._clock.now()
 
     def _in_lane(self, arn: str, action: Callable[[], None]) -> None:
@@ -208,7 +242,7 @@ class LocalExecutor(Executor):
     def _pause(self, arn: str, asked: Pause) -> None:
         execution = self.get_execution(arn)
         self._require_running(execution, "paused")
-        current = self._current_pause(arn)
+        current = self.journal.current_pause(arn)
         if current:
             if _is_repeated(current, asked):
                 return
@@ -227,14 +261,15 @@ class LocalExecutor(Executor):
         execution = self.get_execution(arn)
         self._require_running(execution, "resumed")
         now = self._clock.now()
-        pauses = self.journal.pauses(arn)
-        if not pauses or not pauses[-1].status:
-            if pauses and _is_same_resume(pauses[-1], token, reason, now):
+        current = self.journal.current_pause(arn)
+        if current is None:
+            last = self.journal.pauses(arn)[-1:]
+            if last and _is_same_resume(last[0], token, reason, now):
                 return
             raise ResourceConflictException(f"The durable execution {arn} is not paused.")
         self._pausing.discard(arn)
         self.journal.end_pause(arn, now, token, reason)
-        if pauses[-1].timeout_paused:
+        if current.timeout_paused:
             self._rearm_execution_timeout(execution)
         self._resume_execution(arn)
 
@@ -244,10 +279,6 @@ class LocalExecutor(Executor):
                 f"The durable execution {arn} has not ended: only one that has is deleted."
             )
         self.journal.forget(arn)
-
-    def _current_pause(self, arn: str) -> Pause | None:
-        pauses = self.journal.pauses(arn)
-        return pauses[-1] if pauses and pauses[-1].status else None
 
     def _require_running(self, execution: Execution, what: str) -> None:
         if execution.is_complete:
@@ -342,6 +373,12 @@ class LocalExecutor(Executor):
             await asyncio.sleep(_SUSPENDING_POLL_SECONDS)
         await super()._finish_from_outcome(execution_arn, operation_id, outcome)
 
+    def _is_current_token(self, execution: Execution, checkpoint_token: str | None) -> bool:
+        try:
+            return super()._is_current_token(execution, checkpoint_token)
+        except _NO_TOKEN:
+            return False
+
     # Callbacks
 
     def send_callback_success(
@@ -429,6 +466,7 @@ class LocalExecutor(Executor):
         log.info("continuing %s", arn)
         # The invocation that a pause was waiting for went with the process.
         self.journal.settle_pause(arn, self._clock.now())
+        self._align_pause(execution)
         self._completion_events[arn] = self._scheduler.create_event()
         self._rearm_execution_timeout(execution)
         for operation in execution.operations:
@@ -437,6 +475,17 @@ class LocalExecutor(Executor):
         # Waits and step retries share one timer.
         self._schedule_earliest_pending(arn)
         self._invoke_execution(arn)
+
+    def _align_pause(self, execution: Execution) -> None:
+        """Have the SDK's record of a pause say what the journal says.
+
+        They are written one after the other, and the process may have ended in between.
+        """
+        if self.journal.current_pause(execution.durable_execution_arn):
+            execution.pause()
+        else:
+            execution.resume()
+        self._store.save(execution)
 
     def _rearm_execution_timeout(self, execution: Execution) -> None:
         arn = execution.durable_execution_arn
@@ -534,16 +583,24 @@ def _is_same_resume(last: Pause, token: str | None, reason: str | None, now: dat
     )
 
 
+def _is_callback_id(text: str) -> bool:
+    try:
+        token = CallbackToken.from_str(text)
+    except _NO_TOKEN:
+        return False
+    # Whoever sends one may have put anything into it.
+    parts = (token.execution_arn, token.operation_id)
+    return all(isinstance(part, str) and part.isascii() for part in parts)
+
+
 @contextlib.contextmanager
 def _plain_errors(callback_id: str) -> Iterator[None]:
     """Raise what went wrong with a callback; the SDK makes one error of all."""
-    try:
-        CallbackToken.from_str(callback_id)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidParameterValueException(f"{callback_id!r} is no callback ID.") from error
+    if not _is_callback_id(callback_id):
+        raise InvalidParameterValueException(f"{callback_id!r} is no callback ID.")
     try:
         yield
     except ResourceNotFoundException as error:
-        if isinstance(error.__cause__, AwsApiException):
+        if error.__cause__:
             raise error.__cause__ from error
         raise

@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import sqlite3
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ from localcloud.functions import (
     FunctionReference,
     Permissions,
     denial,
+    execution_arn,
     parse_reference,
     refused_reference,
     unqualified_durable,
@@ -128,7 +130,7 @@ class Gateway:
             return AwsError(error.status, error.error_type, str(error)).response()
         except (ParameterError, paging.MarkerError) as error:
             return AwsError(400, _INVALID, str(error)).response()
-        except (aiohttp.ClientError, BotoCoreError, ClientError) as error:
+        except (aiohttp.ClientError, BotoCoreError, ClientError, sqlite3.Error) as error:
             message = f"A part of the local cloud does not answer; it may be restarting: {error}"
             return AwsError(503, "ServiceException", message).response()
 
@@ -172,7 +174,6 @@ class Gateway:
             "X-Amz-Executed-Version": function.version,
         }
         if kind == _ASYNCHRONOUS:
-            self._watch(function, function.durable, arn, payload)
             return web.Response(status=202, headers=headers)
         result, error = await self._result(arn)
         if error:
@@ -189,12 +190,11 @@ class Gateway:
         function = await self._find(FunctionReference(name, qualifier))
         if function is None or function.durable is None:
             raise AwsError(404, "ResourceNotFoundException", f"Function not found: {name}")
-        payload = (await request.read()).decode()
+        payload = _json_text(await request.read())
         if is_asynchronous(payload):
             # ministack repeats it if the gateway ends before it has answered: started once only.
             unique = name_of_event(function.name, payload)
-            arn = await self._start(function, function.durable, payload, unique, asynchronous=True)
-            self._watch(function, function.durable, arn, payload)
+            await self._start(function, function.durable, payload, unique, asynchronous=True)
             return web.json_response(None)
         _require_short(function.durable)
         arn = await self._start(function, function.durable, payload, None, asynchronous=False)
@@ -211,14 +211,6 @@ class Gateway:
         error = None if status == SUCCEEDED else error_document(execution, status)
         return execution.get("Result") or "null", error
 
-    def _watch(
-        self, function: Function, durable: DurableConfiguration, arn: str, event: str
-    ) -> None:
-        if durable.dead_letter_queue:
-            self._dead_letters.watch(
-                AsyncExecution(arn, event, function.role, durable.dead_letter_queue)
-            )
-
     async def _start(
         self,
         function: Function,
@@ -229,20 +221,42 @@ class Gateway:
         asynchronous: bool,
     ) -> str:
         """Start an execution and return its ARN, or that of the one with this name and input."""
-        start = functools.partial(
-            self._executions.start, function, durable, payload, asynchronous=asynchronous
+        begin = functools.partial(
+            self._begin, function, durable, payload, asynchronous=asynchronous
         )
         if name is None:
-            return await start(str(uuid.uuid4()))
+            return await begin(str(uuid.uuid4()))
         async with self._name_locks.setdefault(f"{function.name}/{name}", asyncio.Lock()):
             existing = self._executions.find_named(function.name, name)
             if existing is None:
-                return await start(name)
+                return await begin(name)
         _require_same_input(existing, payload)
         return existing.arn
 
+    async def _begin(
+        self,
+        function: Function,
+        durable: DurableConfiguration,
+        payload: str,
+        name: str,
+        *,
+        asynchronous: bool,
+    ) -> str:
+        """Start an execution, and look after it if its event may become a dead letter."""
+        arn = execution_arn(f"{function.arn}:{function.version}", name, str(uuid.uuid4()))
+        start = functools.partial(
+            self._executions.start, function, durable, payload, arn, asynchronous=asynchronous
+        )
+        queue = durable.dead_letter_queue
+        if not (asynchronous and queue):
+            return await start()
+        return await self._dead_letters.watch(
+            AsyncExecution(arn, payload, function.role, queue), start
+        )
+
     async def _forward_authorised(self, request: web.Request, call: Call) -> web.Response:
         """Have the runner answer what a handler asks, if the role of its function may."""
+        self._api.parameters(call, _query(request), await request.read())
         arn = call.path_parameters["DurableExecutionArn"]
         record = self._executions.find(arn)
         if record is None:
@@ -385,10 +399,14 @@ def _checked_input(body: bytes, kind: str) -> str:
         message = f"X-Amz-Invocation-Type {kind} must be RequestResponse, Event or DryRun."
         raise AwsError(400, _INVALID, message)
     _require_small(body, kind)
+    return _json_text(body)
+
+
+def _json_text(body: bytes) -> str:
     try:
         text = body.decode() or "{}"
         json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {error}"
         raise AwsError(400, "InvalidRequestContentException", message) from error
     return text

@@ -8,8 +8,9 @@ an account on it. So a request gets in only if
 - it is signed by the account's root, whose credentials are random, or by a session or a user that
   ministack issued credentials to: in a header, in the query, or as a form's policy.
 
-Nothing is served unsigned. Paths that begin with `/_` are those of the local cloud itself, and for
-root alone. No answer has a CORS header, unless by the bucket's configuration.
+Nothing is served unsigned but a preflight that the bucket's CORS configuration allows. Paths that
+begin with `/_` are those of the local cloud itself, and for root alone. No answer has a CORS
+header, unless by the bucket's configuration.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ _QUERY_PROTOCOL = "application/x-www-form-urlencoded"
 _CORS = "access-control-"
 _POLICY_VIOLATION = 1008
 _OK, _NOT_FOUND = 200, 404
+MAX_FORM_BYTES = 100 * 1024 * 1024
+"""Bytes, at most, of a form, which is in memory before anybody knows who has signed it."""
 
 Scope = Mapping[str, Any]
 Message = dict[str, Any]
@@ -71,8 +74,11 @@ class Buckets(Protocol):
     def allows_origin(self, request: Request) -> bool:
         """Tell whether the bucket's CORS configuration allows the request, or a preflight."""
 
+    def takes_form(self, request: Request) -> bool:
+        """Tell whether the request is for a bucket that there is, and names no key."""
+
     def form(self, request: Request, body: bytes) -> Mapping[str, str]:
-        """Return the fields of a form for a bucket, by names in lower case; none for others."""
+        """Return the fields of a form, by names in lower case."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,9 @@ class Guard:
         form = request.headers.get("content-type", "").startswith(_FORM)
         # A service other than S3 would be named in one of these.
         bare = not request.query and not any(n.startswith("x-amz-") for n in request.headers)
-        return bool(self.buckets and form and bare and request.method == "POST")
+        if not (form and bare and request.method == "POST"):
+            return False
+        return bool(self.buckets and self.buckets.takes_form(request))
 
 
 def _for_root(request: Request) -> bool:
@@ -206,7 +214,7 @@ def asgi(guard: Guard, app: Application) -> Application:
         try:
             claim = guard.look(request)
             credentials = guard.credentials(claim)
-            body = b"" if scope["type"] == "websocket" else await _whole(receive)
+            body = b"" if scope["type"] == "websocket" else await _whole(receive, claim)
             guard.verify(request, claim, credentials, body)
         except RefusedError as refused:
             await _refuse(scope, send, answer(refused, request))
@@ -228,14 +236,26 @@ def _request_of(scope: Scope) -> Request:
     return Request.of(scope.get("method", "GET"), f"{path}?{query}", scope["headers"])
 
 
-async def _whole(receive: Receive) -> bytes:
-    """Return the whole body; ConnectionError if its sender has gone."""
+async def _whole(receive: Receive, claim: Claim | None) -> bytes:
+    """Return the whole body; ConnectionError if its sender has gone.
+
+    RefusedError if there is no claim and it is larger than a form may be.
+    """
     parts = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise ConnectionResetError
         parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if claim is None and size > MAX_FORM_BYTES:
+            raise RefusedError(
+                "EntityTooLarge",
+                f"The form has more than {MAX_FORM_BYTES} bytes, the most that the local cloud "
+                "reads of one: a presigned URL takes larger objects.",
+                400,
+            )
         if not message.get("more_body", False):
             return b"".join(parts)
 
@@ -387,16 +407,20 @@ def _length(request: Request) -> int:
 class SigningHandler(urllib.request.BaseHandler):
     """Has urllib sign, as root, what ministack sends the gateway: events of durable functions.
 
-    Where other requests go, who makes a function has a say.
+    Where other requests go, who makes a function, a subscription or an API has a say, and so has
+    who answers them, by a redirect: to the gateway as well. `is_event` tells which is an event.
     """
 
-    def __init__(self, root: Credentials, region: str, gateway: str) -> None:
+    def __init__(
+        self, root: Credentials, region: str, gateway: str, is_event: Callable[[], bool]
+    ) -> None:
         self._root, self._region = root, region
         self._functions = f"{gateway}{_OWN_FUNCTIONS}"
+        self._is_event = is_event
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
         """Sign one; urllib calls this before it sends any."""
-        if request.full_url.startswith(self._functions):
+        if self._is_event() and request.full_url.startswith(self._functions):
             body = request.data if isinstance(request.data, bytes) else b""
             signed = signatures.sign(
                 self._root, self._region, request.get_method(), request.full_url, body=body

@@ -121,6 +121,11 @@ class Journal:
             for asked, token, reason, timeout, paused, *rest in self._read(statement, [arn])
         ]
 
+    def current_pause(self, arn: str) -> Pause | None:
+        """Return the pause of an execution that is not over, if there is one."""
+        last = self.pauses(arn)[-1:]
+        return last[0] if last and last[0].status else None
+
     def begin_pause(self, arn: str, pause: Pause) -> None:
         """Record a pause that has been asked for."""
         self._write(
@@ -151,9 +156,10 @@ class Journal:
 
     def forget(self, arn: str) -> None:
         """Delete the execution, and all that is recorded of it."""
-        for table in _OF_AN_EXECUTION:
-            self._write(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
-        self._write("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
+        with self._connection() as connection:
+            for table in _OF_AN_EXECUTION:
+                connection.execute(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
+            connection.execute("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
 
     def _write(self, statement: str, arguments: Sequence[Any]) -> None:
         with self._connection() as connection:

@@ -106,7 +106,7 @@ def main() -> None:
     durable_functions.add_managed_policy(iam)
     root = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     workers.hashlib = SimpleNamespace(sha256=keyed_by(root))
-    sign_for_gateway(root)
+    sign_for_gateway(root, durable_functions.is_sending_event)
     buckets, issued = Buckets(app, s3), issued_by(iam_evaluator, responses)
     guarded = guard.Guard(root, (_own_endpoint(), os.environ[GATEWAY_VARIABLE]), issued, buckets)
     wrap(app, "app", functools.partial(guard.asgi, guarded))
@@ -194,10 +194,10 @@ def keyed_by(root: Credentials) -> Callable[[bytes], Any]:
     return functools.partial(hmac.new, root.secret_key.encode(), digestmod=hashlib.sha256)
 
 
-def sign_for_gateway(root: Credentials) -> None:
+def sign_for_gateway(root: Credentials, is_event: Callable[[], bool]) -> None:
     """Have ministack sign, as root, the events of durable functions that it sends the gateway."""
     region = os.environ["MINISTACK_REGION"]
-    signing = guard.SigningHandler(root, region, os.environ[GATEWAY_VARIABLE])
+    signing = guard.SigningHandler(root, region, os.environ[GATEWAY_VARIABLE], is_event)
     urllib.request.install_opener(urllib.request.build_opener(signing))
 
 
@@ -240,11 +240,13 @@ class Buckets:
             return status == _OK
         return bool(self._s3.cors_response_headers(target[0], request.method, request.headers))
 
+    def takes_form(self, request: Request) -> bool:
+        """Tell whether the request is for a bucket, and names no key."""
+        target = self._target(request)
+        return target is not None and not target[1]
+
     def form(self, request: Request, body: bytes) -> dict[str, str]:
-        """Return the fields of a form that is for a bucket, as ministack reads it."""
-        _, key = self._target(request) or (None, "none")
-        if key:
-            return {}
+        """Return the fields of a form, as ministack reads it."""
         kind = request.headers.get("content-type", "")
         parts = self._s3._parse_multipart_form(kind, body)  # noqa: SLF001 - the same reading twice
         return {

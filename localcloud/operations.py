@@ -82,10 +82,9 @@ def _data(execution: Execution) -> Document:
 def _pause_details(
     executor: LocalExecutor, execution: Execution, *, include_data: bool
 ) -> Document | None:
-    pauses = executor.journal.pauses(execution.durable_execution_arn)
-    if execution.is_complete or not pauses or not pauses[-1].status:
+    pause = executor.journal.current_pause(execution.durable_execution_arn)
+    if execution.is_complete or pause is None:
         return None
-    pause = pauses[-1]
     details: Document = {
         "PauseRequestTimestamp": pause.requested.timestamp(),
         "ExecutionTimeoutPaused": pause.timeout_paused,
@@ -103,13 +102,14 @@ def _history(executor: LocalExecutor, parameters: Document) -> Document:
         executor.facts(arn),
         include_data=parameters.get("IncludeExecutionData", True),
     )
+    last_of_page = paging.read_marker(parameters.get("Marker"), int)
     found, last = histories.page(
         events,
-        after=paging.read_marker(parameters.get("Marker"), int),
+        after=last_of_page[0] if last_of_page else None,
         count=paging.size(parameters),
         newest_first=parameters.get("ReverseOrder", False),
     )
-    return {"Events": found} | paging.next_marker(last)
+    return {"Events": found} | paging.next_marker(None if last is None else [last])
 
 
 def _stop(executor: LocalExecutor, parameters: Document) -> Document:

@@ -30,11 +30,11 @@ JsonObject = dict[str, Any]
 
 
 def overlay(
-    template: Mapping[str, Any], settings: Settings, parameters: Mapping[str, str] = _NONE
+    template: Mapping[str, Any], settings: Settings, values: Mapping[str, str] = _NONE
 ) -> JsonObject:
     """Return the template as it is deployed locally; the one passed in stays as it is.
 
-    `parameters` are the values that the template's parameters get, where not the default.
+    `values` are those that the template's parameters get, all of them.
     Raises LocalCloudError for a durable function that the local cloud cannot run.
     """
     result = copy.deepcopy(dict(template))
@@ -42,7 +42,6 @@ def overlay(
     for logical_id in [name for name, r in resources.items() if r.get("Type") in _NOT_SERVED]:
         del resources[logical_id]
     _reject_global_durable_config(result)
-    values = _parameter_values(result, parameters)
     for scaling in _scaling_configurations(resources):
         # A parameter is text to ministack, which then cannot compare it with a number.
         _resolve_number(scaling, "MaximumConcurrency", values)
@@ -66,12 +65,6 @@ def _reject_global_durable_config(template: JsonObject) -> None:
         )
 
 
-def _parameter_values(template: JsonObject, given: Mapping[str, str]) -> Mapping[str, object]:
-    declared = template.get("Parameters", {})
-    defaults = {name: p["Default"] for name, p in declared.items() if "Default" in p}
-    return {**defaults, **given}
-
-
 def _scaling_configurations(resources: JsonObject) -> Iterator[JsonObject]:
     for resource in resources.values():
         properties = resource.get("Properties", {})
@@ -81,10 +74,10 @@ def _scaling_configurations(resources: JsonObject) -> Iterator[JsonObject]:
         yield from (source["ScalingConfig"] for source in sources if "ScalingConfig" in source)
 
 
-def _resolve_number(holder: JsonObject, key: str, values: Mapping[str, object]) -> None:
+def _resolve_number(holder: JsonObject, key: str, values: Mapping[str, str]) -> None:
     value = holder.get(key)
     if isinstance(value, dict) and value.get("Ref") in values:
-        holder[key] = int(str(values[value["Ref"]]))
+        holder[key] = int(values[value["Ref"]])
 
 
 def _durable_functions(resources: JsonObject) -> list[str]:

@@ -45,6 +45,7 @@ from aws_durable_execution_sdk_python_testing.exceptions import (
     AwsApiException,
     DurableFunctionsTestError,
     InvalidParameterValueException,
+    ServiceException,
 )
 from aws_durable_execution_sdk_python_testing.invoker import (
     InvokeResponse,
@@ -60,7 +61,6 @@ from aws_durable_execution_sdk_python_testing.web.server import (
     WebServer,
     WebServiceConfig,
 )
-from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -70,7 +70,7 @@ from botocore.exceptions import (
 )
 
 from localcloud import durable_quotas, guard
-from localcloud.executor import FailedInvocation, LocalExecutor
+from localcloud.executor import FailedInvocation, LocalExecutor, LocalRegistry
 from localcloud.functions import (
     FunctionDirectory,
     FunctionReference,
@@ -98,15 +98,16 @@ _UNAVAILABLE_SECONDS = 60.0
 _UNAVAILABLE_PAUSE_SECONDS = 0.2
 # What a client sees while ministack is down or being restarted.
 _UNREACHABLE = (EndpointConnectionError, ConnectionClosedError, ConnectTimeoutError)
+# What the SDK's store, and the journal, raise when their file cannot be read or written.
+_UNREADABLE = (RuntimeError, ValueError, sqlite3.Error)
 _INVOKE_ACTION = "lambda:InvokeFunction"
 _INVALID_PARAMETER = "InvalidParameterValueException"
 # AWS's runner's words for an invocation that a function has answered with an error.
 _FUNCTION_ERROR = re.compile(r"Lambda invocation failed with status \d+: (?P<error>.*)", re.DOTALL)
 # At the end of a log, which is all that there is of a long one.
 _REQUEST_ID = re.compile(r"^REPORT RequestId: (\S+)", re.MULTILINE)
-# Who asks for a log does so as soon as its execution has ended.
+# Who asks for a log does so, most of the time, as soon as its execution has ended.
 _MAX_TAILS = 1000
-_MAX_REQUEST_BYTES = 50 * 1024 * 1024
 
 
 class HandlerInvoker(LambdaInvoker):
@@ -147,8 +148,8 @@ class HandlerInvoker(LambdaInvoker):
         return self._failures.pop(arn, None)
 
     def log_tail_of(self, arn: str) -> str:
-        """Tell once the end of the log of an execution's last invocation, in Base64."""
-        return self._tails.pop(arn, "")
+        """Tell the end of the log of an execution's last invocation, in Base64, if it is kept."""
+        return self._tails.get(arn, "")
 
     def _invoke_once(
         self, function_name: str, invocation: DurableExecutionInvocationInput, tenant_id: str | None
@@ -309,13 +310,19 @@ class OperationsHandler(RequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             document = OPERATIONS[name](self._executor(), json.loads(body))
-        except MarkerError as error:
-            refusal = InvalidParameterValueException(str(error))
-            self._send_response(HTTPResponse.create_error_from_exception(refusal))
         except AwsApiException as error:
-            self._send_response(HTTPResponse.create_error_from_exception(error))
+            self._refuse_as(error)
+        except MarkerError as error:
+            self._refuse_as(InvalidParameterValueException(str(error)))
+        except _UNREADABLE as error:
+            # Without an answer, the gateway would take the runner for being away.
+            log.exception("%s failed", name)
+            self._refuse_as(ServiceException(str(error)))
         else:
             self._send_response(HTTPResponse.create_json(200, document))
+
+    def _refuse_as(self, error: AwsApiException) -> None:
+        self._send_response(HTTPResponse.create_error_from_exception(error))
 
     def _executor(self) -> LocalExecutor:
         executor: Any = self.executor  # the SDK's type says less than what this server has
@@ -324,13 +331,14 @@ class OperationsHandler(RequestHandler):
 
 
 class LocalWebServer(WebServer):
-    """The SDK's server, with operations of ours and room for a burst of connections."""
+    """The SDK's server behind the guard, with operations of ours, room for many connections."""
 
     request_queue_size = 128
 
-    def __init__(self, config: WebServiceConfig, executor: LocalExecutor) -> None:
+    def __init__(self, settings: Settings, executor: LocalExecutor) -> None:
+        config = WebServiceConfig(host=HOST, port=settings.runner_port, log_level=logging.WARNING)
         super().__init__(config, executor)
-        self.RequestHandlerClass = OperationsHandler
+        self.RequestHandlerClass = guard.handler(settings, OperationsHandler)
 
 
 def main() -> None:
@@ -352,14 +360,7 @@ def serve(settings: Settings) -> None:
         scheduler = Scheduler()
         executor = _executor(settings, store, scheduler)
         scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
-        config = WebServiceConfig(
-            host=HOST,
-            port=settings.runner_port,
-            log_level=logging.WARNING,
-            max_request_size=_MAX_REQUEST_BYTES,
-        )
-        with LocalWebServer(config, executor) as server:
-            server.RequestHandlerClass = guard.handler(settings, OperationsHandler)
+        with LocalWebServer(settings, executor) as server:
             recovered = executor.recover()
             log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
             server.serve_forever()
@@ -384,7 +385,7 @@ def _executor(
         invoker=invoker,
         checkpoint_processor=processor,
         invocation_timeout_seconds=_INVOCATION_SECONDS,
-        registry=ExecutionRegistry(store, scheduler),
+        registry=LocalRegistry(store, scheduler),
         clock=clock,
         child_dispatcher=LiveChildDispatcher(invoker, store, functions, permissions, journal),
         region=settings.region,

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_sts.client import STSClient
 
+    from pipelinectl.aws import Connection, Stack
     from pipelinectl.dead_letters import DeadLetter
 
-Action = Literal["redrive", "discard", "purge", "reprocess", "stop", "retry"]
+Action = Literal["redrive", "discard", "purge", "reprocess", "stop", "retry", "pause", "resume"]
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 1_048_576
@@ -221,6 +222,11 @@ def _with_results(lines: Iterable[Line]) -> list[Line]:
         if "new_message_id" in line:
             act["new_message_id"] = line["new_message_id"]
     return acts
+
+
+def audit_of(connection: Connection, stack: Stack) -> Audit:
+    """The audit lines of a stack; STS is only asked once there is one to write."""
+    return Audit(connection.logs, lambda: connection.sts, stack.audit_log_group)
 
 
 def names(line: Line) -> set[str]:

@@ -1,8 +1,7 @@
 """What executions used, what AWS charges for it, and what a month of records would come to.
 
-An operation is what "How durable operations are metered" counts as one,
-https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-sdk.html. That table does not name
-chained invokes: here each is one operation, and its input and its result are data written.
+What an operation is, `timeline.operations_in` says. The input and the result of a chained invoke
+are data written.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from pipeline_core.sizes import (
 )
 from pipelinectl.errors import NotFoundError
 from pipelinectl.exact_json import dumps
+from pipelinectl.timeline import operations_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,17 +94,6 @@ NOT_INCLUDED = (
     "free tiers and discounts, data transfer, S3, CloudWatch, SNS, KMS, DynamoDB reads and "
     "storage, dead letters, and the functions beside the stages"
 )
-
-_METERED = {
-    "ExecutionStarted": "execution",
-    "StepSucceeded": "step attempt",
-    "StepFailed": "step attempt",
-    "WaitStarted": "wait",
-    "ChainedInvokeStarted": "chained invoke",
-    "ContextStarted": "context",
-    "CallbackStarted": "callback",
-}
-"""The event at which an operation is counted, and what it is called."""
 
 _INVOKE_ENDED = {f"ChainedInvoke{end}" for end in ("Succeeded", "Failed", "TimedOut", "Stopped")}
 
@@ -224,12 +213,9 @@ def usage_of(events: Iterable[Mapping[str, Any]], durable_function: str) -> Usag
     parts = [details.get(part) for _, _, details in told for part in ("Input", "Result", "Error")]
     written = sum(_payload_bytes(part) for part in parts if part)
     times = [event["EventTimestamp"] for _, event, _ in told]
-    # What follows on a failed invocation is its repetition.
-    ends = ["Error" in details for kind, _, details in told if kind == "InvocationCompleted"]
-    operations = Counter(_METERED[kind] for kind, _, _ in told if kind in _METERED)
     return intake + Usage(
         executions=1,
-        operations=operations + Counter({"repeated invocation": sum(ends[:-1])}),
+        operations=operations_in(event for _, event, _ in told),
         bytes_written=written,
         byte_seconds=written * (max(times) - min(times)).total_seconds(),
         cut=sum(bool(part.get("Truncated")) for part in parts if part),

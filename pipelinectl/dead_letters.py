@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -30,7 +31,7 @@ from pipeline_core.objects import ObjectId
 from pipelinectl.errors import NotFoundError, ambiguous
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
@@ -143,8 +144,9 @@ class DeadLetter:
 
     @property
     def first_sent(self) -> int:
-        """When the record was sent for the first time, in ms."""
-        return (self.carried or {}).get("sent_timestamp", self.sent_timestamp)
+        """When the record was sent for the first time, in ms; not after this message was."""
+        known = (self.carried or {}).get("sent_timestamp", self.sent_timestamp)
+        return min(known, self.sent_timestamp or known)
 
     @property
     def execution_id(self) -> str | None:
@@ -211,12 +213,20 @@ class DeadLetter:
         try:
             moment = datetime.fromisoformat(self._said("failed_at", ""))
         except ValueError:
-            return datetime.fromtimestamp(self.sent_timestamp / 1000, UTC)
+            return moment_of(self.sent_timestamp)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def _said(self, name: str, default: str) -> str:
         """What the pipeline said; a producer may well use the same names for something else."""
         return self.attributes.get(name, default) if self.says_why else default
+
+
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """The time so many ms after 1970 began; the last there is, where somebody made one up."""
+    return datetime.fromtimestamp(min(milliseconds / 1000, _LATEST), UTC)
 
 
 def identity_of(letter: DeadLetter, environment: str | None) -> str:
@@ -226,10 +236,15 @@ def identity_of(letter: DeadLetter, environment: str | None) -> str:
     """
     if letter.execution_id is not None:
         return letter.execution_id
-    match letter.envelope:
+    return object_key(letter.envelope, environment) or f"{environment}-{letter.message_id}"
+
+
+def object_key(envelope: Envelope | None, environment: str | None) -> str | None:
+    """The key of the item of the object that a message tells of; None where it is of none."""
+    match envelope:
         case Objects([event, *_]) if environment is not None:
             return ObjectId.of(event.state).execution_id(environment)
-    return f"{environment}-{letter.message_id}"
+    return None
 
 
 def _read(body: str, door: Door | None) -> Envelope | None:
@@ -243,18 +258,28 @@ def _read(body: str, door: Door | None) -> Envelope | None:
 class Filter:
     """Which dead letters are wanted: None takes all.
 
-    `reason` is an error type, or a part of the error message; case does not matter. `group` is a
-    `message_group_id`.
+    `reason` is an error type, or a part of the error message; case does not matter. `since` and
+    `until` are about when they were given up, `group` is a `message_group_id`.
     """
 
     stage: str | None = None
     reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     group: str | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether `letter` is wanted."""
         in_group = self.group in (None, letter.message_group_id)
-        return in_group and self._takes_stage(letter) and self._takes_reason(letter)
+        return in_group and all(
+            takes(letter) for takes in (self._takes_stage, self._takes_reason, self._takes_time)
+        )
+
+    def _takes_time(self, letter: DeadLetter) -> bool:
+        since, until = self.since, self.until
+        return not (since and letter.failed_at < since) and not (
+            until and letter.failed_at >= until
+        )
 
     def _takes_stage(self, letter: DeadLetter) -> bool:
         return self.stage is None or letter.stage == self.stage
@@ -280,8 +305,29 @@ def by_group(letters: Iterable[DeadLetter]) -> list[tuple[str, int]]:
 # Long enough to look at a few thousand messages, short enough that a reader that was killed
 # hides them from nobody for long.
 PEEK_SECONDS = 20
+# Long enough to read `MOST_LETTERS` on AWS.
+READ_SECONDS = 60
 # A receive that waits asks all of SQS's servers, one that does not asks a sample of them.
 LONG_POLL_SECONDS = 1
+
+
+MOST_LETTERS = 5_000
+MOST_BYTES = 256 * 1024 * 1024
+"""Of dead letters that one process keeps."""
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Dead letters that were read; `complete` says that these were all."""
+
+    letters: tuple[DeadLetter, ...]
+    complete: bool
+
+    def without(self, message_ids: Iterable[str]) -> Letters:
+        """Those that are left when these are gone."""
+        gone = set(message_ids)
+        kept = tuple(letter for letter in self.letters if letter.message_id not in gone)
+        return Letters(kept, self.complete)
 
 
 @dataclass(frozen=True)
@@ -317,6 +363,21 @@ class DeadLetterQueue:
             yield from itertools.islice(filter(wanted.takes, held.new_letters()), limit)
         finally:
             held.release()
+
+    def read(self, stopping: Callable[[], bool] = lambda: False) -> Letters:
+        """Its dead letters, the newest first, as many as one process keeps."""
+        found: list[DeadLetter] = []
+        total = 0
+        complete = True
+        with closing(self.peek(hidden_seconds=READ_SECONDS)) as letters:
+            for letter in letters:
+                if len(found) >= MOST_LETTERS or total >= MOST_BYTES or stopping():
+                    complete = False
+                    break
+                found.append(letter)
+                total += len(letter.body)
+        found.sort(key=lambda letter: letter.failed_at, reverse=True)
+        return Letters(tuple(found), complete)
 
     def hold(self, hidden_seconds: int) -> Held:
         """Begin to receive messages that stay hidden for so long, or until they are released."""

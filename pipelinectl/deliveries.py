@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline_core import exact_json, objects
 from pipeline_core.objects import ObjectId
 from pipelinectl.dead_letters import identity_of
-from pipelinectl.redrive import as_letter
+from pipelinectl.errors import OperationFailedError
+from pipelinectl.redrive import as_letter, system_number
 from pipelinectl.timeline import NoHistoryError, build_timeline, failure_of
 
 if TYPE_CHECKING:
@@ -98,15 +98,19 @@ def delivered_in(payload: str, environment: str | None) -> list[Delivered]:
 def _delivered(entry: Any, environment: str | None) -> Delivered | None:
     match entry:
         case {"messageId": str(), "body": str()}:
-            letter = as_letter(entry)
-            count = (entry.get("attributes") or {}).get("ApproximateReceiveCount")
-            identity = identity_of(letter, environment)
-            return Delivered(
-                letter.message_id, identity, int(count) if count else None, letter.source
-            )
-        case {"eventSource": "aws:s3"}:
+            return _of_sqs(entry, environment)
+        case {"eventSource": objects.SOURCE}:
             return _of_s3(entry, environment)
     return None
+
+
+def _of_sqs(entry: Mapping[str, Any], environment: str | None) -> Delivered | None:
+    try:
+        letter = as_letter(entry)
+    except OperationFailedError:
+        return None
+    count = system_number(entry, "ApproximateReceiveCount")
+    return Delivered(letter.message_id, identity_of(letter, environment), count, letter.source)
 
 
 def _of_s3(entry: Any, environment: str | None) -> Delivered | None:
@@ -226,8 +230,14 @@ def _given_back(events: Sequence[Mapping[str, Any]]) -> set[str]:
     answer = _parsed(_payload(_last(events, "ExecutionSucceeded"), "Result"))
     match answer:
         case {"batchItemFailures": [*failures]}:
-            return {str(failure.get("itemIdentifier")) for failure in failures}
+            return {one["itemIdentifier"] for one in failures if _has(one, "itemIdentifier")}
     return set()
+
+
+def _has(value: Any, name: str, text: str | None = None) -> bool:
+    """Whether `value` is an object with a text of this name: this text, if one is given."""
+    found = value.get(name) if isinstance(value, dict) else None
+    return isinstance(found, str) and text in (None, found)
 
 
 def _input(events: Sequence[Mapping[str, Any]]) -> str:
@@ -270,7 +280,7 @@ def _request(event: Mapping[str, Any], message_id: str) -> Mapping[str, Any] | N
     text = _payload(event, "Input")
     request = _parsed(text) if message_id in text else None
     match request:
-        case {"records": [*records]} if any(one.get("id") == message_id for one in records):
+        case {"records": [*records]} if any(_has(one, "id", message_id) for one in records):
             return request
         case {"message_id": str(own)} if own == message_id:
             return request
@@ -298,7 +308,8 @@ def _outcome(
             "outcome": str(outcome),
             "reason": {"type": str(kind), "message": str(message)} as why,
         }:
-            reasons = tuple(map(str, why.get("errors") or [message]))
+            errors = why.get("errors")
+            reasons = tuple(map(str, errors if errors and isinstance(errors, list) else [message]))
             return replace(began, outcome=outcome, error_type=kind, reasons=reasons)
         case {"outcome": str(outcome)}:
             return replace(began, outcome=outcome)
@@ -309,7 +320,7 @@ def _result(answer: Any, message_id: str) -> Any:
     """What a stage's answer says of the record; the file function's is of one record only."""
     match answer:
         case {"results": [*results]}:
-            return next((one for one in results if one.get("id") == message_id), None)
+            return next((one for one in results if _has(one, "id", message_id)), None)
     return answer
 
 
@@ -320,6 +331,6 @@ def _payload(event: Mapping[str, Any], part: str) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return exact_json.loads(text)
+    except exact_json.JsonError:
         return None

@@ -23,6 +23,13 @@ nobody of what was put there meanwhile."""
 NAMES: tuple[DoorName, ...] = get_args(DoorName)
 
 ENABLED, DISABLED = "Enabled", "Disabled"
+"""The states of a mapping that it keeps. While it is in another, it is changing, and Lambda may
+refuse to change it with ResourceInUseException:
+https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html"""
+
+PAUSED = frozenset({DISABLED, "Disabling"})
+"""The states in which a mapping takes nothing in and will not by itself."""
+
 PATIENCE = 600.0
 """Seconds until a mapping is taken for one that will not change any more."""
 
@@ -36,6 +43,11 @@ class Mapping:
     door: DoorName
     uuid: str
     state: str
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing comes in by it until it is resumed."""
+        return self.state in PAUSED
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,8 @@ class Doors:
     def pause(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
         """Disable the mappings of these doors, and wait until they are.
 
-        Those that are so already are left alone. Batches that a mapping has taken are processed.
+        Those that are so already are left alone, and those that are changing until they have.
+        Batches that a mapping has taken are processed.
 
         Raises:
             OperationFailedError: a mapping was not so in time; it may be later.
@@ -78,15 +91,11 @@ class Doors:
         return self._set(ENABLED, doors)
 
     def _set(self, wanted: str, doors: Collection[DoorName]) -> list[Mapping]:
-        for mapping in self.mappings(doors):
-            if mapping.state != wanted:
-                enabled = wanted == ENABLED
-                self.lambda_.update_event_source_mapping(UUID=mapping.uuid, Enabled=enabled)
-        return self._wait(wanted, doors)
-
-    def _wait(self, wanted: str, doors: Collection[DoorName]) -> list[Mapping]:
         give_up_at = self.clock() + PATIENCE
+        mappings = self.mappings(doors)
+        switched: set[str] = set()
         while True:
+            switched |= {one.uuid for one in mappings if self._switch(one, wanted, switched)}
             mappings = self.mappings(doors)
             others = [one for one in mappings if one.state != wanted]
             if not others:
@@ -96,6 +105,20 @@ class Doors:
                 msg = f"not {wanted} after {PATIENCE:.0f} seconds: {told}: run it again"
                 raise OperationFailedError(msg)
             self.sleep(_PAUSE_SECONDS)
+
+    def _switch(self, mapping: Mapping, wanted: str, switched: Collection[str]) -> bool:
+        """Ask for the state, once, when it has the other one; whether it was accepted."""
+        from botocore.exceptions import ClientError
+
+        if mapping.state not in {ENABLED, DISABLED} - {wanted} or mapping.uuid in switched:
+            return False
+        try:
+            self.lambda_.update_event_source_mapping(UUID=mapping.uuid, Enabled=wanted == ENABLED)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceInUseException":
+                raise
+            return False  # somebody else changes it: it is asked again when it has changed
+        return True
 
     def _mapping(
         self, door: DoorName, by_queue: dict[str, EventSourceMappingConfigurationTypeDef]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipelinectl import redrive
 from pipelinectl.errors import NotFoundError, OperationFailedError, ambiguous
@@ -152,6 +152,12 @@ class Executions:
         )
         return ExecutionInput(arn, found["Status"], found.get("InputPayload"))
 
+    def started_at(self, arn: str) -> datetime:
+        """When an execution began."""
+        return self.lambda_.get_durable_execution(
+            DurableExecutionArn=arn, IncludeExecutionData=False
+        )["StartTimestamp"]
+
     def stop(self, arn: str, before: Callable[[], None] = lambda: None) -> datetime:
         """Stop a running execution for good; answers with the time it stopped.
 
@@ -160,34 +166,45 @@ class Executions:
         Raises:
             OperationFailedError: it has ended already.
         """
-        status = self._status(arn)
-        if status in _ENDED:
-            msg = f"execution '{arn}' is {status}: only one that runs can be stopped"
-            raise OperationFailedError(msg)
+        if (status := self._status(arn)) in _ENDED:
+            raise _cannot(arn, status, "only one that runs can be stopped")
         before()
         error: Any = {"ErrorType": "OperatorStop", "ErrorMessage": "stopped with pipelinectl"}
         return self.lambda_.stop_durable_execution(DurableExecutionArn=arn, Error=error)[
             "StopTimestamp"
         ]
 
-    def pause(self, arn: str, reason: str | None = None) -> str:
+    def pause(
+        self, arn: str, reason: str | None = None, before: Callable[[], None] = lambda: None
+    ) -> str:
         """Pause a running execution at its next checkpoint; the status that it then has.
 
-        Its time goes on. Lambda tells of the pause only when it has begun.
+        Its time goes on. Lambda tells of the pause only when it has begun. `before` is called when
+        it is known to run.
 
         Raises:
             OperationFailedError: it is none that can be paused.
         """
+        if (status := self._status(arn)) != "RUNNING":
+            raise _cannot(arn, status, "only one that runs can be paused")
+        before()
         client: Any = self.lambda_  # its stubs do not know the operation yet
         self._ask(client.pause_durable_execution, arn, reason)
         return self._until_not(arn, ("RUNNING", "PAUSING"))
 
-    def resume(self, arn: str, reason: str | None = None) -> str:
+    def resume(
+        self, arn: str, reason: str | None = None, before: Callable[[], None] = lambda: None
+    ) -> str:
         """Let a paused execution go on; the status that it then has.
+
+        `before` is called when it is known to be paused, or about to be.
 
         Raises:
             OperationFailedError: it is not paused.
         """
+        if (status := self._status(arn)) not in ("PAUSED", "PAUSING"):
+            raise _cannot(arn, status, "only one that is paused can be resumed")
+        before()
         client: Any = self.lambda_
         self._ask(client.resume_durable_execution, arn, reason)
         return self._until_not(arn, ("PAUSED", "PAUSING"))
@@ -196,9 +213,8 @@ class Executions:
         try:
             operation(DurableExecutionArn=arn, **({} if reason is None else {"Reason": reason}))
         except self.lambda_.exceptions.ResourceConflictException as error:
-            status = self._status(arn)
-            msg = f"execution '{arn}' is {status}: {error.response['Error'].get('Message', '')}"
-            raise OperationFailedError(msg.rstrip(": ")) from error
+            said = error.response["Error"].get("Message") or "Lambda refuses"
+            raise _cannot(arn, self._status(arn), said) from error
 
     def _until_not(self, arn: str, statuses: Sequence[str]) -> str:
         for _ in range(_STATUS_READS):
@@ -224,6 +240,10 @@ class Executions:
             marker = {"Marker": page["NextMarker"]}
 
 
+def _cannot(arn: str, status: str, why: str) -> OperationFailedError:
+    return OperationFailedError(f"execution '{arn}' is {status}: {why}")
+
+
 def _execution(summary: ExecutionTypeDef) -> Execution:
     return Execution(
         arn=summary["DurableExecutionArn"],
@@ -232,6 +252,21 @@ def _execution(summary: ExecutionTypeDef) -> Execution:
         started_at=summary["StartTimestamp"],
         ended_at=summary.get("EndTimestamp"),
     )
+
+
+Found = TypeVar("Found")
+
+
+def unless_gone(ask: Callable[[], Found]) -> Found | None:
+    """What Lambda answers of an execution; None where it is not kept any more."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return None
 
 
 _FAILED = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
@@ -262,13 +297,9 @@ def subjects(again: Sequence[Redelivery], arn: str) -> list[Subject]:
     """What to say of the messages of the execution `arn` that are sent again."""
     found: list[Subject] = []
     for one in again:
-        subject: Subject = {
-            "message_id": one.origin,
-            "original_message_id": one.origin,
-            "durable_execution_arn": arn,
-        }
-        if one.execution_id is not None:
-            subject["execution_id"] = one.execution_id
+        subject: Subject = one.subject | {"durable_execution_arn": arn}
+        if "message_id" in subject:
+            subject["original_message_id"] = subject["message_id"]
         found.append(subject)
     return found
 

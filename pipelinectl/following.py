@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
     from pipelinectl.items import Item, Items
+    from pipelinectl.redrive import Redelivery
+    from pipelinectl.sending import Sent
 
 Fate = Literal["stored", "dead letter", "on its way"]
 
@@ -76,7 +78,8 @@ class Following:
             over = self.clock() - start >= seconds
             yield from _taken(pending, self._stored(list(pending.values())))
             if pending and (over or self.clock() >= look_at):
-                yield from _taken(pending, self._given_up(list(pending.values()), own))
+                letters = self.dead_letters.peek()
+                yield from _taken(pending, self._given_up(list(pending.values()), own, letters))
                 every = min(every * 2, _LETTERS_SLOWEST)
                 look_at = self.clock() + every
             if over:
@@ -84,6 +87,14 @@ class Following:
             if pending:
                 self.sleep(_PAUSE_SECONDS)
         yield from (Became(message, "on its way") for message in pending.values())
+
+    def now(self, messages: Iterable[Followed], letters: Iterable[DeadLetter]) -> list[Became]:
+        """What each is now; `letters` are the dead letters, as they were read last."""
+        pending = {message.message_id: message for message in messages}
+        own = frozenset(pending)
+        found = list(_taken(pending, self._stored(list(pending.values()))))
+        found += _taken(pending, self._given_up(list(pending.values()), own, letters))
+        return found + [Became(message, "on its way") for message in pending.values()]
 
     def _stored(self, messages: Sequence[Followed]) -> Iterator[Became]:
         keys = {message.execution_id for message in messages}
@@ -104,9 +115,11 @@ class Following:
                 return True
         return _version(item) != self.before.get(item.execution_id)
 
-    def _given_up(self, messages: Sequence[Followed], own: frozenset[str]) -> Iterator[Became]:
+    def _given_up(
+        self, messages: Sequence[Followed], own: frozenset[str], letters: Iterable[DeadLetter]
+    ) -> Iterator[Became]:
         """Those that are dead letters; `own` are the ids of all messages that are followed."""
-        letters = list(self.dead_letters.peek())
+        letters = list(letters)
         by_message = {one.original_message_id: one for one in letters}
         # What the pipeline sent on in a message of its own has another id by now.
         by_record = {
@@ -118,6 +131,15 @@ class Following:
             letter = by_message.get(message.message_id) or by_record.get(message.execution_id)
             if letter is not None:
                 yield Became(message, "dead letter", letter)
+
+
+def followed(sent: Iterable[Sent[Redelivery]]) -> list[Followed]:
+    """What was sent again of records; of an object the pipeline alone knows the id."""
+    return [
+        Followed(one.message_id, execution_id, one.message.carried.get("sent_timestamp"))
+        for one in sent
+        if (execution_id := one.message.execution_id) is not None
+    ]
 
 
 def versions(items: Items, execution_ids: Iterable[str]) -> dict[str, Version]:

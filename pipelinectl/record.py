@@ -8,7 +8,7 @@ began when it was sent, and when it was sent again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.messages import UUID
 from pipeline_core.objects import ObjectId
-from pipelinectl.dead_letters import identity_of
+from pipelinectl.dead_letters import identity_of, moment_of
 from pipelinectl.deliveries import Delivery, Wanted, delivered_in, deliveries_in
 from pipelinectl.errors import NotFoundError, ambiguous
+from pipelinectl.executions import unless_gone
 from pipelinectl.objects import object_of, resolves_to
 
 if TYPE_CHECKING:
     from pipeline_core.catalog import Catalog, CatalogEntry
     from pipelinectl.audit import Action, Audit, Found, Line
     from pipelinectl.aws import Stack
-    from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
-    from pipelinectl.deliveries import KnownBy
+    from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue, Letters
+    from pipelinectl.deliveries import Delivered, Fate, KnownBy
     from pipelinectl.executions import Execution, Executions
     from pipelinectl.items import Item, Items
 
@@ -55,6 +56,17 @@ class Searched:
     listed: int = 0
     inputs: int = 0
     bounds: tuple[str, ...] = ()
+
+
+ON_ITS_WAY = "on its way"
+_ENDS: Mapping[Fate, str] = {
+    "stored": "stored, and gone since",
+    "dead letter": "dead letter, and gone since",
+    "superseded": "superseded",
+    "ended": "unknown",
+}
+"""Where a record is whose last delivery ended so, and of which there is nothing now: items expire
+and are deleted, and dead letters expire and are purged."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,24 @@ class Life:
             return "discarded"
         if self.entry and self.entry["state"] in ("failed", "deleted"):
             return self.entry["state"]
-        return "on its way"
+        if not self.deliveries or self._sent_since(self.deliveries[-1]):
+            return ON_ITS_WAY
+        return _ENDS.get(self.deliveries[-1].fate, ON_ITS_WAY)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is under way, as far as that is known."""
+        if self.state == ON_ITS_WAY:
+            return True
+        last = self.deliveries[-1] if self.deliveries else None
+        return last is not None and (last.fate not in _ENDS or self._sent_since(last))
+
+    def _sent_since(self, last: Delivery) -> bool:
+        """Whether an operator has sent it again, and no execution is known to have had it yet."""
+        sent = [line["at"] for line in self.acts if line["action"] in _SENDS]
+        if not sent or last.started_at is None:
+            return False
+        return max(map(datetime.fromisoformat, sent)) > last.started_at
 
 
 @dataclass(frozen=True)
@@ -110,36 +139,39 @@ class Records:
         reference: str,
         *,
         executions: int = EXECUTIONS,
-        letters: Sequence[DeadLetter] | None = None,
+        letters: Letters | None = None,
     ) -> Life:
         """The life of the record that `reference` means.
 
         That is an execution_id, a record_id, the id of a message or of a dead letter, an object
         (s3://bucket/key, a key behind a door, the id of an upload), or the beginning of an id.
-        `executions` is how many inputs are read to find earlier deliveries; `letters` are all dead
-        letters, for whoever has them already.
+        `executions` is how many inputs are read, at most, to find it and earlier deliveries;
+        `letters` are the dead letters, for whoever has read them already.
 
         Raises:
             NotFoundError: there is no such record.
             UsageError: it is the beginning of several records' ids.
         """
         if letters is None:
-            letters = list(self.dead_letters.peek())
+            letters = self.dead_letters.read()
         return _Search(self, letters, executions).run(reference)
 
 
 class _Search:
     """One search: what it has read so far, and where it had to end."""
 
-    def __init__(self, records: Records, letters: Sequence[DeadLetter], executions: int) -> None:
+    def __init__(self, records: Records, letters: Letters, executions: int) -> None:
         self._of = records
         self._environment = records.stack.environment
-        self._letters = letters
+        self._letters = letters.letters
         self._inputs_left = executions
         self._listed = self._inputs = 0
         self._bounds: list[str] = []
         self._ids: set[str] = set()
         self._met: list[str] = []
+        self._known: dict[str, list[Delivered]] = {}
+        if not letters.complete:
+            self._bound(f"only {len(self._letters):,} dead letters were looked through")
 
     def run(self, reference: str) -> Life:
         object_id = resolves_to(reference, self._of.stack)
@@ -214,8 +246,8 @@ class _Search:
         newest = itertools.islice(self._of.executions.newest(), self._inputs_left)
         met = [
             (execution.arn, one.execution_id)
-            for execution, payload in self._read(newest)
-            for one in delivered_in(payload, self._environment)
+            for execution, delivered in self._read(list(newest))
+            for one in delivered
             if one.message_id.startswith(reference) or one.execution_id.startswith(reference)
         ]
         self._met = [arn for arn, _ in met]
@@ -303,15 +335,8 @@ class _Search:
 
     def _told(self, arn: str, known_by: KnownBy, wanted: Wanted) -> list[Delivery]:
         """The deliveries that one execution's history tells of."""
-        from botocore.exceptions import ClientError
-
-        try:
-            events = list(self._of.executions.history(arn))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _GONE:
-                raise
-            events = []
-        return deliveries_in(events, arn, known_by, wanted, self._environment)
+        events = unless_gone(lambda: list(self._of.executions.history(arn)))
+        return deliveries_in(events or [], arn, known_by, wanted, self._environment)
 
     def _searched(
         self, began: Sequence[datetime], known: Collection[str], wanted: Wanted
@@ -326,16 +351,18 @@ class _Search:
                 for one in listed
                 if one.started_at >= start and (end is None or one.started_at < end)
             ]
-            if len(window) > share:
+            read = [one for one in window if one.arn in self._known]
+            unknown = [one for one in window if one.arn not in {*known, *self._known}]
+            if len(unknown) > share:
+                first = "" if read else "the first "
                 self._bound(
                     f"of {len(window):,} executions from {start:%Y-%m-%d %H:%M:%S} UTC on, the "
-                    f"inputs of the first {share:,} were read"
+                    f"inputs of {first}{len(read) + share:,} were read"
                 )
-            unknown = [one for one in window[:share] if one.arn not in known]
             found += [
                 one.arn
-                for one, payload in self._read(unknown)
-                if wanted.among(delivered_in(payload, self._environment))
+                for one, delivered in self._read([*read, *unknown[:share]])
+                if one.arn not in known and wanted.among(delivered)
             ]
         return found
 
@@ -350,26 +377,22 @@ class _Search:
             self._bound(f"only the newest {MAX_LISTED:,} executions were listed")
         return listed[::-1]
 
-    def _read(self, executions: Iterable[Execution]) -> Iterator[tuple[Execution, str]]:
-        """The executions with their inputs, of those whose input is kept."""
-        wanted = list(executions)
+    def _read(self, executions: Sequence[Execution]) -> Iterator[tuple[Execution, list[Delivered]]]:
+        """The executions with the records in their inputs, each of which is read once."""
+        wanted = [one for one in executions if one.arn not in self._known]
         self._inputs += len(wanted)
+        self._inputs_left -= len(wanted)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="input") as pool:
-            payloads = pool.map(self._input, wanted)
-            yield from ((one, text) for one, text in zip(wanted, payloads, strict=True) if text)
+            read = pool.map(self._delivered, wanted)
+            self._known |= {one.arn: found for one, found in zip(wanted, read, strict=True)}
+        yield from ((one, self._known[one.arn]) for one in executions)
 
-    def _input(self, execution: Execution) -> str | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            return self._of.executions.input_of(execution.arn).payload
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _GONE:
-                raise
-            return None
+    def _delivered(self, execution: Execution) -> list[Delivered]:
+        """The records in an execution's input; none where it is not kept."""
+        found = unless_gone(lambda: self._of.executions.input_of(execution.arn))
+        return delivered_in((found and found.payload) or "", self._environment)
 
 
-_GONE = "ResourceNotFoundException"
 _SENDS: tuple[Action, ...] = ("redrive", "reprocess", "retry")
 
 
@@ -382,7 +405,7 @@ def _first_sent(item: Item | None, letters: Iterable[DeadLetter]) -> datetime | 
     times = [one.first_sent for one in letters if one.first_sent]
     if item is not None and (sent := item.text("sent_timestamp")) not in ("", "0"):
         times.append(int(sent))
-    return datetime.fromtimestamp(min(times) / 1000, UTC) if any(times) else None
+    return moment_of(min(times)) if any(times) else None
 
 
 def _known_executions(

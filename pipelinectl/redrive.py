@@ -6,6 +6,7 @@ among it, stands there in one attribute.
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -20,12 +21,14 @@ from pipeline_core.messages import (
     Objects,
     Pointed,
     Silent,
+    Unreadable,
     given_id,
+    objects_in,
     record_id_in,
 )
 from pipeline_core.objects import Pointer, is_s3_event
 from pipelinectl.audit import subject_of
-from pipelinectl.dead_letters import DeadLetter
+from pipelinectl.dead_letters import DeadLetter, object_key
 from pipelinectl.errors import OperationFailedError, StackMissingError
 from pipelinectl.sending import requests
 
@@ -49,13 +52,15 @@ def no_payloads(_: Pointer) -> None:
 class Redelivery:
     """A message to send again.
 
-    `origin` is the id it had in its old place; `carried` is what is known of its record;
-    `message_group_id` is the group that it was in, and is sent in again, empty of none.
+    `origin` is the id it had in its old place; `carried` is what is known of its record.
+    `object_key` is the key of the item of the object that it tells of, as far as that is known,
+    `message_group_id` the group that it was in, and is sent in again, empty of none.
     """
 
     origin: str
     text: str
     carried: Carried
+    object_key: str | None = None
     message_group_id: str = ""
 
     @property
@@ -67,6 +72,18 @@ class Redelivery:
     def execution_id(self) -> str | None:
         """Key of the item that it will become; None of an object."""
         return self.carried.get("execution_id")
+
+    @property
+    def subject(self) -> Subject:
+        """What to say of it in an audit line; an event that S3 sent itself has no message's id."""
+        subject: Subject = {} if self.origin == EVENT_OF_S3 else {"message_id": self.origin}
+        if key := self.execution_id or self.object_key:
+            subject["execution_id"] = key
+        return subject
+
+
+EVENT_OF_S3 = "the event of S3"
+"""In place of the id that a message would have."""
 
 
 def of_letter(
@@ -95,7 +112,13 @@ def of_letter(
         known.pop("handed_over", None)  # it is sent on as often as any other again
     carried = {name: value for name, value in known.items() if value not in (None, {})}
     text = letter.body if body is None else body
-    return Redelivery(letter.message_id, text, cast("Carried", carried), letter.message_group_id)
+    return Redelivery(
+        letter.message_id,
+        text,
+        cast("Carried", carried),
+        object_key(letter.envelope, environment),
+        letter.message_group_id,
+    )
 
 
 def _execution_id(letter: DeadLetter, environment: str | None, read: ReadPayload) -> str | None:
@@ -122,7 +145,8 @@ def of_event(
     S3 sent to the function itself is one message.
 
     Raises:
-        OperationFailedError: `payload` is neither.
+        OperationFailedError: `payload` is neither: anybody who may invoke a function may give it
+            any event.
         StackMissingError: an id is one that the pipeline gives, and `environment` is not known.
     """
     try:
@@ -130,11 +154,19 @@ def of_event(
     except exact_json.JsonError as error:
         raise _no_event(f"it is not JSON: {error}") from error
     if is_s3_event(event):
-        return [Redelivery("the event of S3", payload, {"door": "objects"})]
+        return [_of_s3(payload, environment)]
     match event:
         case {"Records": [_, *_] as records}:
             return [of_letter(as_letter(one), environment, read=read) for one in records]
     raise _no_event("it has no 'Records'")
+
+
+def _of_s3(payload: str, environment: str | None) -> Redelivery:
+    try:
+        told = objects_in(payload)
+    except Unreadable:  # sent again all the same: it becomes a dead letter that says so
+        told = Silent()
+    return Redelivery(EVENT_OF_S3, payload, {"door": "objects"}, object_key(told, environment))
 
 
 def as_letter(record: Any) -> DeadLetter:
@@ -145,18 +177,38 @@ def as_letter(record: Any) -> DeadLetter:
     """
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
-            system = record.get("attributes") or {}
-            sent = system.get("SentTimestamp", "0")
             return DeadLetter(
                 message_id,
                 receipt_handle="",
                 body=body,
-                message_attributes=record.get("messageAttributes") or {},
-                sent_timestamp=int(sent) if str(sent).isdecimal() else 0,
+                message_attributes=_message_attributes(record),
+                sent_timestamp=system_number(record, "SentTimestamp") or 0,
                 source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
-                message_group_id=messages.message_group_id_in(system),
+                message_group_id=messages.message_group_id_in(record.get("attributes")),
             )
     raise _no_event("one of its records has no 'messageId' or no 'body'")
+
+
+def _message_attributes(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = record.get("messageAttributes") or {}
+    if isinstance(found, dict) and all(map(_is_attribute, found.values())):
+        return found
+    raise _no_event("the 'messageAttributes' of one of its records are none of SQS's")
+
+
+def _is_attribute(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("stringValue", ""), str)
+
+
+_COUNT = re.compile("[0-9]{1,15}")
+
+
+def system_number(record: Mapping[str, Any], name: str) -> int | None:
+    """An attribute of SQS's own of a message in an event; None where it is no count."""
+    match record.get("attributes"):
+        case {**attributes} if _COUNT.fullmatch(text := str(attributes.get(name))):
+            return int(text)
+    return None
 
 
 def _no_event(why: str) -> OperationFailedError:
@@ -305,13 +357,6 @@ def results_of(outcome: BatchOutcome[Redelivery]) -> list[Subject]:
     results: list[Subject] = []
     for sent in outcome.sent:
         result: Subject = {"result": "sent", "new_message_id": sent.message_id}
-        results.append(result | _of(sent.message))
-    refusals = ((f"refused: {one.code}", one.message) for one in outcome.refused)
-    return results + [{"result": said} | _of(message) for said, message in refusals]
-
-
-def _of(again: Redelivery) -> Subject:
-    subject: Subject = {"message_id": again.origin}
-    if again.execution_id is not None:
-        subject["execution_id"] = again.execution_id
-    return subject
+        results.append(result | sent.message.subject)
+    refusals = ((f"refused: {one.code}", one.message.subject) for one in outcome.refused)
+    return results + [{"result": said} | subject for said, subject in refusals]

@@ -12,14 +12,19 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from functools import partial
+from os import SEEK_END
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from pipeline_core import exact_json, messages
 from pipeline_core.files import FILE_SUFFIXES
 from pipeline_core.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Carried, pointer_to
 from pipeline_core.objects import ObjectId, ObjectState, Pointer, created_event, following
+from pipelinectl.errors import OperationFailedError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import timestamp
 from pipelinectl.objects import reference_to
@@ -235,22 +240,72 @@ def _copy_of(item: Item) -> str:
 class Sent:
     """A record that was sent again, as the message `message_id`.
 
-    `stored_at`, `sent_timestamp` and `data` are those of the item that it is to replace; `data` is
-    empty where nobody will compare. Of an object, `sequencer` is that of its new item.
+    `stored_at`, `sent_timestamp` and what `data` gives are those of the item that it is to replace;
+    it gives nothing where nobody will compare. Of an object, `sequencer` is that of its new item.
+    `sent_at` is somewhat before it was sent.
     """
 
     execution_id: str
     message_id: str
     stored_at: str
     sent_timestamp: str
+    sent_at: datetime
     sequencer: str = ""
-    data: str = ""
+    data: Callable[[], str] = str
 
     def is_in(self, item: Item) -> bool:
         """Whether `item` is what became of it, and not of something newer."""
         if self.sequencer:
             return item.text("sequencer") == self.sequencer
         return item.text("sent_timestamp") == self.sent_timestamp
+
+
+_IN_MEMORY_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Texts that are kept to be compared with what comes: all of a table, which no memory holds.
+
+    What is more than some MB lies in a file without a name, which is gone when this is closed.
+    """
+
+    _file: IO[bytes] = field(
+        default_factory=lambda: SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - `close` does
+    )
+
+    def put(self, text: str) -> Callable[[], str]:
+        """Keep `text`; what gives it back.
+
+        Raises:
+            OperationFailedError: there is no room for it.
+        """
+        content = text.encode()
+        try:
+            start = self._file.seek(0, SEEK_END)
+            self._file.write(content)
+            self._file.flush()
+        except OSError as error:
+            msg = (
+                f"what is to be compared has no room in {gettempdir()} ({error.strerror}): name a "
+                "folder that has with TMPDIR, or go on without --wait"
+            )
+            raise OperationFailedError(msg) from error
+        return partial(self._get, start, len(content))
+
+    def _get(self, start: int, size: int) -> str:
+        self._file.seek(start)
+        return self._file.read(size).decode()
+
+    def close(self) -> None:
+        """Forget them."""
+        self._file.close()
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass
@@ -273,7 +328,7 @@ class Reprocess:
     """Takes the records of items through the pipeline again; `done` says how far it has come.
 
     `still` asks each item, when it is its turn, whether it is still wanted: one that was stored
-    anew since it was chosen is none of those meant. With `compare` the data of each item are kept.
+    anew since it was chosen is none of those meant. With `kept` the data of each item are there.
     """
 
     items: Items
@@ -283,7 +338,7 @@ class Reprocess:
     pace: Pace
     still: Callable[[Item], bool] = lambda _: True
     note: str | None = None
-    compare: bool = False
+    kept: Kept | None = None
     done: Reprocessed = field(default_factory=Reprocessed)
 
     def run(self, execution_ids: Iterable[str]) -> Generator[int, None, None]:
@@ -316,8 +371,9 @@ class Reprocess:
 
     def _send(self, batch: list[Again]) -> None:
         # Before it is sent: what its item points to may be overwritten as soon as it is.
-        data = {a.origin: self.sources.data_of(a.item) if self.compare else "" for a in batch}
+        data = {one.origin: self._keep(one.item) for one in batch}
         self.audit.before("reprocess", [one.subject for one in batch], self.note)
+        sent_at = datetime.now(UTC)
         outcome = self.sender.send_batch(batch)
         self.done.refused += outcome.refused
         self.done.sent += [
@@ -326,6 +382,7 @@ class Reprocess:
                 message_id=one.message_id,
                 stored_at=one.message.item.text("stored_at"),
                 sent_timestamp=one.message.item.text("sent_timestamp"),
+                sent_at=sent_at,
                 sequencer=one.message.sequencer,
                 data=data[one.message.origin],
             )
@@ -333,6 +390,9 @@ class Reprocess:
         ]
         if not self.audit.after("reprocess", _results(outcome)):
             self.done.untold += [one.origin for one in batch]
+
+    def _keep(self, item: Item) -> Callable[[], str]:
+        return self.kept.put(self.sources.data_of(item)) if self.kept else str
 
 
 def _results(outcome: BatchOutcome[Again]) -> list[Subject]:
@@ -372,13 +432,17 @@ MISSING = "(none)"
 
 @dataclass(frozen=True)
 class Waiting:
-    """Waits for what becomes of records that were sent; `sleep` and `clock` are in seconds."""
+    """Waits for what becomes of records that were sent; `sleep` and `clock` are in seconds.
+
+    Whoever has `held` may receive from the dead-letter queue.
+    """
 
     items: Items
     sources: Sources
     dead_letters: DeadLetterQueue
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    held: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def changes(self, sent: Iterable[Sent], seconds: float) -> Iterator[Change]:
         """Each record's change as soon as it is known; those not known in time come last.
@@ -386,12 +450,13 @@ class Waiting:
         Dead letters are looked for now and then, which hides them from others for some seconds.
         """
         pending = {one.execution_id: one for one in sent}
+        own = frozenset(one.message_id for one in pending.values())
         give_up_at = self.clock() + seconds
         look_at = self.clock() + _LETTERS_SECONDS
         while pending:
             known = self._settled(pending)
             if self.clock() >= look_at:
-                known += self._given_up(pending)
+                known += self._given_up(pending, own)
                 look_at = self.clock() + _LETTERS_SECONDS
             for change in known:
                 if pending.pop(change.execution_id, None):
@@ -413,7 +478,7 @@ class Waiting:
     def _change(self, sent: Sent, item: Item) -> Change:
         if not sent.is_in(item):
             return Change(item.execution_id, "newer")
-        before, after = _read(sent.data), _read(self.sources.data_of(item))
+        before, after = _read(sent.data()), _read(self.sources.data_of(item))
         fields = {
             name: (before.get(name, MISSING), after.get(name, MISSING))
             for name in sorted(before.keys() | after.keys())
@@ -421,19 +486,25 @@ class Waiting:
         }
         return Change(item.execution_id, "changed" if fields else "unchanged", fields)
 
-    def _given_up(self, pending: Mapping[str, Sent]) -> list[Change]:
+    def _given_up(self, pending: Mapping[str, Sent], own: frozenset[str]) -> list[Change]:
+        """Those that are dead letters; `own` are the ids of all messages that are waited for."""
         by_message = {one.message_id: key for key, one in pending.items()}
         # What was sent on because of its neighbours has another message by now.
         by_item = {(key, one.stored_at): key for key, one in pending.items()}
-        found = [
-            (by_message.get(letter.original_message_id) or by_item.get(_bound_to(letter)), letter)
-            for letter in self.dead_letters.peek()
-        ]
-        return [
-            Change(key, "dead letter", reason=f"{letter.error_type}: {letter.error_message}")
-            for key, letter in found
-            if key is not None
-        ]
+
+        def meant(letter: DeadLetter) -> str | None:
+            if letter.original_message_id in own:
+                return by_message.get(letter.original_message_id)
+            key = by_item.get(_bound_to(letter))
+            # One that is older is of an earlier run, which was to replace the same item.
+            return key if key and letter.failed_at >= pending[key].sent_at else None
+
+        with self.held:
+            return [
+                Change(key, "dead letter", reason=f"{letter.error_type}: {letter.error_message}")
+                for letter in self.dead_letters.peek()
+                if (key := meant(letter)) is not None
+            ]
 
 
 def _bound_to(letter: DeadLetter) -> tuple[str, str]:

@@ -11,9 +11,15 @@ GROUPS = {
     "tests/e2e/localcloud": "localcloud",
     "tests/e2e/localcloud/test_life.py": "life",
     "tests/e2e/test_benchmarks.py": "deployments",
+    "tests/e2e/test_console.py": "operating",
+    "tests/e2e/test_cost.py": "operating",
     "tests/e2e/test_demo.py": "deployments",
+    "tests/e2e/test_doctor.py": "operating",
     "tests/e2e/test_installed.py": "installed",
+    "tests/e2e/test_operator_tools.py": "operating",
+    "tests/e2e/test_record.py": "operating",
     "tests/e2e/test_redeployment.py": "deployments",
+    "tests/e2e/test_verify.py": "operating",
 }
 """The group of each file, or of all others in a folder. A test that has none runs anywhere."""
 

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
+from pipelinectl.commands import watching
 from pipelinectl.commands.context import (
+    TIME,
     JsonFlag,
     Limit,
     Note,
     Pipeline,
     in_a_terminal,
     limit_of,
+    moment,
     open_pipeline,
 )
 from pipelinectl.commands.output import (
@@ -57,12 +58,14 @@ from pipelinectl.commands.send import (
     judge,
     refusal,
     refusals_document,
+    untold,
 )
+from pipelinectl.commands.watching import Watch
 from pipelinectl.dead_letters import DeadLetter, Filter, by_group, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.following import Followed
+from pipelinectl.following import followed
 from pipelinectl.redrive import HOLD_SECONDS, Edit, Redrive, Redriven, of_letter
 from pipelinectl.sending import Body, Pace
 
@@ -70,8 +73,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
-    from pipelinectl.following import Became
+    from pipelinectl.following import Became, Following
     from pipelinectl.redrive import Redelivery
 
 
@@ -83,38 +87,38 @@ Reason = Annotated[
 Group = Annotated[
     str | None, typer.Option("--group", help="Only those of records sent in this group.")
 ]
+Since = Annotated[
+    str | None, typer.Option("--since", help=f"Only those given up since then: {TIME}")
+]
+Until = Annotated[str | None, typer.Option("--until", help="Only those given up before then.")]
 
 _SHORT = 8  # of a message id, as the list shows it
-_GAP = 2
 
 
 def print_dead_letters(letters: list[DeadLetter]) -> None:
     """Print the reasons with their counts, then one line a dead letter."""
     if letters:
-        print_parts([reasons_table(grouped(letters)), ""])
-        print_parts(render_dead_letters(letters, datetime.now(UTC)))
+        parts = (reasons_table(grouped(letters)), "")
+        print_parts([*parts, dead_letters_table(letters, datetime.now(UTC))])
 
 
 def reasons_table(groups: Iterable[tuple[str, str, int]]) -> Table:
     """How many dead letters there are of each stage and error type."""
-    found = table("dead letters", "stage", "error type")
-    found.columns[0].justify = "right"
+    found = table("dead letters", "stage", "error type", right=("dead letters",))
     for stage, error_type, count in groups:
-        found.add_row(f"{count:,}", stage, error_type)
+        found.add_row(f"{count:,}", Text(stage), Text(error_type))
     return found
 
 
-def render_dead_letters(letters: Iterable[DeadLetter], now: datetime) -> Iterator[RenderableType]:
+def dead_letters_table(letters: Iterable[DeadLetter], now: datetime) -> Table:
     """One line a dead letter, with the beginning of its message id, and its reasons below."""
-    rows = [(_dead_letter_cells(letter, now), letter) for letter in letters]
-    header = ("message", "execution_id", "stage", "error type", "tries", "age")
-    cells_of = [cells for cells, _ in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells_of, strict=True)]
-    yield _line(header, widths, "dim")
-    for cells, letter in rows:
-        yield _line(cells, widths)
-        for reason in letter.errors or (letter.error_message,):
-            yield Padding(Text(reason, style="yellow"), (0, 0, 0, _SHORT + _GAP))
+    names = ("message", "execution_id", "stage", "error type", "tries", "age")
+    found = table(*names, spare=("tries", "execution_id", "age"))
+    for letter in letters:
+        found.add_row(*map(Text, _dead_letter_cells(letter, now)))
+        reasons = letter.errors or (letter.error_message,)
+        found.below(*(Text(reason, style="yellow") for reason in reasons))
+    return found
 
 
 def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
@@ -126,11 +130,6 @@ def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
         "" if letter.attempts is None else str(letter.attempts),
         age(letter.failed_at, now),
     )
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return Text((" " * _GAP).join(padded).rstrip(), style=style)
 
 
 def document(letter: DeadLetter) -> dict[str, Any]:
@@ -158,7 +157,7 @@ def render_dead_letter(
     yield Text(f"dead letter {letter.message_id}", style="bold")
     yield _known(letter, again, now)
     yield from titled("reasons", _reasons(letter))
-    yield from titled("body", Text(_readable(letter.body)))
+    yield from titled("body", Text(readable(letter.body)))
     if producers := letter.producers_attributes:
         yield from titled("the producer's attributes", _attributes(producers))
     yield from titled("send it again", _remedies(letter))
@@ -185,7 +184,7 @@ def _reasons(letter: DeadLetter) -> Text:
     return Text("\n".join(letter.errors or (letter.error_message,)), style="yellow")
 
 
-def _readable(body: str) -> str:
+def readable(body: str) -> str:
     """JSON over several lines with every digit; anything else as it is."""
     try:
         return dumps(exact_json.loads(body))
@@ -194,10 +193,11 @@ def _readable(body: str) -> str:
 
 
 def _attributes(attributes: Mapping[str, Any]) -> Table:
-    return facts({name: _attribute(value) for name, value in attributes.items()})
+    return facts({name: attribute(value) for name, value in attributes.items()})
 
 
-def _attribute(value: Any) -> str:
+def attribute(value: Any) -> str:
+    """A message attribute's value; of what is not text its size."""
     match value:
         case {"stringValue": str(text)}:
             return text
@@ -224,7 +224,7 @@ def edit(text: str, environ: Mapping[str, str], above: Sequence[str] = ()) -> st
         UsageError: the editor cannot be started, or what it saved is not UTF-8.
         OperationFailedError: the editor ended with an error, which is how editors say "cancel".
     """
-    shown = _readable(text)
+    shown = readable(text)
     comments = [f"# {line}\n" for part in above for line in visible_lines(part)]
     saved = _saved("".join(comments) + shown, environ)
     is_json = _on_one_line(text) is not text
@@ -338,6 +338,7 @@ def by_editor(letter: DeadLetter) -> str | None:
 
 
 _LISTED = 100
+_LOOK_SECONDS = 15.0  # each look hides the messages from others for a few seconds
 _SHOWN = 3
 _SLOWEST = 0.1
 
@@ -354,6 +355,8 @@ def redrive(
     reason: Reason = None,
     stage: Stage = None,
     group: Group = None,
+    since: Since = None,
+    until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in the queue now.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be sent.")
@@ -399,7 +402,7 @@ def redrive(
     - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
-    only = _filter(stage, reason, group)
+    only = _filter(stage, reason, group, since, until)
     _check(ids or [], only, every=every)
     replaced = replacement(body, body_file, edit=edit)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
@@ -420,51 +423,54 @@ def redrive(
         pipeline.read_payload,
         why,
     )
-    watch = following(pipeline, _identities(pipeline, chosen)) if wait else None
+    watch = following(pipeline, identities(pipeline, chosen)) if wait else None
     redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
     document = _document(redriven, len(chosen))
     if not as_json:
-        _report(redriven, len(chosen))
+        _report(redriven, len(chosen), named=bool(ids))
     became: list[Became] = []
-    if watch is not None:
-        became = follow(watch, _followed(redriven), timeout, quiet=as_json)
-        document["became"] = became_document(became)
-    if as_json:
-        print_json(document)
+    try:
+        if watch is not None:
+            _follow(watch, redriven, timeout, became, quiet=as_json)
+    finally:
+        if as_json:
+            print_json(document | ({} if watch is None else {"became": became_document(became)}))
     if redriven.refused:
         raise refusal(redriven.refused, "which stay dead letters")
+    if ids:
+        _require_all(_missing(redriven, len(chosen)))
     judge(became, timeout)
 
 
-def _identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
+def _follow(
+    watch: Following, redriven: Redriven, timeout: int, became: list[Became], *, quiet: bool
+) -> None:
+    going = followed(redriven.sent)
+    if of_objects := len(redriven.sent) - len(going):
+        note(f"{counted(of_objects, 'message')} of objects: see 'pipelinectl objects list'")
+    follow(watch, going, timeout, became, quiet=quiet)
+
+
+def identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
+    """The keys of the items that dead letters are to become, objects' aside."""
     environment, read = pipeline.stack.environment, pipeline.read_payload
     again = (of_letter(letter, environment, read=read) for letter in letters)
     return [one.execution_id for one in again if one.execution_id is not None]
 
 
-def _followed(redriven: Redriven) -> list[Followed]:
-    """What was sent again of records; of an object the pipeline alone knows the id."""
-    found: list[Followed] = []
-    for one in redriven.sent:
-        again = one.message
-        if again.execution_id is not None:
-            first_sent = again.carried.get("sent_timestamp")
-            found.append(Followed(one.message_id, again.execution_id, first_sent))
-    if objects := len(redriven.sent) - len(found):
-        note(f"{counted(objects, 'message')} of objects: see 'pipelinectl objects list'")
-    return found
-
-
-def _filter(stage: str | None, reason: str | None, group: str | None) -> Filter:
+def _filter(
+    stage: str | None, reason: str | None, group: str | None, since: str | None, until: str | None
+) -> Filter:
     if group is not None:
         sending.check_group(group)
-    return Filter(stage, reason, group)
+    return Filter(stage, reason, moment("--since", since), moment("--until", until), group)
 
 
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
     narrowed = bool(ids) or only != Filter()
     if every == narrowed:
-        msg = "say which dead letters: --all alone, or any of --id, --reason, --stage and --group"
+        ways = "--id, --reason, --stage, --group and times"
+        msg = f"say which dead letters: --all alone, or any of {ways}"
         raise UsageError(msg)
 
 
@@ -524,18 +530,17 @@ def _warn(redriven: Redriven) -> None:
         count = counted(len(redriven.not_deleted), "message")
         note(f"sent, but not deleted: {count}, which does no harm, it is the same record: {shown}")
     if redriven.untold:
-        count = counted(len(redriven.untold), "message")
-        note(f"of {count} no audit line says how it ended: the log group took none")
+        note(untold(counted(len(redriven.untold), "message")))
 
 
 def _missing(redriven: Redriven, total: int) -> int:
     return total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
 
 
-def _report(redriven: Redriven, total: int) -> None:
+def _report(redriven: Redriven, total: int, *, named: bool) -> None:
     typer.echo(_summary(redriven, total))
-    if missing := _missing(redriven, total):
-        note(f"{counted(missing, 'message')} were gone, or held by another reader")
+    if (missing := _missing(redriven, total)) and not named:
+        note(f"{counted(missing, 'message')} gone, or held by another reader")
 
 
 def _document(redriven: Redriven, total: int) -> dict[str, Any]:
@@ -574,6 +579,9 @@ def list_(
         bool,
         typer.Option("--by-group", help="Only say how many there are of each group, of all."),
     ] = False,
+    since: Since = None,
+    until: Until = None,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
@@ -585,25 +593,30 @@ def list_(
     {"message_group_id": "...", "dead_letters": N}.
 
     Examples:
-    - `pipelinectl dlq list --stage validate`
+    - `pipelinectl dlq list --stage validate --since 2h`
     - `pipelinectl dlq list --reason ValidationError --json`
     - `pipelinectl dlq list --by-group`
     """
-    only = _filter(stage, reason, group)
+    only = _filter(stage, reason, group, since, until)
     if counting and limit is not None:
         msg = "--by-group counts all dead letters: give it without --limit"
         raise UsageError(msg)
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
-    if counting:
-        _show_groups(by_group(queue.peek(only=only)), as_json=as_json)
-        return
     most = limit_of(limit, _LISTED, as_json=as_json)
-    shown = listed(lambda count: queue.peek(only=only, limit=count), most)
-    if as_json:
-        print_json([document(letter) for letter in shown.found])
-    else:
+
+    def draw() -> None:
+        if counting:
+            _show_groups(by_group(queue.peek(only=only)), as_json=as_json)
+            return
+        shown = listed(lambda count: queue.peek(only=only, limit=count), most)
+        if as_json:
+            print_json([document(letter) for letter in shown.found])
+            return
         print_dead_letters(shown.found)
-        tell_count(shown, "dead letter", f" of about {queue.about():,} in all" if shown.cut else "")
+        of = f" of about {queue.about():,} in all" if shown.cut else ""
+        tell_count(shown, "dead letter", of)
+
+    watching.show(draw, watch=watch, as_json=as_json, every=_LOOK_SECONDS)
 
 
 def _show_groups(groups: list[tuple[str, int]], *, as_json: bool) -> None:
@@ -683,13 +696,15 @@ def discard_(
         _confirm(what, pipeline)
     wanted = [letter.message_id for letter in chosen]
     plan = Discard(pipeline.dead_letters, pipeline.audit, pipeline.stack.environment, why)
+    done = plan.discarded
+    complete = False
     try:
         with progress("discarding", len(wanted), quiet=as_json) as advance:
             for count in plan.run(wanted):
                 advance(count)
+        complete = True
     finally:
-        done = plan.discarded
-        if len(done.deleted) < len(wanted):
+        if not complete:
             note(f"deleted {len(done.deleted):,} of {what}; the others stay")
     missing = len(wanted) - len(done.deleted) - len(done.not_deleted)
     if as_json:
@@ -697,6 +712,22 @@ def discard_(
         print_json(found)
     else:
         typer.echo(f"deleted {len(done.deleted):,} of {what}")
+    _require_all(missing, len(done.not_deleted))
+
+
+def _require_all(missing: int, not_deleted: int = 0) -> None:
+    """Pass where all that was named was done.
+
+    Raises:
+        OperationFailedError: it was not.
+    """
+    told = [f"{counted(missing, 'message')} gone, or held by another reader"] * bool(missing)
+    told += [f"SQS did not delete {counted(not_deleted, 'message')}"] * bool(not_deleted)
+    if told:
+        msg = (
+            f"{', and '.join(told)}: see 'pipelinectl dlq list', and do it again for what is there"
+        )
+        raise OperationFailedError(msg)
 
 
 def _require_an_answer(*, yes: bool, what: str) -> None:

@@ -1,14 +1,15 @@
 """`pipelinectl items`."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     Listed,
     groups_document,
@@ -16,34 +17,39 @@ from pipelinectl.commands.output import (
     listed,
     out,
     print_json,
-    shorten,
     size,
     table,
     tell_count,
     visible,
 )
+from pipelinectl.commands.watching import Watch, show
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.items import Item
-from pipelinectl.record import Life
 from pipelinectl.sending import check_group
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from pipelinectl.commands.context import Pipeline
+    from pipelinectl.items import Item
+    from pipelinectl.record import Life
+
 _DEFAULT_LIMIT = 50
-_DOCUMENT_WIDTH = 160
 
 
 def items_table(items: Iterable[Item]) -> Table:
     """One line an item; what was made of the record is cut to the width there is."""
-    found = table("execution_id", "data_source", "type", "processed")
-    found.expand = True
-    found.add_column("transformed", no_wrap=True, overflow="ellipsis", ratio=1)
+    names = ("execution_id", "data_source", "type", "processed", "transformed")
+    found = table(*names, spare=("type", "transformed"))
     for item in items:
         found.add_row(
             Text(visible(item.execution_id)),
             Text(visible(item.text("data_source"))),
             Text(visible(item.text("processing_type"))),
             Text(visible(item.text("processed_at")[5:19].replace("T", " "))),
-            Text(visible(shorten(_transformed(item), _DOCUMENT_WIDTH)), style="dim"),
+            Text(visible(_transformed(item)), style="dim"),
         )
     return found
 
@@ -80,6 +86,7 @@ def items(
     by_group: Annotated[
         bool, typer.Option("--by-group", help="Only say how many there are of each group.")
     ] = False,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what the pipeline stored, one item a record.
@@ -101,18 +108,31 @@ def items(
     _check(execution_id, narrowed=narrowed, counting=count or by_group)
     if group is not None:
         check_group(group)
+    if execution_id is not None and watch:
+        msg = "--watch is for lists: 'record' tells what becomes of one"
+        raise UsageError(msg)
     pipeline = open_pipeline(ctx, quiet=as_json)
     stored = pipeline.items
     if execution_id is not None:
         _show_one(pipeline, execution_id)
     elif by_group:
-        _show_groups(stored.by_group(source=source, group=group), as_json=as_json)
+        show(
+            lambda: _show_groups(stored.by_group(source=source, group=group), as_json=as_json),
+            watch=watch,
+            as_json=as_json,
+        )
     elif count:
-        _show_count(stored.count(source=source, group=group), as_json=as_json)
+        show(
+            lambda: _show_count(stored.count(source=source, group=group), as_json=as_json),
+            watch=watch,
+            as_json=as_json,
+        )
     else:
         most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
-        shown = listed(lambda count: stored.scan(source=source, group=group, limit=count), most)
-        _show_some(shown, as_json=as_json)
+        scan = partial(
+            listed, lambda count: stored.scan(source=source, group=group, limit=count), most
+        )
+        show(lambda: _show_some(scan(), as_json=as_json), watch=watch, as_json=as_json)
 
 
 def _check(execution_id: str | None, *, narrowed: bool, counting: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,11 +23,11 @@ from pipelinectl.commands.output import (
     titled,
     visible,
 )
-from pipelinectl.commands.send import refusal, refusals_document
+from pipelinectl.commands.send import refusal, refusals_document, untold
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import Only
-from pipelinectl.reprocess import Reprocess, Waiting
+from pipelinectl.reprocess import Kept, Reprocess, Waiting
 from pipelinectl.sending import Pace
 
 if TYPE_CHECKING:
@@ -91,44 +92,65 @@ def reprocess(
     - `pipelinectl reprocess --source SHOP --rate 50 --wait --note "VAT of returns was wrong"`
     - `pipelinectl reprocess local-7c2f9a52-5a1e-4a58-9d5e-0f2b1f6f5c3d --wait`
     """
-    _check(ids or [], (source, type_, since, until), every=every)
+    _check(ids or [], (source, type_), (since, until), every=every)
     started = datetime.now(UTC)
-    only = Only(source, type_, moment("--since", since), moment("--until", until) or started)
+    asked = Only(source, type_, moment("--since", since), moment("--until", until))
+    only = replace(asked, until=asked.until or started)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
-    chosen = _chosen(pipeline, ids or [], only)
+    chosen = _named(pipeline, ids, asked) if ids else list(pipeline.items.keys(only))
     if dry_run:
         _show(chosen, as_json=as_json)
         return
-    plan = Reprocess(
-        pipeline.items,
-        pipeline.sources,
-        pipeline.resender,
-        pipeline.audit,
-        Pace(rate),
-        still=only.takes,
-        note=why,
-        compare=wait,
-    )
-    _run(plan, chosen, only.until or started, quiet=as_json)
-    changes = _wait(pipeline, plan.done, timeout, quiet=as_json) if wait else None
-    _report(plan.done, changes, len(chosen), as_json=as_json)
+    changes = Changes(every=as_json) if wait else None
+    with Kept() as kept:
+        plan = Reprocess(
+            pipeline.items,
+            pipeline.sources,
+            pipeline.resender,
+            pipeline.audit,
+            Pace(rate),
+            still=only.takes,
+            note=why,
+            kept=kept if wait else None,
+        )
+        # What was done is stored after the start: a later time would not leave it out.
+        _run(plan, chosen, min(only.until or started, started), quiet=as_json)
+        if not as_json:
+            _tell_of_sent(plan.done, len(chosen))
+        try:
+            if changes is not None:
+                _wait(pipeline, plan.done, timeout, changes, quiet=as_json)
+        finally:
+            if as_json:
+                print_json(_document(plan.done, changes))
+            elif changes is not None:
+                print_parts(changes.render())
+    _judge(plan.done, changes, named=bool(ids))
 
 
-def _check(ids: Sequence[str], filters: Sequence[str | None], *, every: bool) -> None:
-    if sum((bool(ids), any(filters), every)) != 1:
+def _check(
+    ids: Sequence[str], filters: Sequence[str | None], times: Sequence[str | None], *, every: bool
+) -> None:
+    """Times alone choose as well, and narrow whatever else does."""
+    ways = sum((bool(ids), any(filters), every))
+    if ways > 1 or not (ways or any(times)):
         msg = (
             "say which records: execution_ids, or --all, or any of --source, --type, --since and "
-            "--until"
+            "--until, the last two of which may stand beside the others"
         )
         raise UsageError(msg)
 
 
-def _chosen(pipeline: Pipeline, ids: Sequence[str], only: Only) -> list[str]:
-    """The keys of the items: those named, each of which must be there, or those that match."""
-    if not ids:
-        return list(pipeline.items.keys(only))
+def _named(pipeline: Pipeline, ids: Sequence[str], asked: Only) -> list[str]:
+    """The keys of the items that are named, which must be there, without those not asked for."""
     keys = [_key(pipeline.items, one, pipeline.stack.environment) for one in ids]
-    return list(dict.fromkeys(keys))
+    if asked == Only():
+        return list(dict.fromkeys(keys))
+    wanted = {item.execution_id for item in pipeline.items.some(keys) if asked.takes(item)}
+    chosen = [key for key in dict.fromkeys(keys) if key in wanted]
+    if left_out := len(set(keys)) - len(chosen):
+        note(f"{counted(left_out, 'record')} stored at another time: left out")
+    return chosen
 
 
 def _key(items: Items, reference: str, environment: str | None) -> str:
@@ -165,41 +187,47 @@ def _run(plan: Reprocess, chosen: Sequence[str], until: datetime, *, quiet: bool
         raise KeyboardInterrupt(msg) from None
     finally:
         if plan.done.untold:
-            untold = counted(len(plan.done.untold), "record")
-            note(f"of {untold} no audit line says how it ended: the log group took none")
+            note(untold(counted(len(plan.done.untold), "record")))
         if not complete:
             note(_summary(plan.done, len(chosen)))
 
 
-def _wait(pipeline: Pipeline, done: Reprocessed, timeout: float, *, quiet: bool) -> list[Change]:
+def _wait(
+    pipeline: Pipeline, done: Reprocessed, timeout: float, changes: Changes, *, quiet: bool
+) -> None:
     waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters)
-    changes = []
-    with progress("waiting for the pipeline", len(done.sent), quiet=quiet) as advance:
-        for change in waiting.changes(done.sent, timeout):
-            changes.append(change)
-            advance(1)
-    return changes
+    try:
+        with progress("waiting for the pipeline", len(done.sent), quiet=quiet) as advance:
+            for change in waiting.changes(done.sent, timeout):
+                changes.add(change)
+                advance(1)
+    except KeyboardInterrupt:
+        left = counted(len(done.sent) - changes.outcomes.total(), "record")
+        msg = f"interrupted: {left} not waited for any longer; they go on"
+        raise KeyboardInterrupt(msg) from None
 
 
 def _summary(done: Reprocessed, total: int) -> str:
     return f"sent {len(done.sent):,} of {counted(total, 'record')}"
 
 
-def _report(
-    done: Reprocessed, changes: Sequence[Change] | None, total: int, *, as_json: bool
-) -> None:
-    if as_json:
-        print_json(_document(done, changes))
-    else:
-        typer.echo(_summary(done, total))
-        _tell_of_skipped(done)
-        print_parts(render_changes(changes) if changes else [])
+def _judge(done: Reprocessed, changes: Changes | None, *, named: bool) -> None:
+    """Pass where what was wanted was done; what was named is wanted, all of it.
+
+    Raises:
+        OperationFailedError: it was not.
+    """
     if done.refused:
         raise refusal(done.refused, "reprocess these again")
-    _require_success(changes or [])
+    if named and (left := len(done.skipped) + len(done.gone)):
+        msg = f"{counted(left, 'record')} not sent, of those that were named: see the reasons"
+        raise OperationFailedError(msg)
+    if changes is not None:
+        changes.require_success()
 
 
-def _tell_of_skipped(done: Reprocessed) -> None:
+def _tell_of_sent(done: Reprocessed, total: int) -> None:
+    typer.echo(_summary(done, total))
     if done.gone:
         note(f"{counted(len(done.gone), 'item')} changed since they were chosen, and stay")
     for reason, skipped in _by_reason(done.skipped).items():
@@ -214,29 +242,58 @@ def _by_reason(skipped: Sequence[Skipped]) -> Mapping[str, list[Skipped]]:
     return found
 
 
-def _require_success(changes: Sequence[Change]) -> None:
-    counts = Counter(change.what for change in changes)
-    wrong = [f"{counts[what]:,} {what}" for what in ("dead letter", "waiting") if counts[what]]
-    if wrong:
-        told = ", ".join(wrong)
-        msg = f"not all records were stored anew: {told}: see 'pipelinectl record ID'"
-        raise OperationFailedError(msg)
+@dataclass
+class Changes:
+    """What became of records, counted as it comes: of each field that has changed one example.
 
+    With `every`, `all` are all of them.
+    """
 
-def render_changes(changes: Sequence[Change]) -> Iterator[RenderableType]:
-    """How many came to what, which fields have changed, and some of the records."""
-    yield Text()
-    outcomes = table("records", "outcome")
-    outcomes.columns[0].justify = "right"
-    for what, count in Counter(change.what for change in changes).most_common():
-        outcomes.add_row(f"{count:,}", what)
-    yield outcomes
-    fields = Counter(name for change in changes for name in change.fields)
-    for name, count in fields.most_common():
-        example = next(change for change in changes if name in change.fields)
-        yield from titled(f"{visible(name)} in {counted(count, 'record')}", _example(example, name))
-    for change in [one for one in changes if one.reason][:_SHOWN]:
-        yield Text(f"{visible(change.execution_id)}: {visible(change.reason)}", style="yellow")
+    every: bool
+    all: list[Change] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Text] = field(default_factory=dict)
+    reasons: list[Text] = field(default_factory=list)
+
+    def add(self, change: Change) -> None:
+        """Count one."""
+        self.all += [change] * self.every
+        self.outcomes[change.what] += 1
+        self.fields.update(change.fields.keys())
+        for name in change.fields.keys() - self.examples.keys():
+            self.examples[name] = _example(change, name)
+        if change.reason and len(self.reasons) < _SHOWN:
+            said = f"{visible(change.execution_id)}: {visible(change.reason)}"
+            self.reasons.append(Text(said, style="yellow"))
+
+    def render(self) -> Iterator[RenderableType]:
+        """How many came to what, which fields have changed, and some of the records."""
+        if not self.outcomes:
+            return
+        yield Text()
+        outcomes = table("records", "outcome")
+        outcomes.columns[0].justify = "right"
+        for what, count in self.outcomes.most_common():
+            outcomes.add_row(f"{count:,}", what)
+        yield outcomes
+        for name, count in self.fields.most_common():
+            heading = f"{visible(name)} in {counted(count, 'record')}"
+            yield from titled(heading, self.examples[name])
+        yield from self.reasons
+
+    def require_success(self) -> None:
+        """Pass where all were stored.
+
+        Raises:
+            OperationFailedError: some are dead letters, or nothing is known of them yet.
+        """
+        counts = self.outcomes
+        wrong = [f"{counts[what]:,} {what}" for what in ("dead letter", "waiting") if counts[what]]
+        if wrong:
+            told = ", ".join(wrong)
+            msg = f"not all records were stored anew: {told}: see 'pipelinectl record ID'"
+            raise OperationFailedError(msg)
 
 
 def _example(change: Change, name: str) -> Text:
@@ -253,7 +310,7 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value, indent=None)
 
 
-def _document(done: Reprocessed, changes: Sequence[Change] | None) -> dict[str, Any]:
+def _document(done: Reprocessed, changes: Changes | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "sent": [
             {"execution_id": one.execution_id, "message_id": one.message_id} for one in done.sent
@@ -273,6 +330,6 @@ def _document(done: Reprocessed, changes: Sequence[Change] | None) -> dict[str, 
                 },
                 "reason": change.reason or None,
             }
-            for change in changes
+            for change in changes.all
         ]
     return document

@@ -102,6 +102,11 @@ def refusal(refused: Sequence[Refused[M]], remedy: str) -> OperationFailedError:
     return OperationFailedError(msg)
 
 
+def untold(what: str) -> str:
+    """That the log group took no line of how an act on `what`, so many, has ended."""
+    return f"of {what} no audit line says how it ended: the log group took none"
+
+
 def with_claim_checks(
     pipeline: Pipeline, messages: Sequence[Body], threshold: int, *, quiet: bool
 ) -> list[Prepared]:
@@ -149,10 +154,17 @@ def following(pipeline: Pipeline, execution_ids: Sequence[str]) -> Following:
 
 
 def follow(
-    following: Following, messages: Sequence[Followed], seconds: int, *, quiet: bool
-) -> list[Became]:
-    """Wait for what becomes of messages; unless `quiet`, tell of each that becomes no item."""
-    found: list[Became] = []
+    following: Following,
+    messages: Sequence[Followed],
+    seconds: int,
+    found: list[Became],
+    *,
+    quiet: bool,
+) -> None:
+    """Wait for what becomes of messages; unless `quiet`, tell of each that becomes no item.
+
+    `found` is what is known, however this ends.
+    """
     try:
         with progress("waiting for the pipeline", len(messages), quiet=quiet) as advance:
             for one in following.outcomes(messages, seconds):
@@ -166,7 +178,6 @@ def follow(
         raise KeyboardInterrupt(msg) from None
     if not quiet:
         typer.echo(_tally(found))
-    return found
 
 
 def _told(one: Became) -> str:
@@ -292,12 +303,13 @@ def send(
         _report(outcome)
     document = _document(outcome)
     became: list[Became] = []
-    if followed is not None:
-        going = _followed(outcome.sent, record_ids, pipeline.stack.environment)
-        became = follow(followed, going, timeout, quiet=as_json)
-        document["became"] = became_document(became)
-    if as_json:
-        print_json(document)
+    try:
+        if followed is not None:
+            going = _followed(outcome.sent, record_ids, pipeline.stack.environment)
+            follow(followed, going, timeout, became, quiet=as_json)
+    finally:
+        if as_json:
+            print_json(document | ({} if followed is None else {"became": became_document(became)}))
     if outcome.refused:
         raise refusal(outcome.refused, "send them again")
     judge(became, timeout)

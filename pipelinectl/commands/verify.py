@@ -16,7 +16,7 @@ from pipelinectl.errors import ExitCode, UsageError
 from pipelinectl.exact_json import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.text import Text
 
@@ -96,6 +96,7 @@ def verify(
             seconds=timeout,
             probe_stack=probe_stack,
             tell=lambda run: status.update(_awaited(run)),
+            tell_left=_note_left,
         )
     told = document(found, pipeline)
     if report is not None:
@@ -132,11 +133,15 @@ def _awaited(run: Run) -> str:
 def _tell_what_is_left(left: list[str], prefix: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"prefix": prefix, "left": left})
-    for text in left:
-        note(f"left: {text}")
+    _note_left(left)
     if left:
         raise typer.Exit(ExitCode.FAILED)
     note(f"nothing is left of {prefix}")
+
+
+def _note_left(left: Sequence[str]) -> None:
+    for text in left:
+        note(f"left: {text}")
 
 
 def render(report: Report) -> Iterator[Text]:

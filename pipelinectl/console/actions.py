@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlencode
 
+from pipeline_core.messages import record_id_in
 from pipelinectl import executions, local, redrive, sending
+from pipelinectl.commands import dlq
 from pipelinectl.commands.output import counted
-from pipelinectl.commands.send import refusal
+from pipelinectl.commands.send import following, refusal, untold
 from pipelinectl.console import pages
 from pipelinectl.discard import Discard
 from pipelinectl.doors import NAMES, Doors
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.reprocess import Reprocess, Waiting
+from pipelinectl.executions import Executions
+from pipelinectl.following import Followed, followed
+from pipelinectl.reprocess import Kept, Reprocess, Waiting
 from pipelinectl.sending import Body, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelinectl.audit import Subject
+    from pipelinectl.commands.context import Pipeline
     from pipelinectl.console.pages import Page
     from pipelinectl.console.session import Job, Session
     from pipelinectl.dead_letters import DeadLetter
     from pipelinectl.doors import DoorName
     from pipelinectl.doors import Mapping as DoorMapping
-    from pipelinectl.executions import Executions
+    from pipelinectl.redrive import Redelivery
     from pipelinectl.reprocess import Change
 
 Form: TypeAlias = Mapping[str, str]
@@ -49,13 +55,15 @@ def send(session: Session, form: Form) -> Answer:
         message: sending.Message = body
         if body.size > sending.DEFAULT_THRESHOLD:
             (message,) = pipeline.payloads.put_all([body])
+        chosen = record_id_in(text)
+        job.following = following(pipeline, [chosen] if chosen else [])
         outcome = pipeline.sender.send_batch([message])
         if outcome.refused:
             raise refusal(outcome.refused, "send it again")
         message_id = outcome.sent[0].message_id
         job.said.append(f"sent as message {message_id}")
         if (execution_id := _execution_id(session, message_id, text)) is not None:
-            job.records.append(execution_id)
+            job.followed = [Followed(message_id, execution_id)]
 
     return session.jobs.start("Send a message", command, "/overview", work)
 
@@ -96,7 +104,7 @@ def edit(session: Session, form: Form) -> Answer:
     if not session.show_content:
         raise OperationFailedError(f"a body cannot be edited unseen, and it is {pages.HIDDEN}")
     text = _typed(form, "body")
-    shown = pages.readable(letter.body)
+    shown = dlq.readable(letter.body)
     if text in (shown, letter.body):
         return pages.edit_page(letter, text, problem="nothing is changed: change it, or go back")
     try:
@@ -135,12 +143,13 @@ def _redrive(
         note,
     )
     redriven = plan.redriven
+    job.following = following(pipeline, dlq.identities(pipeline, letters))
     try:
         wanted = [letter.message_id for letter in letters]
         with session.receiving, closing(plan.run(wanted)) as steps:
             for count in steps:
                 job.done += count
-                _note_sent(job, redriven)
+                job.followed = followed(redriven.sent)
                 if job.stopping.is_set():
                     break
     finally:
@@ -149,23 +158,26 @@ def _redrive(
         raise refusal(redriven.refused, "which stay dead letters")
 
 
-def _note_sent(job: Job, redriven: redrive.Redriven) -> None:
-    ids = (sent.message.execution_id for sent in redriven.sent[len(job.records) :])
-    job.records += [one or "an object" for one in ids]
+def _tell_of_sent(job: Job, sent: Sequence[sending.Sent[Redelivery]]) -> None:
+    job.followed = followed(sent)
+    job.said.append(f"sent {len(sent):,} of {counted(job.total, 'message')}")
+    if of_objects := len(sent) - len(job.followed):
+        job.said.append(f"{counted(of_objects, 'message')} of objects: see Files")
 
 
 def _account(session: Session, job: Job, redriven: redrive.Redriven) -> None:
-    _note_sent(job, redriven)
+    _tell_of_sent(job, redriven.sent)
     kept = set(redriven.not_deleted)
     gone = [s.message.origin for s in redriven.sent if s.message.origin not in kept]
     session.letters.correct(lambda known: known.without(gone))
-    job.said.append(f"sent {len(redriven.sent):,} of {counted(job.total, 'message')}")
     missing = job.total - len(redriven.sent) - len(redriven.refused) - len(redriven.left)
     if kept:
         count = counted(len(kept), "message")
         job.said.append(f"sent, but not deleted: {count}, which does no harm: the same record")
+    if redriven.untold:
+        job.said.append(untold(counted(len(redriven.untold), "message")))
     if missing and not job.stopping.is_set():
-        job.said.append(f"{counted(missing, 'message')} were gone, or held by another reader")
+        job.said.append(f"{counted(missing, 'message')} gone, or held by another reader")
     if missing and job.stopping.is_set():
         job.said.append(f"stopped: {counted(missing, 'message')} stay dead letters")
 
@@ -199,37 +211,63 @@ def retry_execution(session: Session, form: Form) -> Answer:
             read=pipeline.read_payload,
         )
         job.total = len(again)
+        job.following = following(pipeline, [one.execution_id for one in again if one.execution_id])
         pipeline.audit.before("retry", executions.subjects(again, arn), _note(form))
-        for outcome in pipeline.resender.send(again):
-            pipeline.audit.after("retry", redrive.results_of(outcome))
-            job.done += len(outcome.sent) + len(outcome.refused)
-            job.records += [sent.message.execution_id or "an object" for sent in outcome.sent]
-            if outcome.refused:
-                raise refusal(outcome.refused, "retry the execution again")
-        job.said.append(f"sent {counted(job.done, 'message')}")
+        _retry(pipeline, again, job)
 
     command = session.command("executions", "retry", arn)
     title = "Send the records of an execution again"
     return session.jobs.start(title, command, _show_execution(arn), work)
 
 
+def _retry(pipeline: Pipeline, again: Sequence[Redelivery], job: Job) -> None:
+    """Send them; when it is to stop, no more than are on their way already."""
+    sent: list[sending.Sent[Redelivery]] = []
+    refused: list[sending.Refused[Redelivery]] = []
+    unnoted = 0
+    wanted = itertools.takewhile(lambda _: not job.stopping.is_set(), again)
+    try:
+        for outcome in pipeline.resender.send(wanted):
+            sent += outcome.sent
+            refused += outcome.refused
+            job.done = len(sent) + len(refused)
+            if not pipeline.audit.after("retry", redrive.results_of(outcome)):
+                unnoted += len(outcome.sent) + len(outcome.refused)
+    finally:
+        _tell_of_sent(job, sent)
+        if unnoted:
+            job.said.append(untold(counted(unnoted, "message")))
+    if left := job.total - job.done:
+        what = counted(left, "message")
+        job.said.append(
+            f"stopped: {what} not sent; retry it again to send all, as the same records"
+        )
+    if refused:
+        raise refusal(refused, "retry the execution again")
+
+
 def pause_execution(session: Session, form: Form) -> Answer:
     """Pause an execution at its next checkpoint."""
-    arn = form.get("arn", "")
-    return _switch_execution(session, arn, "pause", lambda e: e.pause(arn, _note(form)))
+    return _switch_execution(session, form, "pause", Executions.pause)
 
 
 def resume_execution(session: Session, form: Form) -> Answer:
     """Let a paused execution go on."""
-    arn = form.get("arn", "")
-    return _switch_execution(session, arn, "resume", lambda e: e.resume(arn, _note(form)))
+    return _switch_execution(session, form, "resume", Executions.resume)
 
 
 def _switch_execution(
-    session: Session, arn: str, verb: str, switch: Callable[[Executions], str]
+    session: Session,
+    form: Form,
+    verb: Literal["pause", "resume"],
+    switch: Callable[[Executions, str, str | None, Callable[[], None]], str],
 ) -> Answer:
+    arn, note = form.get("arn", ""), _note(form)
+
     def work(job: Job) -> None:
-        job.said.append(f"it is {switch(session.pipeline.executions)} now")
+        pipeline = session.pipeline
+        noted = partial(pipeline.audit.before, verb, [{"durable_execution_arn": arn}], note)
+        job.said.append(f"it is {switch(pipeline.executions, arn, note, noted)} now")
 
     command = session.command("executions", verb, arn)
     title = f"{verb.capitalize()} an execution"
@@ -266,6 +304,10 @@ def reprocess(session: Session, form: Form) -> Answer:
     execution_id = form.get("id", "")
 
     def work(job: Job) -> None:
+        with Kept() as kept:
+            go(job, kept)
+
+    def go(job: Job, kept: Kept) -> None:
         pipeline = session.pipeline
         plan = Reprocess(
             pipeline.items,
@@ -274,19 +316,27 @@ def reprocess(session: Session, form: Form) -> Answer:
             pipeline.audit,
             Pace(),
             note=_note(form),
-            compare=True,
+            kept=kept,
         )
         job.total = 1
         for count in plan.run([execution_id]):
             job.done += count
         for skipped in plan.done.skipped:
             raise OperationFailedError(f"it does not go again: {skipped.why}")
+        if plan.done.untold:
+            job.said.append(untold(counted(len(plan.done.untold), "record")))
         if plan.done.refused:
             raise refusal(plan.done.refused, "reprocess it again")
         if plan.done.gone:
             raise NotFoundError(f"no item '{execution_id}': it may have expired")
         job.said.append("sent; its item stays as it is until it is replaced")
-        waiting = Waiting(pipeline.items, pipeline.sources, pipeline.dead_letters, clock=job.clock)
+        waiting = Waiting(
+            pipeline.items,
+            pipeline.sources,
+            pipeline.dead_letters,
+            clock=job.clock,
+            held=session.receiving,
+        )
         for change in waiting.changes(plan.done.sent, _PATIENCE_SECONDS):
             job.said.append(_told(change))
 

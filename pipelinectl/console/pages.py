@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
-from pipeline_core import exact_json
 from pipeline_core.catalog import State
 from pipelinectl import cost, errors, local, objects, redrive, status, timeline
 from pipelinectl.aws import FUNCTION_ROLES
@@ -25,6 +24,8 @@ from pipelinectl.doctor.stack import Level
 from pipelinectl.doors import NAMES
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.logs import FunctionLogs, LogEvent
+from pipelinectl.logs import groups as log_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from pipeline_core.catalog import CatalogEntry
     from pipelinectl.audit import Line
     from pipelinectl.console.session import Job, Session
-    from pipelinectl.console.snapshots import Letters, Seen
-    from pipelinectl.dead_letters import DeadLetter
+    from pipelinectl.console.snapshots import Seen
+    from pipelinectl.dead_letters import DeadLetter, Letters
     from pipelinectl.deliveries import Delivery
     from pipelinectl.executions import Execution
     from pipelinectl.items import Item
@@ -212,11 +213,15 @@ def dead_letter(session: Session, query: Query) -> Page:
         {
             "letter": letter,
             "again": again,
-            "body": readable(letter.body) if session.show_content else None,
-            "producers": attributes_shown(letter) if session.show_content else None,
+            "body": dlq.readable(letter.body) if session.show_content else None,
+            "producers": _attributes(letter) if session.show_content else None,
             "producers_count": len(letter.producers_attributes),
         },
     )
+
+
+def _attributes(letter: DeadLetter) -> dict[str, str]:
+    return {name: dlq.attribute(value) for name, value in letter.producers_attributes.items()}
 
 
 def edit(session: Session, query: Query) -> Page:
@@ -225,7 +230,7 @@ def edit(session: Session, query: Query) -> Page:
     if not session.show_content:
         msg = f"the body of {letter.message_id[:8]} cannot be edited unseen, and it is {HIDDEN}"
         raise OperationFailedError(msg)
-    return edit_page(letter, readable(letter.body))
+    return edit_page(letter, dlq.readable(letter.body))
 
 
 def edit_page(
@@ -297,8 +302,8 @@ def find_letter(session: Session, query: Query) -> DeadLetter:
 def _known_letters(session: Session, query: Query) -> Sequence[DeadLetter]:
     seen = session.letters.look(_wait(query))
     if seen.value is None:
-        why = seen.error or "the dead-letter queue is still being read: ask again in a moment"
-        raise OperationFailedError(why)
+        still = "the dead-letter queue is still being read: ask again in a moment"
+        raise seen.failure_again or OperationFailedError(still)
     return seen.value.letters
 
 
@@ -313,22 +318,6 @@ def letter_document(session: Session, letter: DeadLetter) -> dict[str, Any]:
     if not session.show_content:
         document |= {"body": None, "attributes": None, "content": HIDDEN}
     return document
-
-
-def readable(body: str) -> str:
-    """JSON over several lines with every digit; anything else as it is."""
-    try:
-        return dumps(exact_json.loads(body))
-    except exact_json.JsonError:
-        return body
-
-
-def attributes_shown(letter: DeadLetter) -> dict[str, str]:
-    """The producer's message attributes as text."""
-    return {
-        name: value.get("stringValue") or "binary"
-        for name, value in letter.producers_attributes.items()
-    }
 
 
 def _wait(query: Query) -> float:
@@ -377,13 +366,15 @@ def executions(session: Session, query: Query) -> Page:
         )
     )
     options = ["--status", chosen] if chosen else []
+    counts = session.counts(found, _wait(query)).value or {}
     return Page(
         "executions.html",
         "Executions",
         ("executions", "list", *options, "--limit", str(limit)),
-        [execution_document(one) for one in found],
+        [execution_document(one) | {"records": counts.get(one.arn)} for one in found],
         {
             "executions": found,
+            "counts": counts,
             "statuses": list(Status),
             "query": {k: v for k, v in query.items() if k in ("status", "name", "since", "until")},
             "limit": limit,
@@ -459,8 +450,8 @@ def record(session: Session, query: Query) -> Page:
         return Page("record.html", "Record", ("record", "ID"), None, {"reference": ""}, every=0)
     seen = session.life(reference, _wait(query))
     life = seen.value
-    if life is None and seen.error:
-        raise NotFoundError(seen.error)
+    if life is None and (failure := seen.failure_again):
+        raise failure
     return Page(
         "record.html",
         f"Record {life.execution_id if life else reference}",
@@ -474,8 +465,35 @@ def record(session: Session, query: Query) -> Page:
             "item": dumps(item_document(session, life.item)) if life and life.item else None,
             "reason": objects.reason_of(life.entry) if life and life.entry else "",
         },
-        every=EVERY_SECONDS if life else 1,
+        every=_again_after(session, seen, datetime.now(UTC)),
     )
+
+
+_JUST_NOW = timedelta(minutes=2)
+
+
+def _again_after(session: Session, seen: Seen[Life], now: datetime) -> int:
+    """Seconds; of what was found before something was done here there may be news soon."""
+    if seen.value is None or seen.asking:
+        return 1
+    just_now = any(one.ended_at is None or now - one.ended_at < _JUST_NOW for one in session.jobs)
+    return EVERY_SECONDS if just_now else soon(seen.value, now)
+
+
+_SLOWEST_SECONDS = 600
+_SHARE_OF_REST = 20
+
+
+def soon(life: Life, now: datetime) -> int:
+    """After how many seconds to look for it again: each time takes many requests.
+
+    Never where it has ended; else ever more seldom while nothing happens to it.
+    """
+    if not life.goes_on:
+        return 0
+    times = [chapter.at for chapter in chapters(life) if chapter.at]
+    rests = (now - max(times)).total_seconds() if times else 0
+    return int(min(max(EVERY_SECONDS, rests / _SHARE_OF_REST), _SLOWEST_SECONDS))
 
 
 def life_document(session: Session, life: Life) -> dict[str, Any]:
@@ -698,15 +716,15 @@ def local_cloud(session: Session, query: Query) -> Page:
     )
 
 
-def _log_lines(session: Session, name: str) -> Iterable[local.LogLine]:
+def _log_lines(session: Session, name: str) -> Iterable[local.LogLine | LogEvent]:
     """Its last lines; of a function those of the last minutes, for there may be very many."""
     assert session.machine is not None  # noqa: S101 - the caller has asked
     if path := local.log_file(session.machine, name):
         return local.FileLog(path).lines(_LOG_LINES)
-    groups = local.log_groups(session.options.stack_name, name)
-    log = local.FunctionLog(session.pipeline.connection.logs, groups)
+    groups = log_groups(session.options.stack_name, name)
+    log = FunctionLogs(session.pipeline.connection.logs, groups)
     try:
-        return list(log.lines(_LOG_LINES, since=datetime.now(UTC) - _LOG_AGE))
+        return list(log.lines(datetime.now(UTC) - _LOG_AGE, limit=_LOG_LINES))
     except NotFoundError:
         return []  # it has not run
 
@@ -715,7 +733,10 @@ def job(session: Session, query: Query) -> Page:
     """What the console does or did, and what became of the records it sent."""
     found = session.jobs.find(query.get("number", ""))
     outcomes = _outcomes(session, found)
-    settled = found.ended_at is not None and "on its way" not in outcomes.values()
+    ended = found.ended_at
+    settled = ended is not None and (
+        "on its way" not in outcomes.values() or datetime.now(UTC) - ended > _FOLLOWED_FOR
+    )
     return Page(
         "job.html",
         found.title,
@@ -727,21 +748,19 @@ def job(session: Session, query: Query) -> Page:
 
 
 _FOLLOWED = 100
+_FOLLOWED_FOR = timedelta(minutes=30)
+"""So long after its end a page is asked for again by itself, for what is on its way still."""
 
 
 def _outcomes(session: Session, found: Job) -> dict[str, str]:
     """What became of each record that was sent: an item, a dead letter again, or nothing yet."""
-    ids = found.records[:_FOLLOWED]
-    if not ids:
+    messages = found.followed[:_FOLLOWED]
+    if found.following is None or not messages:
         return {}
-    stored = session.pipeline.items.existing(ids)
     seen = session.letters.look(0)
     known = seen.value.letters if seen.value else ()
-    again = {one.execution_id for one in known if one.failed_at >= found.began_at}
-    return {
-        one: "stored" if one in stored else "dead letter" if one in again else "on its way"
-        for one in ids
-    }
+    became = found.following.now(messages, known)
+    return {one.message.execution_id: one.fate for one in became}
 
 
 def jobs(session: Session, _query: Query) -> Page:

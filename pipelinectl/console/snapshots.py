@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pipelinectl import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from pipelinectl.dead_letters import DeadLetter, DeadLetterQueue
+    from pipelinectl.dead_letters import DeadLetterQueue, Letters
 
 T = TypeVar("T")
 
@@ -29,12 +28,26 @@ _SHARE = 10
 
 @dataclass(frozen=True)
 class Seen(Generic[T]):
-    """What was found and when; `error` is why asking again failed, `asking` whether one is."""
+    """What was found and when; `failure` is why asking again failed, `asking` whether one is."""
 
     value: T | None = None
     at: datetime | None = None
     asking: bool = False
-    error: str = ""
+    failure: Exception | None = None
+
+    @property
+    def failure_again(self) -> Exception | None:
+        """The failure, to be raised: as often as somebody looks, it gets no longer by it."""
+        return self.failure and self.failure.with_traceback(None)
+
+    @property
+    def error(self) -> str:
+        """The failure as a sentence; of a defect its traceback is in the terminal."""
+        if self.failure is None:
+            return ""
+        if isinstance(self.failure, errors.expected()):
+            return errors.explain(self.failure).line
+        return DEFECT
 
 
 @dataclass
@@ -64,7 +77,7 @@ class Snapshot(Generic[T]):
         if self._seen.value is None and (thread := self._thread):
             thread.join(wait_seconds)
         seen = self._seen
-        return Seen(seen.value, seen.at, self._is_asking(), seen.error)
+        return replace(seen, asking=self._is_asking())
 
     def refresh(self) -> None:
         """Begin to ask, unless somebody does."""
@@ -101,14 +114,14 @@ class Snapshot(Generic[T]):
 
     def _work(self) -> None:
         began = self.clock()
-        # What stands if this ends by a defect, whose traceback is in the terminal.
-        found = Seen(self._seen.value, self._seen.at, error=DEFECT)
         try:
-            found = Seen(self.ask(self._stopping.is_set), datetime.now(UTC))
+            self._put(Seen(self.ask(self._stopping.is_set), datetime.now(UTC)))
         except errors.expected() as error:
-            found = Seen(self._seen.value, self._seen.at, error=errors.explain(error).line)
+            self._put(replace(self._seen, failure=error))
+        except Exception as error:
+            self._put(replace(self._seen, failure=error))
+            raise  # a defect, whose traceback is for the terminal
         finally:
-            self._put(found)
             self._took = self.clock() - began
 
     def _put(self, seen: Seen[T]) -> None:
@@ -116,27 +129,7 @@ class Snapshot(Generic[T]):
             self._seen = seen
 
 
-MOST_LETTERS = 5_000
-MOST_BYTES = 256 * 1024 * 1024
-"""Of dead letters that one process keeps."""
-
 _LETTERS_SECONDS = 60.0
-# Long enough to read `MOST_LETTERS` on AWS.
-_HIDDEN_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Letters:
-    """Dead letters that were read; `complete` says that these were all."""
-
-    letters: tuple[DeadLetter, ...]
-    complete: bool
-
-    def without(self, message_ids: Iterable[str]) -> Letters:
-        """Those that are left when these are gone."""
-        gone = set(message_ids)
-        kept = tuple(letter for letter in self.letters if letter.message_id not in gone)
-        return Letters(kept, self.complete)
 
 
 def letters_of(queue: Callable[[], DeadLetterQueue], held: threading.Lock) -> Snapshot[Letters]:
@@ -144,26 +137,9 @@ def letters_of(queue: Callable[[], DeadLetterQueue], held: threading.Lock) -> Sn
 
     def ask(stopping: Callable[[], bool]) -> Letters:
         with held:
-            return read(queue(), stopping)
+            return queue().read(stopping)
 
     def stale(known: Letters) -> bool:
         return known.complete and queue().about() != len(known.letters)
 
     return Snapshot(ask, _LETTERS_SECONDS, stale)
-
-
-def read(queue: DeadLetterQueue, stopping: Callable[[], bool]) -> Letters:
-    """The queue's dead letters, the newest first, as many as one process keeps."""
-    found: list[DeadLetter] = []
-    total = 0
-    with closing(queue.peek(hidden_seconds=_HIDDEN_SECONDS)) as letters:
-        for letter in letters:
-            found.append(letter)
-            total += len(letter.body)
-            if len(found) >= MOST_LETTERS or total >= MOST_BYTES or stopping():
-                return Letters(_newest_first(found), complete=False)
-    return Letters(_newest_first(found), complete=True)
-
-
-def _newest_first(letters: list[DeadLetter]) -> tuple[DeadLetter, ...]:
-    return tuple(sorted(letters, key=lambda letter: letter.failed_at, reverse=True))

@@ -19,6 +19,7 @@ from pipelinectl.doctor.stack import (
     verdict,
     warning,
 )
+from pipelinectl.doors import ENABLED, PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,9 +52,9 @@ def mapping_enabled(stack: Deployed, uuid: str) -> Findings:
     """Messages wait in their queue meanwhile, and are lost when its retention ends."""
     mapping = stack.read(MAPPING, uuid)
     queue, state = _queue_of(mapping), mapping["State"]
-    if state in ("Disabled", "Disabling"):
+    if state in PAUSED:
         yield problem(queue, state, "'pipelinectl resume' takes messages in again")
-    elif state != "Enabled":
+    elif state != ENABLED:
         yield warning(queue, state, "wait until it is Enabled, and ask again")
     else:
         yield ok(queue, state)

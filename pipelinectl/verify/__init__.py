@@ -51,18 +51,21 @@ def verify(
     seconds: float,
     probe_stack: str | None = None,
     tell: Callable[[Run], None] = lambda _: None,
+    tell_left: Callable[[Sequence[str]], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Send what the lines need, wait for all of it at most so many `seconds`, judge and remove.
 
-    `tell` is called with each look. Whatever ends the run, what it sent is removed.
+    `tell` is called with each look. Whatever ends the run, what it sent is removed; where it ends
+    without a report, `tell_left` is called with what that would have as `left`.
     """
     began = clock()
     # The names are known before anything is sent, so that all of it can be removed.
     observed = Observations(deployed, Sent(Names(prefix, deployed.stack)))
     run = Run(deployed, lines, observed)
     asked = Asked(run, probe_stack)
+    complete = False
     try:
         asked.begin()
         send(deployed, observed.sent, [name for line in lines for name in line.needs])
@@ -71,11 +74,14 @@ def verify(
             sleep(_PAUSE_SECONDS)
         run.judge(last=True)
         found = asked.facts()
+        complete = True
     except KeyboardInterrupt:
         msg = f"interrupted: 'pipelinectl verify --clean {prefix}' removes what is still under way"
         raise KeyboardInterrupt(msg) from None
     finally:
         left = removal.remove(run)
+        if not complete:
+            tell_left(left)
     return Report(prefix, run.results, found, left, clock() - began)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pipelinectl import errors
 from pipelinectl.aws import describe, outputs_of
 from pipelinectl.errors import StackMissingError
 from pipelinectl.executions import Executions
@@ -62,8 +63,6 @@ class Asked:
         Raises:
             StackMissingError: there is no such stack, or it is another one.
         """
-        from botocore.exceptions import ClientError
-
         if self.probe_stack is None:
             return
         arn = self._probe_arn(self.probe_stack)
@@ -77,7 +76,7 @@ class Asked:
                 DurableExecutionName=f"{self.run.names.prefix}-dies",
                 Payload=json.dumps({"probe": "die", "name": self.run.names.prefix}).encode(),
             )["DurableExecutionArn"]
-        except ClientError as error:
+        except errors.expected() as error:
             self._refused = said(error)
 
     def pending(self) -> bool:
@@ -115,14 +114,12 @@ class Asked:
 
     def _deaths(self) -> list[datetime]:
         """When the probe said that it dies: a history may not tell of such an invocation."""
-        from botocore.exceptions import ClientError
-
         try:
             lines = self.run.deployed.connection.logs.filter_log_events(
                 logGroupName=f"/aws/lambda/{self.probe_stack}-probe",
                 filterPattern=f'"{self.run.names.prefix}"',
             )["events"]
-        except ClientError:
+        except errors.expected():
             return []  # no log, or none that the caller may read: the history has to do
         said_so = [line for line in lines if f"{self.run.names.prefix} dies" in line["message"]]
         return [datetime.fromtimestamp(line["timestamp"] / 1000, UTC) for line in said_so]
@@ -139,12 +136,10 @@ class Asked:
         return Fact("lambda-dead-letter", question, {"attributes": attributes})
 
     def _metrics(self) -> Fact:
-        from botocore.exceptions import ClientError
-
         question = "how many samples, and of which maximum, the durable metrics have"
         try:
             found = {name: self._statistics(name) for name in DURABLE}
-        except ClientError as error:
+        except errors.expected() as error:
             return Fact("durable-metrics", question, {}, said(error))
         written = {name: points for name, points in found.items() if points}
         if not written:
@@ -192,8 +187,6 @@ class Asked:
 
 def outliving(run: Run, arn: str) -> dict[str, Any]:
     """Invoke the probe and wait for its answer: it waits for twice as long as its timeout."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     began = time.monotonic()
     found: dict[str, Any] = {
         "function_timeout_seconds": TIMEOUT_SECONDS,
@@ -205,7 +198,7 @@ def outliving(run: Run, arn: str) -> dict[str, Any]:
             DurableExecutionName=f"{run.names.prefix}-outlives",
             Payload=json.dumps({"probe": "wait", "seconds": WAITED_SECONDS}).encode(),
         )
-    except (BotoCoreError, ClientError) as error:
+    except errors.expected() as error:
         return found | {"error": said(error)}
     return found | {
         "answered_after_seconds": round(time.monotonic() - began, 1),

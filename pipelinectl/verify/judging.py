@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
+from pipelinectl import errors
 from pipelinectl.errors import UsageError
 from pipelinectl.verify.seen import is_denial, said
 
@@ -121,15 +122,13 @@ class Run:
 
     def _look(self, line: Line) -> Seen:
         """A line's verdict; what the caller has no right to see cannot be seen."""
-        from botocore.exceptions import ClientError
-
         refused = [self.sent.refused[name] for name in line.needs if name in self.sent.refused]
         if refused:
             text = f"it could not be sent: {said(refused[0])}"
             return unseen(text) if is_denial(refused[0]) else differs(text, _SERVICE)
         try:
             return line.look(self)
-        except ClientError as error:
+        except errors.expected() as error:
             if is_denial(error):
                 return unseen(f"you may not look: {said(error)}")
             return awaited(said(error), _SERVICE)

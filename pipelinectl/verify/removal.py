@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pipeline_core.files import UPLOAD_ID
+from pipelinectl import errors
 from pipelinectl.items import KEY, Items
 from pipelinectl.verify.judging import Run
 from pipelinectl.verify.seen import Observations, said
@@ -29,16 +30,27 @@ def clean(deployed: Deployed, prefix: str) -> list[str]:
     What came through the uploads API has a name of its own: it is found by its item, for which the
     whole table is read.
     """
-    stack = deployed.stack
-    items = Items(deployed.connection.dynamodb, stack.table_name).scan(source=prefix.upper())
-    keys = [item.text("object").rpartition("/")[2] for item in items]
-    ids = tuple(key for key in keys if UPLOAD_ID.fullmatch(key))
-    observed = Observations(deployed, Sent(Names(prefix, stack, ids)))
-    return remove(Run(deployed, (), observed))
+    ids: list[str] = []
+    left = _attempted(
+        "what came through the uploads API", lambda: ids.extend(_uploads(deployed, prefix))
+    )
+    observed = Observations(deployed, Sent(Names(prefix, deployed.stack, tuple(ids))))
+    return left + remove(Run(deployed, (), observed))
+
+
+def _uploads(deployed: Deployed, prefix: str) -> Iterator[str]:
+    table = Items(deployed.connection.dynamodb, deployed.stack.table_name)
+    for item in table.scan(source=prefix.upper()):
+        key = item.text("object").rpartition("/")[2]
+        if UPLOAD_ID.fullmatch(key):
+            yield key
 
 
 def remove(run: Run) -> list[str]:
-    """Remove all of a run; answers with what could not be removed, each in a sentence."""
+    """Remove all of a run; answers with what could not be removed, each in a sentence.
+
+    Whatever AWS answers to one of its requests, or whether it answers at all, the rest is removed.
+    """
     names, stack = run.names, run.deployed.stack
     inside = [place for place in names.objects.values() if place.bucket == stack.input_bucket]
     payloads = [names.objects[MESSAGES_OBJECT], names.claim_check, *names.uploads]
@@ -62,11 +74,9 @@ def remove(run: Run) -> list[str]:
 
 
 def _attempted(what: str, act: Callable[[], None]) -> list[str]:
-    from botocore.exceptions import ClientError
-
     try:
         act()
-    except ClientError as error:
+    except errors.expected() as error:
         return [f"{what}: {said(error)}"]
     return []
 
@@ -132,8 +142,8 @@ def _settled(run: Run) -> set[str]:
     wanted = {name: key for name, key in keys.items() if name in run.sent.done}
     try:
         there = items.existing(wanted.values())
-    except run.deployed.connection.dynamodb.exceptions.ClientError:
-        there = set()  # whoever may not look is told that it is under way
+    except errors.expected():
+        there = set()  # whoever may not, or cannot, look is told that it is under way
     rejected = {name for name in run.sent.done if run.observed.letter_of(name)}
     return {name for name, key in wanted.items() if key in there} | rejected | run.removed
 

@@ -208,5 +208,5 @@ def said(error: Exception) -> str:
     response: Mapping[str, Any] = getattr(error, "response", {})
     told = response.get("Error", {})
     operation = getattr(error, "operation_name", "")
-    text = f"{operation}: {told.get('Code', type(error).__name__)}: {told.get('Message', error)}"
-    return " ".join(text.split())
+    parts = (operation, told.get("Code", type(error).__name__), str(told.get("Message", error)))
+    return " ".join(": ".join(filter(None, parts)).split())

@@ -16,13 +16,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.objects import ObjectId
-from pipelinectl.audit import Audit
-from pipelinectl.errors import OperationFailedError, PipelinectlError, UsageError
+from pipelinectl import errors
+from pipelinectl.audit import audit_of
+from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.sending import Body, ClaimCheck, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pipelinectl.audit import Audit
     from pipelinectl.aws import Connection, Stack
     from pipelinectl.sending import Message
     from pipelinectl.uploading import UploadsApi
@@ -73,7 +75,7 @@ class Deployed:
     @property
     def audit(self) -> Audit:
         """Who changed what."""
-        return Audit(self.connection.logs, lambda: self.connection.sts, self.stack.audit_log_group)
+        return audit_of(self.connection, self.stack)
 
 
 def new_prefix() -> str:
@@ -179,9 +181,7 @@ class Sent:
 
 
 def send(deployed: Deployed, sent: Sent, wanted: Sequence[str]) -> None:
-    """Send all that is `wanted`; what one service refuses keeps nothing else from being sent."""
-    from botocore.exceptions import ClientError
-
+    """Send all that is `wanted`; where one service refuses, or is silent, the rest is sent."""
     steps: Mapping[str, Callable[[], None]] = {
         **{name: lambda name=name: _put(deployed, sent, name) for name in OBJECTS},  # type: ignore[misc]  # mypy does not infer a default's type
         CLAIM_CHECK: lambda: _put_payload(deployed, sent),
@@ -192,13 +192,14 @@ def send(deployed: Deployed, sent: Sent, wanted: Sequence[str]) -> None:
         try:
             steps[name]()
             sent.done.add(name)
-        except (ClientError, PipelinectlError) as error:
+        except errors.expected() as error:
             sent.refused[name] = error
     messages = _messages(sent, wanted)
     try:
         _send_messages(deployed, sent, messages)
-    except ClientError as error:
-        sent.refused |= {message.origin: error for message in messages}
+    except errors.expected() as error:
+        unsent = [message.origin for message in messages if message.origin not in sent.done]
+        sent.refused |= dict.fromkeys(unsent, error)
 
 
 def _messages(sent: Sent, wanted: Sequence[str]) -> list[Message]:

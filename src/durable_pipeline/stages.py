@@ -229,13 +229,15 @@ class Link:
     """A stage in the chain: what it is sent of a record, and what its answer makes of one.
 
     ``states`` is how often a record's bytes are checkpointed for it: as it was, as it has become,
-    and as it is answered.
+    and as it is answered. One that ``reads`` has read what lies in S3, also of a record that it
+    does not let pass.
     """
 
     stage: Stage
     sends: Callable[[Passing], StageRecord]
     takes: Callable[[Passing, Result, str], Passing | Outcome]
     states: int
+    reads: bool = False
 
 
 def chain(settings: Settings) -> tuple[Link, ...]:
@@ -249,7 +251,7 @@ def chain(settings: Settings) -> tuple[Link, ...]:
     enrich = Stage(own_stage.NAME, settings.enrichment_function_arn, is_ours=False)
     store = Stage("store", settings.storage_function_arn)
     return (
-        Link(validate, _content, read, states=1),
+        Link(validate, _content, read, states=1, reads=True),
         Link(transform, _content, _transformed, states=2),
         *([Link(enrich, _with_document, _enriched, states=3)] if enrich.function_arn else []),
         Link(store, _to_store, lambda passing, _, __: passing, states=2),
@@ -279,7 +281,7 @@ def process_chunk(
     passing, outcomes = [Passing(record) for record in records], Outcomes()
     for link in chain(settings):
         answer = chunk.run(link.stage, [link.sends(one) for one in passing])
-        if link.stage.name == own_stage.NAME:
+        if not link.stage.is_ours:
             since = max((one.processed_at for one in passing), default="")
             tally.passed_own_stage(since, answer.completed_at)
         passing, others = _passed(link, passing, answer, settings)
@@ -296,13 +298,13 @@ def _passed(
     for one in passing:
         record_id = one.record.id
         result = answer.results[record_id]
-        if link.stage.name == own_stage.NAME:
+        if not link.stage.is_ours:
             # At each replay again: only here it is known what is wrong, and whose fault it is.
             result = own_stage.checked(result, _content(one))
         if result["outcome"] != "ok":
             company = record_id in answer.in_company
             outcome = outcome_of(result, link.stage.name, in_company=company)
-            if link.stage.name == "validate":
+            if link.reads:
                 one = _identified(one, result, settings)
             others[record_id] = _with_identity(outcome, one)
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from functools import partial
 
 import pytest
 
@@ -83,20 +82,26 @@ MOST_MESSAGES = 4000
 VICTIMS = [f"{STACK}-{name}" for name in ("validate", "transform", "store", "durable-pipeline")]
 
 
+def send_and_kill(stack: Stack, victim: str) -> list[str]:
+    """Send messages until ``victim`` is killed while an execution is under way; the messages' ids.
+
+    One that has only just begun to start has no process yet.
+    """
+    ids: list[str] = []
+    while len(ids) < MOST_MESSAGES:
+        new = [standard(data_source=f"{victim}-{len(ids) + n}") for n in range(200)]
+        ids += stack.send(new)
+        while stack.in_flight():
+            if stack.under_way() and supervisor.kill(stack.cloud.settings, victim):
+                return ids
+    pytest.fail(f"{victim} was not met at work in {len(ids)} messages")
+
+
 @pytest.mark.parametrize("victim", [*VICTIMS, "runner"])
 def test_nothing_is_lost_or_doubled_when_a_process_is_killed(stack: Stack, victim: str) -> None:
     stack.take_dead_letters()
-    ids: list[str] = []
-    while not stack.in_flight() and len(ids) < MOST_MESSAGES:
-        new = [standard(data_source=f"{victim}-{len(ids) + n}") for n in range(200)]
-        sent = stack.send(new)
-        wait_for(partial(stack.stored, sent))
-        ids += sent
+    ids = send_and_kill(stack, victim)
 
-    assert stack.in_flight() > 0
-    killed = supervisor.kill(stack.cloud.settings, victim)
-
-    assert killed
     wait_for(lambda: stack.in_flight() == 0, PATIENCE)
     stored = stack.stored(ids)
     dead = [

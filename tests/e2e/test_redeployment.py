@@ -29,6 +29,11 @@ def deployed(settings: Settings, parameters: dict[str, str]) -> Stack:
     return Stack(Cloud(settings, outputs), outputs)
 
 
+@pytest.fixture(scope="module")
+def first(settings: Settings) -> Stack:
+    return deployed(settings, FIRST)
+
+
 def configuration(stack: Stack, qualifier: str) -> Any:
     return stack.cli(
         *("lambda", "get-function-configuration", "--function-name", FUNCTION),
@@ -37,10 +42,9 @@ def configuration(stack: Stack, qualifier: str) -> Any:
 
 
 def test_a_parameter_reaches_what_the_alias_names_and_no_change_publishes_nothing(
-    settings: Settings,
+    settings: Settings, first: Stack
 ) -> None:
-    stack = deployed(settings, FIRST)
-    before = configuration(stack, "live")
+    before = configuration(first, "live")
 
     stack = deployed(settings, OTHER)
     after = configuration(stack, "live")
@@ -97,13 +101,10 @@ def _parameters(stack: Stack) -> list[Any]:
     return parameters
 
 
-def test_the_local_cloud_refuses_what_aws_refuses_and_says_what_to_set(
-    settings: Settings,
-) -> None:
-    stack = deployed(settings, FIRST)
-    assert "Set MaximumBatchingWindowInSeconds to 1" in refusal(stack, BatchSize="11")
-    assert "Set VisibilityTimeout to 1260" in refusal(stack, MaximumBatchingWindowInSeconds="15")
-    assert "VisibilityTimeout" in refusal(stack, VisibilityTimeout="61")
+def test_the_local_cloud_refuses_what_aws_refuses_and_says_what_to_set(first: Stack) -> None:
+    assert "Set MaximumBatchingWindowInSeconds to 1" in refusal(first, BatchSize="11")
+    assert "Set VisibilityTimeout to 1260" in refusal(first, MaximumBatchingWindowInSeconds="15")
+    assert "VisibilityTimeout" in refusal(first, VisibilityTimeout="61")
 
 
 def test_the_local_deployment_refuses_what_cloudformation_cannot_compare(

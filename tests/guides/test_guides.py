@@ -144,12 +144,16 @@ EVERY = [
         {
             "pipelinectl record guide-00001": "stored",
             "pipelinectl record input/orders.csv --json": '"object"',
+            "pipelinectl logs --record guide-00001": "batch received",
             "pipelinectl reprocess --type order --since 2026-03-01 --dry-run": "would send",
             "pipelinectl reprocess --source TEST.CSV --wait": "sent 1 of 1 record",
             "pipelinectl reprocess guide-00001 --wait": "unchanged",
             "aws logs filter-log-events": '"events"',
         },
-        {"pipelinectl record 7f3c": "is the beginning of an id of the reader's"},
+        {
+            "pipelinectl record 7f3c": "is the beginning of an id of the reader's",
+            "pipelinectl logs --follow": "runs until Ctrl-C; test_observing.py follows",
+        },
         before=RECORDS_TO_FOLLOW,
     ),
     guide(

@@ -13,6 +13,7 @@ from faults.stages import Crash
 from pipelinectl.audit import Audit
 from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.redrive import Redrive
+from pipelinectl.reprocess import Kept
 from pipelinectl.sending import Pace, Sender
 from tests.events import (
     extended_client_pointer,
@@ -144,14 +145,15 @@ def redrive(operator: Operator, body: str) -> None:
 
 def test_the_whole_way_from_a_dead_letter_over_its_item_and_back_again(pipeline: Pipeline) -> None:
     boto3.client("logs").create_log_group(logGroupName="/audit")
-    operator = Operator(pipeline)
     pipeline.process(sqs_event(sqs_message("bad", "m-1", group=GROUP)))
-    redrive(operator, standard(n=1))
-    operator.deliver()
-    redriven = pipeline.items["test-m-1"]
+    with Kept() as kept:
+        operator = Operator(pipeline, kept)
+        redrive(operator, standard(n=1))
+        operator.deliver()
+        redriven = pipeline.items["test-m-1"]
 
-    operator.reprocess()
-    operator.deliver()
+        operator.reprocess()
+        operator.deliver()
     reprocessed = pipeline.items["test-m-1"]
 
     assert redriven["message_group_id"] == reprocessed["message_group_id"] == GROUP

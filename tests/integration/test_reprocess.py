@@ -16,7 +16,7 @@ from pipeline_core.objects import ObjectId
 from pipelinectl.audit import Audit
 from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.items import Items, Only
-from pipelinectl.reprocess import Change, Reprocess, Skipped, Sources, Waiting
+from pipelinectl.reprocess import Change, Kept, Reprocess, Skipped, Sources, Waiting
 from pipelinectl.sending import Pace, Sender
 from tests.events import extended_client_pointer, s3_event, sqs_event, sqs_message, standard
 from tests.integration.conftest import Pipeline
@@ -32,6 +32,7 @@ class Operator:
     """Reprocesses what is in the tables and buckets of a pipeline."""
 
     pipeline: Pipeline
+    kept: Kept
 
     @property
     def items(self) -> Items:
@@ -56,7 +57,7 @@ class Operator:
             Sender(self.pipeline.sqs, self.pipeline.internal_queue_url),
             Audit(boto3.client("logs"), lambda: boto3.client("sts"), "/audit"),
             Pace(),
-            compare=compare,
+            kept=self.kept if compare else None,
         )
         for _ in plan.run(keys or list(self.items.keys(Only()))):
             pass
@@ -82,9 +83,10 @@ class Operator:
 
 
 @pytest.fixture
-def operator(pipeline: Pipeline) -> Operator:
+def operator(pipeline: Pipeline) -> Iterator[Operator]:
     boto3.client("logs").create_log_group(logGroupName="/audit")
-    return Operator(pipeline)
+    with Kept() as kept:
+        yield Operator(pipeline, kept)
 
 
 @pytest.fixture
@@ -252,18 +254,35 @@ def test_what_is_rejected_now_is_a_dead_letter_and_its_item_stays(
     stored = pipeline.items
     plan = operator.reprocess()
 
-    def refuse(_: Any) -> Any:
-        from pipeline_core.contract import InvalidRecord
-
-        raise InvalidRecord("ValidationError", ["n: no such number"])
-
-    monkeypatch.setattr(transform.handler, "transform_document", refuse)
+    monkeypatch.setattr(transform.handler, "transform_document", _refuse)
     operator.deliver()
 
     change = operator.changes(plan)["test-m-1"]
     assert change.what == "dead letter"
     assert "n: no such number" in change.reason
     assert pipeline.items == stored
+
+
+def test_a_dead_letter_of_an_earlier_run_is_none_of_a_later_one_s(
+    pipeline: Pipeline, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline(pipeline)
+    earlier = operator.reprocess()
+    with monkeypatch.context() as patch:
+        patch.setattr(transform.handler, "transform_document", _refuse)
+        operator.deliver()
+    later = operator.reprocess()
+
+    assert operator.changes(earlier)["test-m-1"].what == "dead letter"
+    assert operator.changes(later)["test-m-1"].what == "waiting"
+    operator.deliver()
+    assert operator.changes(later)["test-m-1"].what == "unchanged"
+
+
+def _refuse(_: Any) -> Any:
+    from pipeline_core.contract import InvalidRecord
+
+    raise InvalidRecord("ValidationError", ["n: no such number"])
 
 
 def skipped(plan: Reprocess) -> Iterator[str]:

@@ -19,7 +19,7 @@ from csv_file.handler import Settings as CsvFileSettings
 from durable_pipeline.records import OFFLOADED
 from durable_pipeline.report import LOGS
 from durable_pipeline.settings import Settings as PipelineSettings
-from localcloud.deploy import contradictions
+from localcloud.deploy import contradictions, parameter_values
 from notify.handler import Settings as NotifySettings
 from pipeline_core.events import EVENT_NAMES
 from pipeline_core.payloads import Limits
@@ -937,7 +937,7 @@ def test_every_rule_refuses_something_here(rule: str) -> None:
 )
 def test_settings_that_agree_are_taken(values: dict[str, str]) -> None:
     assert not refusals(values)
-    assert not contradictions(TEMPLATE, values)
+    assert not contradictions(TEMPLATE, parameter_values(TEMPLATE, values))
 
 
 def seconds(name: str) -> st.SearchStrategy[int]:
@@ -982,13 +982,15 @@ def test_what_the_template_takes_the_doctor_finds_sound(
 def test_what_rules_cannot_say_the_local_deployment_does(name: str) -> None:
     values = {"ExecutionTimeout": "60", "StageTimeout": "30", "FilesTimeout": "30"}
 
-    (refusal,) = contradictions(TEMPLATE, {**values, name: "31"})
+    (refusal,) = contradictions(TEMPLATE, parameter_values(TEMPLATE, {**values, name: "31"}))
 
     assert f"{name} 31 is more than half of ExecutionTimeout 60" in refusal
     assert f"Set {name} to 30 or less" in refusal
-    assert not contradictions(TEMPLATE, values)
+    assert not contradictions(TEMPLATE, parameter_values(TEMPLATE, values))
 
 
 @pytest.mark.parametrize("name", ["StageTimeout", "FilesTimeout"])
 def test_at_the_default_of_an_execution_no_timeout_within_it_is_too_long(name: str) -> None:
-    assert not contradictions(TEMPLATE, {name: str(PARAMETERS[name]["MaxValue"])})
+    values = parameter_values(TEMPLATE, {name: str(PARAMETERS[name]["MaxValue"])})
+
+    assert not contradictions(TEMPLATE, values)

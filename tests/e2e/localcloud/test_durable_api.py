@@ -178,6 +178,22 @@ def test_an_execution_that_is_not_there_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("operation", "parameters", "words"),
+    [
+        ("get_durable_execution_state", {"MaxItems": 1001}, "'maxItems' .* equal to 1000"),
+        ("checkpoint_durable_execution", {"Updates": [{"Id": "a"}]}, r"'updates\.1\.member\.type'"),
+        ("checkpoint_durable_execution", {"ClientToken": "ü"}, "'clientToken' .* pattern"),
+    ],
+)
+def test_what_a_handler_asks_wrongly_is_refused(
+    api: Api, operation: str, parameters: dict[str, Any], words: str
+) -> None:
+    ask = getattr(api.client, operation)
+    with pytest.raises(api.client.exceptions.InvalidParameterValueException, match=words):
+        ask(DurableExecutionArn=UNKNOWN, CheckpointToken="abc=", **parameters)
+
+
+@pytest.mark.parametrize(
     ("function", "qualifier", "refusal"),
     [
         (f"{DEEDS}:live", "$LATEST", INVALID),
@@ -201,6 +217,7 @@ def test_a_function_that_is_not_this_one_is_refused(
         {"MaxItems": 1001},
         {"MaxItems": -1},
         {"Marker": "nonsense"},
+        {"Marker": "W1tdLCB7fV0="},  # two lists, which no database takes for values
         {"Statuses": ["BOGUS"]},
         {"DurableExecutionName": "a.b"},
     ],
@@ -210,7 +227,10 @@ def test_a_list_that_is_asked_for_wrongly_is_refused(api: Api, parameters: Any) 
     assert api.refusal(operation, FunctionName=DEEDS, **parameters) == INVALID
 
 
-@pytest.mark.parametrize("parameters", [{"MaxItems": 1001}, {"MaxItems": -1}, {"Marker": "no"}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{"MaxItems": 1001}, {"MaxItems": -1}, {"Marker": "no"}, {"Marker": "W3RydWVd"}],
+)
 def test_a_history_that_is_asked_for_wrongly_is_refused(api: Api, parameters: Any) -> None:
     arn = api.listed(MaxItems=1)[0]["DurableExecutionArn"]
     operation = "get_durable_execution_history"

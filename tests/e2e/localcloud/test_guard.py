@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import urllib.parse
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -403,6 +404,32 @@ def test_the_session_of_a_role_may_what_the_role_may(cloud: Cloud, role: str) ->
         url = f"http://127.0.0.1:{port_of(cloud, name)}/_ministack/config"
         headers = signatures.sign(own, cloud.settings.region, "POST", url)
         assert refused(urllib3.request("POST", url, headers=headers, timeout=SECONDS))
+
+
+@pytest.mark.parametrize("prefix", ["", " "])
+def test_who_makes_a_function_starts_no_other_by_its_variables(
+    cloud: Cloud, role: str, prefix: str
+) -> None:
+    trigger = f"{cloud.settings.lambda_endpoint_url}/_localcloud/functions/{FUNCTION}/trigger"
+    client = cloud.client("lambda")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("deputy.py", "def handler(event, _): return event")
+    client.create_function(
+        FunctionName="deputy",
+        Runtime="python3.14",
+        Role=role,
+        Handler="deputy.handler",
+        Code={"ZipFile": code.getvalue()},
+        Environment={"Variables": {"MINISTACK_LAMBDA_PROXY_URL": prefix + trigger}},
+    )
+    before = everything(cloud)
+    try:
+        answer = client.invoke(FunctionName="deputy", Payload=b"{}")
+        assert "not signed" in answer["Payload"].read().decode()
+        assert everything(cloud) == before
+    finally:
+        client.delete_function(FunctionName="deputy")
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from pipeline_core.objects import ObjectId
 from pipelinectl.audit import Audit, Subject
 from pipelinectl.aws import Connection
 from pipelinectl.commands.context import Pipeline
-from tests.events import sqs_message, standard
+from tests.events import s3_event, sqs_message, standard
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import ARN, give_up, move
 from tests.integration.pipelinectl.test_redrive import Sqs, failing, visible
@@ -28,6 +29,10 @@ def failed_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Story("a/1", [sqs_message(standard(record_id="r-1"), "m-1")]).fail()
     told = Told([failed])
     monkeypatch.setattr(Told, "resolve", lambda _, reference: reference, raising=False)
+    for verb in ("pause", "resume"):
+        monkeypatch.setattr(
+            Told, verb, lambda _, arn, why, before: before() or "PAUSED", raising=False
+        )
     monkeypatch.setattr(Pipeline, "executions", told)
 
 
@@ -88,6 +93,8 @@ ACTS = {
     "purge": ("dlq", "purge", "--yes"),
     "reprocess": ("reprocess", "mine"),
     "retry": ("executions", "retry", "a/1"),
+    "pause": ("executions", "pause", "a/1", "--note", "why"),
+    "resume": ("executions", "resume", "a/1", "--note", "why"),
 }
 
 
@@ -106,6 +113,30 @@ def test_every_act_has_its_line(deployed: Deployed, failed_execution: None, act:
     assert done.exit_code == 0, done.stderr
     line = deployed.lines[0]
     assert (line["action"], line["who"]) == (act, WHO)
+    assert line.get("note") == ("why" if "--note" in ACTS[act] else None)
+
+
+@pytest.mark.parametrize("through_sqs", [True, False])
+def test_a_retry_of_an_event_of_s3_is_an_act_on_the_object_s_record(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, *, through_sqs: bool
+) -> None:
+    state: Any = {"bucket": "test-input", "key": "direct/a.json", "sequencer": "0A"}
+    event = s3_event(state)
+    message = sqs_message(json.dumps(event), "m-1", queue="stack-objects")
+    told = Told([Story("a/1", [message] if through_sqs else event["Records"]).fail()])
+    monkeypatch.setattr(Told, "resolve", lambda _, reference: reference, raising=False)
+    monkeypatch.setattr(Pipeline, "executions", told)
+
+    assert deployed.run("executions", "retry", "a/1", "--note", "mended").exit_code == 0
+
+    before, after = deployed.lines
+    (again,) = deployed.again()
+    key = ObjectId("test-input", "direct/a.json").execution_id("test")
+    assert before["execution_id"] == after["execution_id"] == key
+    ids = {before.get("message_id"), before.get("original_message_id"), after.get("message_id")}
+    assert ids == ({"m-1"} if through_sqs else {None})
+    (act,) = deployed.run("record", key, "--json").json["acts"]
+    assert (act["note"], act["new_message_id"]) == ("mended", again["MessageId"])
 
 
 @pytest.mark.parametrize("act", ACTS)

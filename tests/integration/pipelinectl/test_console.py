@@ -6,30 +6,48 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
+from pipelinectl.audit import Audit
 from pipelinectl.aws import Connection, Options
 from pipelinectl.console import actions, pages
 from pipelinectl.console.pages import PAGES, WAIT, Page
 from pipelinectl.console.session import Job, Session, State
+from pipelinectl.console.snapshots import Seen
+from pipelinectl.dead_letters import DeadLetterQueue, Held
+from pipelinectl.deliveries import Delivery, Fate
 from pipelinectl.errors import (
     NotFoundError,
     OperationFailedError,
     PipelinectlError,
+    UnreachableError,
     UsageError,
 )
 from pipelinectl.exact_json import dumps
 from pipelinectl.executions import Execution, ExecutionInput, Executions
+from pipelinectl.items import Item
 from pipelinectl.objects import folder
+from pipelinectl.record import Life, Records, Searched
+from pipelinectl.sending import Sender
+from tests.events import s3_event, sqs_event, sqs_message
 from tests.integration.pipelinectl.catalog_entries import put_entry
 from tests.integration.pipelinectl.conftest import STACK_NAME, Deployed
-from tests.integration.pipelinectl.giving_up import ERRORS, give_up, known_of
+from tests.integration.pipelinectl.giving_up import (
+    ARN,
+    ERRORS,
+    FIRST_SENT,
+    give_up,
+    give_up_event,
+    known_of,
+)
 from tests.unit.pipelinectl.console.browsing import OURS, browse
 
 PATIENCE = 600.0
+NOW = datetime.now(UTC)
 PRIVATE = "nobody's business"
 BODY = json.dumps({"data_source": "x", "note": f"{PRIVATE} <script>alert(1)</script>"})
 RUNNING = Execution("uuid/uuid", "running", "RUNNING", datetime(2026, 1, 1, tzinfo=UTC), None)
@@ -319,22 +337,183 @@ def test_a_job_that_fails_says_why(session: Session) -> None:
     assert job.error
 
 
+def failed_with(monkeypatch: pytest.MonkeyPatch, *messages: Any) -> None:
+    """The one execution that there is failed, and had these."""
+    payload = json.dumps(sqs_event(*messages))
+    monkeypatch.setattr(
+        Executions, "input_of", lambda _, arn: ExecutionInput(arn, "FAILED", payload)
+    )
+
+
+# An act that sends one record of this id again, by what is called its action.
+ACTS: dict[str, Callable[[Session], Job | Page]] = {
+    "redrive": lambda session: actions.redrive_letters(session, {"count": "1"}),
+    "retry": lambda session: actions.retry_execution(session, {"arn": ARN}),
+    "reprocess": lambda session: actions.reprocess(session, {"id": "mine"}),
+}
+STORED: dict[str, Any] = {
+    "execution_id": "mine",
+    "message_id": "m-0",
+    "sent_timestamp": FIRST_SENT - 1,
+    "stored_at": "2026-01-01",
+    "original_data": {},
+    "transformed_data": {},
+}
+
+
+@pytest.fixture(params=ACTS)
+def act(
+    request: pytest.FixtureRequest,
+    deployed: Deployed,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Each act, of a record that has an item already."""
+    deployed.table.put_item(Item=STORED)
+    body = json.dumps({"record_id": "mine"})
+    if request.param == "redrive":
+        give_up(deployed, body, message_id="m-1")
+    failed_with(monkeypatch, sqs_message(body, "m-1"))
+    look(session, "/dead-letters")
+    # It looks for dead letters at once, and only once.
+    monkeypatch.setattr("pipelinectl.reprocess._LETTERS_SECONDS", 0)
+    monkeypatch.setattr("pipelinectl.console.actions._PATIENCE_SECONDS", 0)
+    return str(request.param)
+
+
+@pytest.mark.parametrize("act", ["redrive", "retry"], indirect=True)
+def test_what_was_stored_before_is_on_its_way_until_it_is_stored_anew(
+    deployed: Deployed, session: Session, act: str
+) -> None:
+    job = done(session, ACTS[act](session))
+    (again,) = deployed.again()
+
+    before = look(session, "/done/show", number=str(job.number))
+    deployed.table.put_item(Item=STORED | {"message_id": again["MessageId"], "stored_at": "now"})
+    after = look(session, "/done/show", number=str(job.number))
+
+    assert (before.document["outcomes"], before.every) == ({"mine": "on its way"}, 1)
+    assert (after.document["outcomes"], after.every) == ({"mine": "stored"}, 0)
+
+
+def test_a_message_whose_record_has_an_item_is_on_its_way_too(
+    deployed: Deployed, session: Session
+) -> None:
+    deployed.table.put_item(Item=STORED)
+
+    job = done(session, actions.send(session, {"body": '{"record_id": "mine"}'}))
+
+    page = look(session, "/done/show", number=str(job.number))
+    assert page.document["outcomes"] == {"mine": "on its way"}
+
+
+@pytest.mark.parametrize("act", ["redrive", "retry"])
+def test_what_tells_of_objects_is_no_record_to_be_waited_for(
+    deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    state: Any = {"bucket": "test-input", "key": "input/a.json", "sequencer": "0A"}
+    event = json.dumps(s3_event(state))
+    if act == "redrive":
+        give_up_event(deployed, event)
+    failed_with(monkeypatch, sqs_message(event, queue="stack-objects"))
+    look(session, "/dead-letters")
+
+    job = done(session, ACTS[act](session))
+    page = look(session, "/done/show", number=str(job.number))
+
+    assert (page.document["records"], page.document["outcomes"], page.every) == ([], {}, 0)
+    assert job.said == ["sent 1 of 1 message", "1 message of objects: see Files"]
+    assert len(deployed.again()) == 1
+
+
+def test_a_page_is_not_asked_for_again_for_ever(deployed: Deployed, session: Session) -> None:
+    job = done(session, actions.send(session, {"body": BODY}))
+    assert look(session, "/done/show", number=str(job.number)).every == 1
+
+    job.ended_at = datetime.now(UTC) - timedelta(hours=1)
+
+    assert look(session, "/done/show", number=str(job.number)).every == 0
+
+
+@pytest.mark.parametrize("act", ["redrive", "reprocess"], indirect=True)
+def test_dead_letters_are_read_by_one_reader_at_a_time(
+    deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    reads: list[bool] = []
+    receives = Held.receives
+
+    def noting(held: Held, *count: int) -> Any:
+        reads.append(session.receiving.locked())
+        return receives(held, *count)
+
+    monkeypatch.setattr(Held, "receives", noting)
+
+    done(session, ACTS[act](session))
+
+    assert reads
+    assert all(reads)
+
+
+def test_what_no_line_says_the_end_of_is_told(
+    deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    monkeypatch.setattr(Audit, "after", lambda *_: False)
+
+    job = done(session, ACTS[act](session))
+
+    what = "record" if act == "reprocess" else "message"
+    assert f"of 1 {what} no audit line says how it ended: the log group took none" in job.said
+
+
+def test_a_retry_that_is_stopped_accounts_for_what_it_sent(
+    deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed_with(monkeypatch, *(sqs_message("{}", f"m-{number}") for number in range(500)))
+    send_batch = Sender.send_batch
+    stopping: list[Job] = []
+
+    def then_stop(sender: Sender, batch: Any) -> Any:
+        stopping[0].stopping.set()
+        return send_batch(sender, batch)
+
+    monkeypatch.setattr(Sender, "send_batch", then_stop)
+    start_all(session, monkeypatch, stopping.append)
+
+    job = done(session, actions.retry_execution(session, {"arn": ARN}))
+
+    assert job.state is State.STOPPED
+    sent = sum(line.get("result") == "sent" for line in deployed.lines)
+    assert 0 < sent < 500
+    assert (job.done, len(job.records)) == (sent, sent)
+    assert job.said == [
+        f"sent {sent} of 500 messages",
+        f"stopped: {500 - sent} messages not sent; retry it again to send all, as the same records",
+    ]
+
+
+def start_all(
+    session: Session, monkeypatch: pytest.MonkeyPatch, before: Callable[[Job], object]
+) -> None:
+    """Do something to each job before it begins."""
+    start = session.jobs.start
+
+    def starting(title: str, command: str, back: str, work: Callable[[Job], None]) -> Job:
+        def started(job: Job) -> None:
+            before(job)
+            work(job)
+
+        return start(title, command, back, started)
+
+    monkeypatch.setattr(session.jobs, "start", starting)
+
+
 def test_a_redrive_that_is_stopped_leaves_the_rest(
     deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(25):
         give_up(deployed, BODY, message_id=f"m-{number}")
     look(session, "/dead-letters")
-    start = session.jobs.start
-
-    def stopping(title: str, command: str, back: str, work: Callable[[Job], None]) -> Job:
-        def stopped(job: Job) -> None:
-            job.stopping.set()
-            work(job)
-
-        return start(title, command, back, stopped)
-
-    monkeypatch.setattr(session.jobs, "start", stopping)
+    start_all(session, monkeypatch, lambda job: job.stopping.set())
 
     job = done(session, actions.redrive_letters(session, {"count": "25"}))
 
@@ -359,6 +538,88 @@ def test_a_record_is_found_and_its_story_told(deployed: Deployed, session: Sessi
 def test_a_record_that_nobody_knows_is_a_sentence(session: Session) -> None:
     with pytest.raises(NotFoundError, match="no record 'nobody'"):
         look(session, "/record", id="nobody")
+
+
+@pytest.mark.parametrize("path", ["/record", "/dead-letters/show"])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnreachableError("nobody answers: start it"), 503),
+        (OperationFailedError("it does not work"), 409),
+        (NotFoundError("nobody knows it"), 404),
+        (
+            ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "Scan"),
+            502,
+        ),
+        (ZeroDivisionError("a defect"), 500),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_why_it_cannot_be_shown_is_told_as_it_is(
+    session: Session, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception, status: int
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(Records, "life", fail)
+    monkeypatch.setattr(DeadLetterQueue, "read", fail)
+    with pytest.raises(type(error)):
+        look(session, path, id="mine")
+
+    assert browse(lambda b: b.ask(f"{path}?id=mine"), session).status == status
+
+
+def delivered(fate: Fate, at: datetime) -> Delivery:
+    return Delivery("a/1", "input", started_at=at, fate=fate)
+
+
+@pytest.mark.parametrize(
+    ("life", "every"),
+    [
+        ({"item": Item({"execution_id": "mine"})}, 0),
+        ({"deliveries": (delivered("dead letter", NOW),)}, 0),
+        ({"deliveries": (delivered("running", NOW),)}, 5),
+        ({"deliveries": (delivered("back", NOW - timedelta(hours=1)),)}, 180),
+        ({"deliveries": (delivered("back", NOW - timedelta(days=9)),)}, 600),
+        ({"item": Item({"execution_id": "m"}), "deliveries": (delivered("running", NOW),)}, 5),
+    ],
+)
+def test_a_record_is_looked_for_again_only_while_it_goes_on_and_ever_more_seldom(
+    life: dict[str, Any], every: int
+) -> None:
+    assert pages.soon(life_with(**life), NOW) == every
+
+
+def life_with(**known: Any) -> Life:
+    """A record of which there is just this."""
+    nothing: dict[str, Any] = {
+        "execution_id": "mine",
+        "message_ids": (),
+        "item": None,
+        "dead_letters": (),
+        "deliveries": (),
+        "acts": (),
+        "entry": None,
+        "searched": Searched(),
+    }
+    return Life(**nothing | known)
+
+
+def test_what_has_ended_is_looked_for_again_while_something_is_or_was_just_done(
+    deployed: Deployed, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Seen(life_with(item=Item({"execution_id": "mine"})), NOW)
+
+    def every(seen: Seen[Life]) -> int:
+        monkeypatch.setattr(session, "life", lambda *_: seen)
+        return look(session, "/record", id="mine").every
+
+    assert every(known) == 0
+    assert every(replace(known, asking=True)) == 1
+    job = done(session, actions.send(session, {"body": BODY}))
+    assert every(known) == 5
+    job.ended_at = NOW - timedelta(hours=1)
+    assert every(known) == 0
 
 
 def test_a_file_is_shown_range_by_range_with_its_rejects_by_reason(
@@ -453,3 +714,29 @@ def test_pages_are_asked_for_side_by_side(deployed: Deployed, session: Session) 
         return [answer.status for answer in answers]
 
     assert set(browse(visit, session)) == {200}
+
+
+def test_executions_say_what_became_of_their_records_and_read_an_ended_one_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = replace(RUNNING, arn="a/ended", status="SUCCEEDED", ended_at=RUNNING.started_at)
+    read: list[str] = []
+
+    def history(_: Executions, arn: str) -> Iterator[Any]:
+        read.append(arn)
+        return iter(())
+
+    monkeypatch.setattr(Executions, "newest", lambda *_, **__: iter([RUNNING, ended]))
+    monkeypatch.setattr(Executions, "history", history)
+    counts = {"stored": 2, "dead letter": 1}
+    monkeypatch.setattr("pipelinectl.commands.executions.fates_in", lambda *_: counts)
+
+    page = look(session, "/executions")
+    shown = browse(lambda b: b.ask("/executions"), session).text
+    session._count()
+
+    assert [one["records"] for one in page.document] == [counts, counts]
+    assert "2 stored" in shown
+    assert "1 dead letter" in shown
+    assert read.count(ended.arn) == 1
+    assert read.count(RUNNING.arn) >= 2

@@ -61,6 +61,8 @@ def test_what_sqs_does_not_delete_is_told_and_repeated_without_harm(
     second = deployed.run("dlq", "discard", letter, *WHY, "--yes", "--json")
     third = deployed.run("dlq", "discard", letter, *WHY, "--yes")
 
+    assert first.exit_code == 1
+    assert "SQS did not delete 1 message" in first.stderr
     assert first.json == {"discarded": [], "not_deleted": [letter], "missing": 0}
     assert second.json == {"discarded": [letter], "not_deleted": [], "missing": 0}
     assert third.exit_code == 1

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from pipelinectl.dead_letters import DeadLetterQueue, grouped
+from pipelinectl.dead_letters import DeadLetterQueue, Held, grouped
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import (
     ARN,
@@ -12,6 +12,7 @@ from tests.integration.pipelinectl.giving_up import (
     move,
     move_in_group,
 )
+from tests.integration.pipelinectl.test_redrive import visible
 
 
 def listed(deployed: Deployed, *arguments: str) -> list[Any]:
@@ -197,6 +198,54 @@ def test_the_time_it_was_first_sent_is_kept(deployed: Deployed) -> None:
     (letter,) = DeadLetterQueue(deployed.sqs, deployed.dead_letter_queue_url).peek()
 
     assert letter.first_sent == FIRST_SENT
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [
+        (("discard", "test-m-0", "test-m-1", "--note", "a test", "--yes"), 1),
+        (("redrive", "--id", "test-m-0", "--id", "test-m-1"), 1),
+        (("redrive", "--all"), 0),
+    ],
+)
+def test_what_is_named_and_not_done_ends_it_with_1_after_the_output(
+    deployed: Deployed,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    exit_code: int,
+) -> None:
+    for number in range(2):
+        give_up(deployed, message_id=f"m-{number}")
+    those = Held.those
+
+    def one_is_gone(held: Held, message_ids: set[str], *more: Any) -> Any:
+        return those(held, set(sorted(message_ids)[:1]), *more)
+
+    monkeypatch.setattr(Held, "those", one_is_gone)
+
+    done = deployed.run("dlq", *command)
+
+    assert done.exit_code == exit_code
+    assert "1 of 2" in done.stdout
+    assert done.stderr.count("1 message gone, or held by another reader") == 1
+    assert visible(deployed) == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "count"),
+    [
+        (("--since", "2025-12-31"), 1),
+        (("--since", "2026-01-02"), 0),
+        (("--until", "2026-01-02"), 1),
+        (("--until", "2025-12-31"), 0),
+    ],
+)
+def test_dead_letters_are_listed_by_when_they_were_given_up(
+    deployed: Deployed, times: tuple[str, ...], count: int
+) -> None:
+    give_up(deployed)  # on the first of January
+
+    assert len(deployed.run("dlq", "list", "--json", *times).json) == count
 
 
 def in_groups(deployed: Deployed) -> dict[str, str]:

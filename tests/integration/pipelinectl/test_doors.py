@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from pipelinectl.aws import Connection
 from pipelinectl.commands.context import Pipeline
@@ -22,8 +23,15 @@ class Mappings:
     def __init__(self, reads: int = 2) -> None:
         self.states = dict.fromkeys((*QUEUES.values(), "foreign"), "Enabled")
         self.updates: list[tuple[str, bool]] = []
+        self.refuses = False
+        self.refused = 0
         self._reads = reads
         self._pending: dict[str, list[str]] = {}
+
+    def will_be(self, queue: str, state: str, then: str) -> None:
+        """Somebody else changes it: it is in `state` for some reads, and `then` after."""
+        self.states[queue] = state
+        self._pending[queue] = [state] * self._reads + [then]
 
     def get_paginator(self, name: str) -> Any:
         assert name == "list_event_source_mappings"
@@ -42,6 +50,13 @@ class Mappings:
         yield {"EventSourceMappings": mappings[2:]}
 
     def update_event_source_mapping(self, UUID: str, Enabled: bool) -> None:
+        self.refused += self.states[UUID] not in ("Enabled", "Disabled")
+        if self.refuses or self.states[UUID] not in ("Enabled", "Disabled"):
+            self.refuses = False
+            raise ClientError(
+                {"Error": {"Code": "ResourceInUseException", "Message": "it is being changed"}},
+                "UpdateEventSourceMapping",
+            )
         self.updates.append((UUID, Enabled))
         end = "Enabled" if Enabled else "Disabled"
         self._pending[UUID] = ["Updating"] * self._reads + [end]
@@ -83,6 +98,30 @@ def test_what_is_so_already_is_left_alone(deployed: Deployed, mappings: Mappings
 
     assert len(mappings.updates) == 4
     assert deployed.run("resume", "--json").json["doors"]["files"] == "Enabled"
+
+
+@pytest.mark.parametrize("state", ["Creating", "Enabling", "Updating", "Disabling"])
+@pytest.mark.parametrize("then", ["Enabled", "Disabled"])
+@pytest.mark.parametrize(("verb", "wanted"), [("pause", "Disabled"), ("resume", "Enabled")])
+def test_one_that_is_changing_is_let_change_first(
+    deployed: Deployed, mappings: Mappings, verb: str, wanted: str, state: str, then: str
+) -> None:
+    mappings.will_be("files", state, then)
+
+    done = deployed.run(verb, "--door", "files", "--json")
+
+    assert done.json["doors"] == {"files": wanted}
+    assert mappings.updates == [("files", wanted == "Enabled")] * (then != wanted)
+    assert mappings.refused == 0
+
+
+def test_one_that_somebody_else_changes_at_the_same_time_is_changed_after(
+    deployed: Deployed, mappings: Mappings
+) -> None:
+    mappings.refuses = True
+
+    assert deployed.run("pause", "--door", "files", "--json").json["doors"]["files"] == "Disabled"
+    assert mappings.updates == [("files", False)]
 
 
 def test_the_door_without_a_queue_is_told_of_and_is_none_to_pause(

@@ -139,6 +139,7 @@ def test_what_has_ended_is_not_stopped() -> None:
 def test_a_pause_is_waited_for_until_it_has_begun() -> None:
     asked = {"DurableExecutionArn": "a/b", "Reason": "why"}
     with answering(
+        ("get_durable_execution", STATUS, details("RUNNING")),
         ("pause_durable_execution", asked, {}),
         ("get_durable_execution", STATUS, details("RUNNING")),
         ("get_durable_execution", STATUS, details("PAUSING")),
@@ -150,6 +151,7 @@ def test_a_pause_is_waited_for_until_it_has_begun() -> None:
 def test_a_resumed_execution_runs_or_has_ended_by_then() -> None:
     asked = {"DurableExecutionArn": "a/b"}
     with answering(
+        ("get_durable_execution", STATUS, details("PAUSED")),
         ("resume_durable_execution", asked, {}),
         ("get_durable_execution", STATUS, details("PAUSED")),
         ("get_durable_execution", STATUS, details("SUCCEEDED")),
@@ -157,12 +159,35 @@ def test_a_resumed_execution_runs_or_has_ended_by_then() -> None:
         assert executions.resume("a/b") == "SUCCEEDED"
 
 
-@pytest.mark.parametrize("operation", ["pause", "resume"])
-def test_one_that_cannot_be_paused_or_resumed_says_what_it_is(operation: str) -> None:
+@pytest.mark.parametrize(
+    ("operation", "status"),
+    [
+        ("pause", "FAILED"),
+        ("pause", "PAUSED"),
+        ("pause", "PAUSING"),
+        ("resume", "RUNNING"),
+        ("resume", "SUCCEEDED"),
+    ],
+)
+def test_one_that_cannot_be_paused_or_resumed_is_left_alone_and_gets_no_line(
+    operation: str, status: str
+) -> None:
+    written: list[str] = []
+    with (
+        answering(("get_durable_execution", STATUS, details(status))) as executions,
+        pytest.raises(OperationFailedError, match=f"'a/b' is {status}: only one that"),
+    ):
+        getattr(executions, operation)("a/b", "why", lambda: written.append("a line"))
+    assert written == []
+
+
+@pytest.mark.parametrize(("operation", "status"), [("pause", "RUNNING"), ("resume", "PAUSED")])
+def test_one_that_ends_meanwhile_says_what_it_is(operation: str, status: str) -> None:
     client = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x").client(
         "lambda", region_name="us-east-1"
     )
     with Stubber(client) as stub:
+        stub.add_response("get_durable_execution", details(status), STATUS)
         stub.add_client_error(
             f"{operation}_durable_execution", "ResourceConflictException", "it has ended"
         )
@@ -172,15 +197,20 @@ def test_one_that_cannot_be_paused_or_resumed_says_what_it_is(operation: str) ->
             getattr(Executions(client, FUNCTION), operation)("a/b")
 
 
-def test_an_execution_that_runs_is_stopped_only_if_it_may_be_said_who_did() -> None:
+@pytest.mark.parametrize(
+    ("operation", "status"), [("stop", "RUNNING"), ("pause", "RUNNING"), ("resume", "PAUSED")]
+)
+def test_nothing_is_done_to_an_execution_of_which_it_may_not_be_said_who_did(
+    operation: str, status: str
+) -> None:
     def unwritten() -> None:
         raise NotWritten("no line")
 
     with (
-        answering(("get_durable_execution", STATUS, details("RUNNING"))) as executions,
+        answering(("get_durable_execution", STATUS, details(status))) as executions,
         pytest.raises(NotWritten),
     ):
-        executions.stop("a/b", unwritten)
+        getattr(executions, operation)("a/b", before=unwritten)
 
 
 def details(status: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from pipelinectl import dead_letters
 from tests.events import sqs_message, standard
 from tests.integration.pipelinectl.conftest import Deployed, Result
 from tests.integration.pipelinectl.giving_up import ARN, ERRORS, FIRST_SENT, give_up
@@ -131,6 +132,38 @@ def test_a_search_that_ends_at_its_bound_says_so(deployed: Deployed, told: Told)
     assert "the inputs of the first 4 were read" in bounded.stderr
     assert len(told.read) == 4
     assert [one["arn"] for one in none["deliveries"]] == ["a/9"]
+
+
+def test_no_more_inputs_are_read_than_was_allowed_and_none_twice(
+    deployed: Deployed, told: Told
+) -> None:
+    happen(told, *(delivered("others", f"a/{n}", n) for n in range(9)))
+    happen(told, delivered(UUID, "a/9", 9, receive_count=3).crash("validate", [UUID]).end(UUID))
+
+    life = record(deployed, UUID[:8], "--executions", "4")
+
+    assert sorted(told.read) == ["a/6", "a/7", "a/8", "a/9"]
+    assert life["searched"]["inputs"] == 4
+    assert [one["arn"] for one in life["deliveries"]] == ["a/9"]
+
+
+def test_of_a_queue_that_is_too_long_it_says_how_much_of_it_was_read(
+    deployed: Deployed, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "MOST_LETTERS", 2)
+    store(deployed, "mine", UUID)
+    for number in range(2):
+        give_up(deployed, message_id=f"m-{number}")
+    assert record(deployed, "mine")["searched"]["bounds"] == []
+
+    give_up(deployed, message_id="m-2")
+
+    assert record(deployed, "mine")["searched"]["bounds"] == [
+        "only 2 dead letters were looked through"
+    ]
+    monkeypatch.setattr(dead_letters, "MOST_LETTERS", 5_000)
+    monkeypatch.setattr(dead_letters, "MOST_BYTES", 3)
+    assert "only 2 dead letters" in deployed.run("record", "mine").stderr
 
 
 def test_the_whole_story_is_told_of_a_record_that_was_corrected_and_sent_again(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pipelinectl.reprocess import Change, Waiting
+from pipelinectl.commands.reprocess import Changes
+from pipelinectl.reprocess import Change, Kept, Waiting
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import known_of
 
@@ -52,6 +56,8 @@ def stored(deployed: Deployed) -> Deployed:
             ["a", "c", "test-b"],
         ),
         (["--since", "2030-01-01"], []),
+        (["--all", "--since", "2026-03-02T00:00:00+00:00"], ["d"]),
+        (["d", "b", "--until", "2026-03-02T00:00:00+00:00"], ["test-b"]),
     ],
 )
 def test_records_are_chosen_by_key_source_type_and_when_they_were_stored(
@@ -121,13 +127,47 @@ def test_what_is_not_sent_is_told_by_its_reason(deployed: Deployed) -> None:
 
     done = deployed.run("reprocess", "--all")
 
+    assert done.exit_code == 0
     assert done.stdout == "sent 0 of 2 records\n"
     assert "not sent: a, and 1 more" in done.stderr.replace("not sent: b", "not sent: a")
     assert "is gone, or was overwritten" in done.stderr
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_leaves_out_what_is_done(
+def test_what_is_named_and_not_sent_ends_it_with_1_after_the_output(deployed: Deployed) -> None:
+    store(deployed, "a", original_data_pointer={"bucket": "test-output", "key": "gone"})
+
+    done = deployed.run("reprocess", "a")
+    told = deployed.run("reprocess", "a", "--json")
+
+    assert (done.exit_code, done.stdout) == (1, "sent 0 of 1 record\n")
+    assert "1 record not sent, of those that were named" in done.stderr
+    assert told.exit_code == 1
+    assert [one["execution_id"] for one in told.json["skipped"]] == ["a"]
+
+
+def test_an_interrupt_while_it_waits_says_what_was_sent(
     stored: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Iterator[Change]:
+        yield Change("a", "unchanged")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Waiting, "changes", interrupted)
+
+    done = stored.run("reprocess", "a", "c", "--wait")
+    told = stored.run("reprocess", "a", "c", "--wait", "--json")
+
+    assert (done.exit_code, told.exit_code) == (130, 130)
+    assert done.stdout.startswith("sent 2 of 2 records\n")
+    assert "1  unchanged" in done.stdout
+    assert "interrupted: 1 record not waited for any longer; they go on" in done.stderr
+    assert [one["execution_id"] for one in told.json["sent"]] == ["a", "c"]
+    assert [one["execution_id"] for one in told.json["changes"]] == ["a"]
+
+
+@pytest.mark.parametrize("chosen", [[], ["--all"], ["--type", "order"], ["a", "c", "d", "b"]])
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_out_what_is_done(
+    stored: Deployed, monkeypatch: pytest.MonkeyPatch, chosen: list[str]
 ) -> None:
     from pipelinectl.reprocess import Reprocess
 
@@ -137,14 +177,15 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_out_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(Reprocess, "run", interrupted)
-        done = stored.run("reprocess", "--all")
+        done = stored.run("reprocess", *(chosen or ["--until", "2100-01-01"]))
 
     assert done.exit_code == 130
-    assert "sent 1 of 4 records" in done.stderr
+    assert f"sent 1 of {3 if 'order' in chosen else 4} records" in done.stderr
     until = done.stderr.partition("--until ")[2].split()[0]
     store(stored, "a", stored_at="2999-01-01T00:00:00.000000Z")  # as the stages do
-    again = stored.run("reprocess", "--until", until, "--dry-run", "--json").json
-    assert sorted(again["would_send"]) == ["c", "d", "test-b"]
+    again = stored.run("reprocess", *chosen, "--until", until, "--dry-run", "--json").json
+    left = ["d", "test-b"] if "order" in chosen else ["c", "d", "test-b"]
+    assert sorted(again["would_send"]) == left
 
 
 def test_what_changed_is_told_by_field_with_an_example(
@@ -183,6 +224,51 @@ def test_records_that_were_not_stored_anew_end_it_with_1(
     assert done.exit_code == 1
     assert f"1 {what}: see 'pipelinectl record ID'" in done.stderr
     assert "a: ValidationError: no" in done.stdout
+
+
+def test_memory_holds_no_more_of_what_is_compared_however_much_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipelinectl.reprocess._IN_MEMORY_BYTES", 1000)
+    texts = [f"{number}" * 500 + "ä" for number in range(50)]
+    tracemalloc.start()
+    try:
+        with Kept() as kept:
+            given = [kept.put(text) for text in texts]
+            large = [kept.put("x" * 100_000) for _ in range(100)]
+
+            assert [one() for one in given] == texts
+            assert large[-1]() == "x" * 100_000
+            assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_what_changed_only_one_example_of_each_field_is_kept_unless_all_are_printed() -> None:
+    counted, every = Changes(every=False), Changes(every=True)
+    for number in range(1000):
+        change = Change(f"r-{number}", "changed", {"total": ("x" * 1000, number)})
+        counted.add(change)
+        every.add(change)
+
+    assert (counted.outcomes, counted.fields) == ({"changed": 1000}, {"total": 1000})
+    assert (len(counted.all), len(counted.examples), len(every.all)) == (0, 1, 1000)
+    assert len(counted.examples["total"]) < 200
+
+
+def test_what_has_no_room_to_be_compared_is_not_sent_and_it_says_what_to_do(
+    stored: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipelinectl.reprocess.SpooledTemporaryFile.write", full)
+
+    done = stored.run("reprocess", "a", "--wait")
+
+    assert done.exit_code == 1
+    assert "No space left on device): name a folder that has with TMPDIR" in done.stderr
+    assert (stored.again(), stored.lines) == ([], [])
 
 
 def test_a_record_goes_again_in_the_group_that_it_was_sent_in(deployed: Deployed) -> None:

@@ -1,12 +1,14 @@
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from pipelinectl.dead_letters import DeadLetterQueue
-from pipelinectl.following import Followed, Following
+from pipelinectl.following import Became, Followed, Following
 from pipelinectl.items import Items
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.integration.pipelinectl.giving_up import give_up
@@ -205,3 +207,32 @@ def test_what_was_handed_over_is_found_by_its_record_unless_it_is_another_of_our
     became = {one.message.message_id: one.fate for one in following.outcomes(messages, 0)}
 
     assert became["m-1"] == fate
+
+
+@pytest.mark.parametrize("command", [("send", "{}"), ("dlq", "redrive", "--all")])
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [(KeyboardInterrupt(), 130), (EndpointConnectionError(endpoint_url="http://x"), 3)],
+)
+def test_what_was_sent_is_told_however_the_waiting_ends(
+    deployed: Deployed,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    error: BaseException,
+    exit_code: int,
+) -> None:
+    def ended(_: Following, messages: Sequence[Followed], __: float) -> Iterator[Became]:
+        yield Became(messages[0], "stored")
+        raise error
+
+    monkeypatch.setattr(Following, "outcomes", ended)
+    give_up(deployed)
+
+    shown = deployed.run(*command, "--wait")
+    give_up(deployed)
+    told = deployed.run(*command, "--wait", "--json")
+
+    assert (shown.exit_code, told.exit_code) == (exit_code, exit_code)
+    assert shown.stdout.startswith("sent 1 ")
+    assert told.json["sent"]
+    assert [one["fate"] for one in told.json["became"]] == ["stored"]

@@ -10,7 +10,7 @@ from pipelinectl import status
 from pipelinectl.aws import Connection, find_stack
 from pipelinectl.doors import Doors, Mapping
 from pipelinectl.executions import Execution, Executions
-from pipelinectl.status import MOST, look
+from pipelinectl.status import MOST, LastHour, Status, look
 from tests.integration.pipelinectl.conftest import STACK_NAME, Deployed
 
 NOW = datetime.now(UTC)
@@ -118,6 +118,23 @@ def test_executions_that_run_and_those_that_failed_lately(
 
 def test_what_is_paused_is_said(deployed: Deployed, lambdas: list[dict[str, Any]]) -> None:
     assert looked().paused == ("files",)
+
+
+@pytest.mark.parametrize(
+    ("state", "paused"),
+    [
+        ("Enabled", False),
+        ("Creating", False),
+        ("Enabling", False),
+        ("Updating", False),
+        ("Disabling", True),
+        ("Disabled", True),
+    ],
+)
+def test_a_door_that_is_changing_is_only_paused_if_it_will_be(state: str, paused: bool) -> None:
+    found = Status(NOW, (), (Mapping("files", "u", state),), (), (), LastHour(None, None))
+
+    assert (found.paused == ("files",)) == paused
 
 
 def test_the_command_prints_all_of_it(deployed: Deployed, lambdas: list[dict[str, Any]]) -> None:

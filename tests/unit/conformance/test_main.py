@@ -13,13 +13,12 @@ import pytest
 from conformance.__main__ import (
     PAGE,
     TEMPLATE,
-    ConformanceError,
     chosen,
     of_requirements,
     requirements,
     versions,
 )
-from conformance.results import FAILING, order
+from conformance.results import FAILING, ConformanceError, order, page
 from localcloud.cloudformation_yaml import load
 from tests.documents import Document
 
@@ -92,6 +91,10 @@ def test_no_handler_is_left_over() -> None:
 
 def test_each_requirement_has_one_function() -> None:
     assert [id_ for id_, functions in MET.items() if functions > 1] == []
+
+
+def test_the_page_begins_as_a_run_would_have_it_begin() -> None:
+    assert PAGE.read_text("utf-8").startswith(page([], {}, {}).partition("**0 of 0**")[0])
 
 
 def test_the_page_is_of_these_requirements_and_of_what_is_recorded_as_failing() -> None:

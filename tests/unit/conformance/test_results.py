@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conformance.results import Result, page, read, surprises
+from conformance.results import ConformanceError, Result, page, read, surprises
 
 FAILING = {"2-2": "there is no second wait"}
 
@@ -58,6 +58,11 @@ def test_a_requirement_that_no_function_meets_has_not_passed(report: Path) -> No
 
     assert not uncovered.passed
     assert uncovered.errors == ("UNCOVERED",)
+
+
+def test_a_requirement_of_which_the_report_says_nothing_is_not_passed_over(report: Path) -> None:
+    with pytest.raises(ConformanceError, match=r"says nothing of 2-9, 10-2: .*/log may say why"):
+        read(report, ["1-2", "10-2", "2-9"])
 
 
 def test_results_as_recorded_are_no_surprise() -> None:

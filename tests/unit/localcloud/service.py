@@ -15,10 +15,9 @@ from aws_durable_execution_sdk_python_testing.client import InMemoryServiceClien
 from aws_durable_execution_sdk_python_testing.invoker import InProcessInvoker
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
-from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 
 from localcloud import durable_quotas
-from localcloud.executor import FailedInvocation, LocalExecutor
+from localcloud.executor import FailedInvocation, LocalExecutor, LocalRegistry
 from localcloud.journal import Journal
 from localcloud.operations import OPERATIONS
 
@@ -34,7 +33,7 @@ class Service:
     def __init__(self, file: Path, scheduler: Scheduler, handler: Callable[..., Any]) -> None:
         store = SQLiteExecutionStore.create_and_initialize(file)
         processor = CheckpointProcessor(store, scheduler)
-        registry = ExecutionRegistry(store, scheduler)
+        registry = LocalRegistry(store, scheduler)
         self.failures: dict[str, FailedInvocation] = {}
         self.executor = LocalExecutor(
             journal=Journal(file),
@@ -56,7 +55,14 @@ class Service:
         document = OPERATIONS[operation](self.executor, given | parameters)
         return dict(json.loads(json.dumps(document)))
 
-    def start(self, event: object = None, *, asynchronous: bool = False, seconds: int = 60) -> str:
+    def start(
+        self,
+        event: object = None,
+        *,
+        asynchronous: bool = False,
+        seconds: int = 60,
+        unique: str | None = None,
+    ) -> str:
         started = self.ask(
             "StartDurableExecution",
             AccountId="000000000000",
@@ -65,7 +71,7 @@ class Service:
             ExecutionName="name",
             ExecutionTimeoutSeconds=seconds,
             ExecutionRetentionPeriodDays=7,
-            InvocationId=str(uuid.uuid4()),
+            InvocationId=unique or str(uuid.uuid4()),
             Input=json.dumps(event),
             Asynchronous=asynchronous,
         )

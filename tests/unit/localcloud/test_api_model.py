@@ -27,6 +27,21 @@ def read(method: str, path: str, query: dict[str, Any] | None = None, body: byte
     return API.parameters(call, urlencode(query or {}, doseq=True), body)
 
 
+DEPTHS = [1, 100, 300, 600, 900, 10_000]
+"""Python's own limit is 1,000, and how much of it one level takes depends on who descends."""
+
+
+def deep(levels: int) -> bytes:
+    """So many lists in each other, of which the innermost one is not empty."""
+    return b"[" * levels + b"1" + b"]" * levels
+
+
+def checkpoint(**changes: Any) -> bytes:
+    """The body of a checkpoint with one update."""
+    update = {"Id": "a", "Type": "WAIT", "Action": "START", **changes}
+    return json.dumps({"CheckpointToken": "YQ==", "Updates": [update]}).encode()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "operation", "status"),
     [
@@ -97,11 +112,25 @@ def test_the_body_of_a_callback_is_the_result_and_that_of_a_pause_an_object() ->
     }
 
 
+@pytest.mark.parametrize("depth", [1, 100, 300, 600])
+def test_what_the_model_does_not_know_is_not_looked_at(depth: int) -> None:
+    body = b'{"ErrorType": "T", "Other": %s}' % deep(depth)
+    assert read("POST", f"{ONE}/stop", body=body)["Error"] == {"ErrorType": "T"}
+
+
+def test_what_is_null_is_not_there() -> None:
+    body = checkpoint(Name=None, WaitOptions=None, Error={"ErrorType": None, "StackTrace": None})
+    [update] = read("POST", f"{ONE}/checkpoint", body=body)["Updates"]
+    assert update == {"Id": "a", "Type": "WAIT", "Action": "START", "Error": {}}
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
         ({"MaxItems": 1001}, "at 'maxItems' .* less than or equal to 1000"),
         ({"MaxItems": -1}, "at 'maxItems' .* greater than or equal to 0"),
+        *(({"MaxItems": n}, "not of type integer") for n in ("1_0", " 1", "\u0661", "True", "1.0")),
+        *(({"StartedAfter": at}, "not of type timestamp") for at in ("1e400", "nan", "9" * 20)),
         ({"MaxItems": "many"}, "Value 'many' at 'maxItems' is not of type integer"),
         ({"ReverseOrder": "yes"}, "'reverseOrder' is not of type boolean"),
         ({"StartedAfter": "noon"}, "'startedAfter' is not of type timestamp"),
@@ -123,6 +152,17 @@ def test_a_list_that_is_asked_for_wrongly_is_refused(query: dict[str, Any], word
         (f"{ONE}/stop", b"{", "Could not parse request body"),
         (f"{ONE}/stop", b'{"StackTrace": [1]}', "'error.stackTrace.1.member' is not of type str"),
         (f"{ONE}/pause", b"[]", "must be a JSON object"),
+        *((f"{ONE}/stop", b'{"StackTrace": %s}' % deep(n), "stackTrace|parse") for n in DEPTHS),
+        (f"{ONE}/pause", b"[" * 100_000, "Could not parse request body"),
+        (f"{ONE}/pause", b'{"Reason": "\\ud800"}', "at 'reason' .* be text"),
+        (f"{ONE}/pause", b'{"ExecutionTimeoutPaused": 1}', "Paused' is not of type boolean"),
+        (f"{ONE}/stop", b'{"StackTrace": ["\\udfff"]}', "'error.stackTrace.1.member' .* be text"),
+        (f"{ONE}/checkpoint", b"", "'checkpointToken' .* not be null"),
+        (f"{ONE}/checkpoint", checkpoint(Action="BEGIN"), "'updates.1.member.action' .* enum"),
+        (f"{ONE}/checkpoint", checkpoint(Action=None), "'updates.1.member.action' .* not be null"),
+        (f"{ONE}/checkpoint", checkpoint(WaitOptions={"WaitSeconds": True}), "of type integer"),
+        (f"{ONE}/checkpoint", checkpoint(WaitOptions={"WaitSeconds": 1.0}), "of type integer"),
+        (f"{ONE}/checkpoint", checkpoint(WaitOptions={"WaitSeconds": 0}), "or equal to 1"),
         (f"{ONE}/pause", b'{"Reason": "%s"}' % (b"x" * 1025), "'reason' .* or equal to 1024"),
         (f"{CALLBACK}/succeed", b"\xff", "must be text in UTF-8"),
         (f"{CALLBACK}/succeed", b"x" * (MIB + 1), "at 'result' .* or equal to 1048576"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ from localcloud.async_dead_letters import (
     is_asynchronous,
     name_of_event,
 )
-from localcloud.executions import Executions
+from localcloud.executions import ExecutionError, Executions
 from localcloud.functions import Permissions
 
 ARN = "arn:aws:lambda:eu-central-2:000000000000:function:f:1/durable-execution/name/id"
@@ -29,16 +30,18 @@ EXECUTION = AsyncExecution(ARN, EVENT, "role", QUEUE)
 
 
 class FakeExecutions:
-    """Knows one execution, which ends with a status, at once or never."""
+    """Knows one execution, which ends with a status, at once or never; or the error of waiting."""
 
-    def __init__(self, status: str) -> None:
-        self.status = status
+    def __init__(self, outcome: str | Exception) -> None:
+        self.outcome = outcome
 
     async def wait(self, arn: str) -> str:
         assert arn == ARN
-        if self.status == "RUNNING":
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        if self.outcome == "RUNNING":
             await asyncio.Event().wait()
-        return self.status
+        return self.outcome
 
     async def describe(self, arn: str) -> dict[str, Any]:
         assert arn == ARN
@@ -66,14 +69,21 @@ def sqs() -> Iterator[Any]:
 
 
 def dead_letters(
-    directory: Path, sqs: Any, status: str, permissions: FakePermissions | None = None
+    directory: Path,
+    sqs: Any,
+    outcome: str | Exception,
+    permissions: FakePermissions | None = None,
 ) -> AsyncDeadLetters:
     return AsyncDeadLetters(
         directory,
-        cast("Executions", FakeExecutions(status)),
+        cast("Executions", FakeExecutions(outcome)),
         sqs,
         cast("Permissions", permissions or FakePermissions()),
     )
+
+
+async def started() -> str:
+    return ARN
 
 
 async def settled(letters: AsyncDeadLetters) -> None:
@@ -82,8 +92,8 @@ async def settled(letters: AsyncDeadLetters) -> None:
 
 def watch(letters: AsyncDeadLetters) -> None:
     async def scenario() -> None:
-        letters.watch(EXECUTION)
-        letters.watch(EXECUTION)
+        assert await letters.watch(EXECUTION, started) == ARN
+        letters.take_up()
         await settled(letters)
 
     asyncio.run(scenario())
@@ -122,7 +132,7 @@ def test_what_succeeded_is_forgotten(sqs: Any, tmp_path: Path) -> None:
 
 def test_the_next_gateway_takes_up_what_was_under_way(sqs: Any, tmp_path: Path) -> None:
     async def first_life() -> None:
-        dead_letters(tmp_path, sqs, "RUNNING").watch(EXECUTION)
+        await dead_letters(tmp_path, sqs, "RUNNING").watch(EXECUTION, started)
 
     asyncio.run(first_life())
     assert len(list(tmp_path.iterdir())) == 1
@@ -142,6 +152,34 @@ def test_what_could_not_be_sent_stays_for_the_next_gateway(
     sqs.create_queue(QueueName="dead")
     take_up(dead_letters(tmp_path, sqs, "FAILED"))
     assert [letter["Body"] for letter in sent(sqs)] == [EVENT]
+
+
+def test_the_next_gateway_knows_of_it_before_it_begins(sqs: Any, tmp_path: Path) -> None:
+    async def dies() -> str:
+        raise asyncio.CancelledError
+
+    async def first_life() -> None:
+        await dead_letters(tmp_path, sqs, "RUNNING").watch(EXECUTION, dies)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(first_life())
+    take_up(dead_letters(tmp_path, sqs, "FAILED"))
+    assert [letter["Body"] for letter in sent(sqs)] == [EVENT]
+
+
+NONE = ExecutionError(404, "ResourceNotFoundException", "There is none.")
+REFUSED = ExecutionError(500, "ServiceException", "no")
+UNREADABLE = sqlite3.OperationalError("disk I/O error")
+
+
+@pytest.mark.parametrize(("error", "kept"), [(NONE, 0), (REFUSED, 1), (UNREADABLE, 1)])
+def test_only_what_is_not_on_record_is_forgotten_without_its_end(
+    sqs: Any, tmp_path: Path, error: Exception, kept: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch(dead_letters(tmp_path, sqs, error))
+    assert sent(sqs) == []
+    assert f"no dead letter for {ARN}" in caplog.text
+    assert len(list(tmp_path.iterdir())) == kept
 
 
 def test_a_dead_letter_is_the_event_as_it_came_with_what_went_wrong(

@@ -145,3 +145,9 @@ def test_a_deployment_replaces_what_was_put_live_once(aws: FakeAws, settings: Se
 def test_a_function_that_is_not_deployed_is_named(aws: FakeAws, settings: Settings) -> None:
     with pytest.raises(LocalCloudError, match="New is not deployed: run `pipelinectl local up`"):
         deploy.put_live(settings, "stack", ["New"])
+
+
+def test_a_parameter_that_is_not_given_has_its_default_as_text() -> None:
+    template = {"Parameters": {"Most": {"Default": 5}, "Least": {"Default": 1}, "Name": {}}}
+    assert deploy.parameter_values(template, {"Most": "7"}) == {"Most": "7", "Least": "1"}
+    assert deploy.parameter_values({}, {}) == {}

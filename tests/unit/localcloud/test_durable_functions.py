@@ -90,6 +90,25 @@ def test_an_event_waits_for_as_long_as_the_execution(ministack: Ministack) -> No
     assert DURABLE["Timeout"] == 3
 
 
+@pytest.mark.parametrize(
+    ("config", "runs_handler", "sends"),
+    [(DURABLE, False, True), (DURABLE, True, False), (PLAIN, False, False)],
+)
+def test_only_an_event_of_a_durable_function_is_sent_as_one(
+    config: dict[str, Any], runs_handler: bool, sends: bool
+) -> None:
+    def forward(*_: Any) -> bool:
+        return durable_functions.is_sending_event()
+
+    token = durable_functions._runs_handler.set(runs_handler)
+    try:
+        found = durable_functions.waiting_for_the_end(forward)({"config": config}, {}, "url", "r")
+    finally:
+        durable_functions._runs_handler.reset(token)
+    assert found is sends
+    assert not durable_functions.is_sending_event()
+
+
 def test_an_execution_that_holds_its_functions_place_does_not_keep_its_handler_out(
     ministack: Ministack,
 ) -> None:

@@ -12,10 +12,11 @@ from typing import Any, cast
 import pytest
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 
-from localcloud.executions import Executions
+from localcloud.executions import ExecutionError, Executions
 from localcloud.journal import Journal, Pause
 from localcloud.paging import MarkerError
 from localcloud.settings import Settings
+from tests.unit.localcloud.test_paging import HAND_MADE
 
 FUNCTION = "arn:aws:lambda:eu-central-2:000000000000:function:f"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -31,6 +32,10 @@ ROWS = [
 
 def arn(version: str, name: str, function: str = FUNCTION) -> str:
     return f"{function}:{version}/durable-execution/{name}/id"
+
+
+def executions_file(directory: Path) -> Path:
+    return Settings.from_environment({"LOCALCLOUD_DIR": str(directory)}).executions_file
 
 
 @pytest.fixture
@@ -94,9 +99,10 @@ def test_pages_have_each_execution_once(executions: Executions, reverse: bool, s
     assert found == names(executions, ReverseOrder=reverse)
 
 
-def test_a_marker_that_is_none_is_refused(executions: Executions) -> None:
+@pytest.mark.parametrize("marker", HAND_MADE)
+def test_a_marker_that_is_none_is_refused(executions: Executions, marker: str) -> None:
     with pytest.raises(MarkerError):
-        names(executions, Marker="nonsense")
+        names(executions, Marker=marker)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +136,39 @@ def test_those_that_started_in_a_range(executions: Executions) -> None:
 
 def test_who_waits_is_told_of_the_end(executions: Executions) -> None:
     assert asyncio.run(executions.wait(arn("1", "two"))) == "FAILED"
+
+
+def test_who_waits_is_told_of_a_deletion(executions: Executions, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        waiting = asyncio.gather(*(executions.wait(arn("2", "five")) for _ in range(2)))
+        await asyncio.sleep(0)
+        Journal(executions_file(tmp_path)).forget(arn("2", "five"))
+        with pytest.raises(ExecutionError, match="There is no durable execution") as caught:
+            await waiting
+        assert caught.value.says_there_is_none
+        assert await executions.wait(arn("1", "one")) == "SUCCEEDED"
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_before_the_runner_has_made_its_table_there_is_none(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    settings.executions_file.parent.mkdir(parents=True, exist_ok=True)
+    found = Executions(settings, cast("Any", None))
+    assert found.find(arn("1", "one")) is None
+    assert found.listed(FUNCTION, {}, None) == {"DurableExecutions": []}
+    found._connection.close()
+
+
+def test_a_record_that_cannot_be_read_is_no_empty_one(
+    executions: Executions, tmp_path: Path
+) -> None:
+    with sqlite3.connect(executions_file(tmp_path)) as connection:
+        connection.execute("ALTER TABLE executions RENAME COLUMN status TO other")
+    connection.close()
+    for ask in (
+        lambda: executions.listed(FUNCTION, {}, None),
+        lambda: asyncio.run(asyncio.wait_for(executions.wait(arn("1", "one")), 60)),
+    ):
+        with pytest.raises(sqlite3.OperationalError, match="status"):
+            ask()

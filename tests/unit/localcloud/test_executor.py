@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from localcloud.executor import (
     FailedInvocation,
     ResourceConflictException,
 )
+from localcloud.functions import execution_arn
+from localcloud.journal import Pause
 from tests.unit.localcloud.service import Service, serving, wait_for
 
 MIB = 1024 * 1024
@@ -69,6 +72,11 @@ def test_an_arn_names_the_version(service: Service) -> None:
     assert (found["Version"], found["DurableExecutionName"]) == ("3", "name")
 
 
+def test_an_arn_is_the_one_that_the_gateway_gave_it(service: Service) -> None:
+    of_version = ARN.partition("/")[0]
+    assert service.start({}, unique="one") == execution_arn(of_version, "name", "one")
+
+
 @pytest.mark.parametrize(
     ("size", "asynchronous", "status"),
     [
@@ -114,6 +122,48 @@ def test_a_callback_is_open_once(service: Service) -> None:
     service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result='"yes"')
     assert service.end(arn)["Status"] == "SUCCEEDED"
     _is_closed(service, callback)
+
+
+# All of them are what a client may send: JSON in Base64 that is no token of ours.
+NO_TOKENS = [
+    base64.b64encode(text.encode()).decode()
+    for text in (
+        *("", "text", "[]", "{}", "1", "null", '"text"', '{"arn": null}', "[" * 900),
+        *('{"arn": 1, "op": "o", "seq": 1}', '{"arn": [], "op": "o", "seq": 1}'),
+        *('{"arn": "a", "op": {}, "seq": {}}', '{"arn": "\\ud800", "op": "o", "seq": 1}'),
+    )
+]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS)
+def test_a_token_that_is_none_is_refused(service: Service, token: str) -> None:
+    before = threading.active_count()
+    for answer in ("Success", "Failure", "Heartbeat"):
+        with pytest.raises(InvalidParameterValueException, match="is no callback ID"):
+            service.ask(f"SendDurableExecutionCallback{answer}", CallbackId=token)
+    assert threading.active_count() == before
+    arn = service.start({"steps": 1})
+    assert entered.wait(60)
+    for ask in (service.executor.checkpoint_execution, service.executor.get_execution_state):
+        with pytest.raises(InvalidParameterValueException, match="Invalid checkpoint token"):
+            ask(arn, token)
+    going.set()
+    assert service.end(arn)["Status"] == "SUCCEEDED"
+
+
+def test_a_callback_whose_execution_cannot_be_read_is_not_said_to_be_none(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = service.start({"callback": 1})
+    callback = service.callback_id(arn)
+
+    def unreadable(_: str) -> None:
+        raise RuntimeError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.executor, "get_execution", unreadable)
+        with pytest.raises(RuntimeError, match="disk I/O error"):
+            service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback)
 
 
 def test_nothing_comes_after_a_stop(service: Service) -> None:
@@ -203,21 +253,17 @@ def test_a_pause_that_is_called_off_in_time_leaves_no_trace(service: Service) ->
     assert {"ExecutionPaused", "ExecutionResumed"}.isdisjoint(service.kinds(arn))
 
 
-@pytest.mark.parametrize(("timeout_paused", "status"), [(True, "PAUSED"), (False, "TIMED_OUT")])
-def test_time_stands_still_during_a_pause_unless_it_is_not_to(
-    service: Service, timeout_paused: bool, status: str
-) -> None:
-    arn = service.start({"callback": 1}, seconds=2)
-    other = service.start({"callback": 1}, seconds=2)
-    service.callback_id(arn)
-    service.ask("PauseDurableExecution", arn, ExecutionTimeoutPaused=timeout_paused)
-    assert service.end(other)["Status"] == "TIMED_OUT"
-    if status == "TIMED_OUT":
-        service.end(arn)
-    assert service.status(arn) == status
-    if status == "PAUSED":
-        service.ask("ResumeDurableExecution", arn)
+def test_time_stands_still_during_a_pause_unless_it_is_not_to(service: Service) -> None:
+    paused = {}
+    for timeout_paused in (True, False):
+        arn = paused[timeout_paused] = service.start({"callback": 1}, seconds=2)
+        service.ask("PauseDurableExecution", arn, ExecutionTimeoutPaused=timeout_paused)
+    never_paused = service.start({"callback": 1}, seconds=2)
+    for arn in (paused[False], never_paused):
         assert service.end(arn)["Status"] == "TIMED_OUT"
+    assert service.status(paused[True]) == "PAUSED"
+    service.ask("ResumeDurableExecution", paused[True])
+    assert service.end(paused[True])["Status"] == "TIMED_OUT"
 
 
 def test_the_time_of_a_pause_is_added_to_the_end(service: Service) -> None:
@@ -285,6 +331,101 @@ def test_only_an_execution_that_has_ended_is_deleted(service: Service) -> None:
 def test_what_is_not_there_is_not_found(service: Service, operation: str) -> None:
     with pytest.raises(ResourceNotFoundException):
         service.ask(operation, UNKNOWN)
+
+
+def workers(arn: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if arn in thread.name]
+
+
+def test_an_execution_that_has_ended_keeps_no_thread(service: Service) -> None:
+    arn = service.start({"callback": 1})
+    callback = service.callback_id(arn)
+    assert workers(arn)
+    service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
+    service.end(arn)
+    wait_for(lambda: not workers(arn))
+    for operation in ("PauseDurableExecution", "ResumeDurableExecution"):
+        with pytest.raises(ResourceConflictException):
+            service.ask(operation, arn)
+        wait_for(lambda: not workers(arn))
+    _is_closed(service, callback)
+    wait_for(lambda: not workers(arn))
+    _knows_no_token(service, arn, InvalidParameterValueException)
+    service.ask("StopDurableExecution", arn)
+    wait_for(lambda: not workers(arn))
+    service.ask("DeleteDurableExecution", arn)
+    wait_for(lambda: not workers(arn))
+    for operation in ("Success", "Failure", "Heartbeat"):
+        with pytest.raises(ResourceNotFoundException):
+            service.ask(f"SendDurableExecutionCallback{operation}", CallbackId=callback)
+        wait_for(lambda: not workers(arn))
+    _knows_no_token(service, arn, ResourceNotFoundException)
+
+
+def _knows_no_token(service: Service, arn: str, error: type[Exception]) -> None:
+    for ask in (service.executor.checkpoint_execution, service.executor.get_execution_state):
+        with pytest.raises(error):
+            ask(arn, "dG9rZW4=")
+        wait_for(lambda: not workers(arn))
+
+
+def test_an_execution_that_is_deleted_while_its_handler_runs_keeps_no_thread(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    fail = service.executor._fail_invocation_not_found
+
+    def failed(*arguments: Any) -> None:
+        over.set()
+        fail(*arguments)
+
+    monkeypatch.setattr(service.executor, "_fail_invocation_not_found", failed)
+    arn = service.start({"steps": 1})
+    assert entered.wait(60)
+    service.ask("StopDurableExecution", arn)
+    service.ask("DeleteDurableExecution", arn)
+    going.set()
+    assert over.wait(60)
+    wait_for(lambda: not workers(arn))
+
+
+def test_an_execution_that_is_stopped_between_invocations_keeps_no_thread(
+    service: Service,
+) -> None:
+    arn = service.start({"callback": 1})
+    service.callback_id(arn)
+    wait_for(lambda: service.executor._invocation_gate(arn).name == "PRE_INVOKE")
+    service.ask("StopDurableExecution", arn)
+    wait_for(lambda: not workers(arn))
+
+
+def test_a_pause_that_the_journal_alone_has_holds_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path / "executions", handler) as service:
+        arn = service.start({"callback": 1}, seconds=3600)
+        callback = service.callback_id(arn)
+        pause = Pause(datetime.now(UTC), None, None, timeout_paused=True)
+        service.executor.journal.begin_pause(arn, pause)
+    with serving(tmp_path / "executions", handler) as service:
+        service.executor.recover()
+        assert service.status(arn) == "PAUSED"
+        service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
+        wait_for(lambda: service.executor.get_execution(arn).has_deferred_invocation)
+        assert service.status(arn) == "PAUSED"
+        service.ask("ResumeDurableExecution", arn)
+        assert service.end(arn)["Status"] == "SUCCEEDED"
+
+
+def test_a_resumption_that_the_journal_alone_has_holds_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path / "executions", handler) as service:
+        arn = service.start({"callback": 1}, seconds=3600)
+        callback = service.callback_id(arn)
+        service.ask("PauseDurableExecution", arn)
+        service.executor.journal.end_pause(arn, datetime.now(UTC), None, None)
+    with serving(tmp_path / "executions", handler) as service:
+        service.executor.recover()
+        assert service.status(arn) == "RUNNING"
+        service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
+        assert service.end(arn)["Status"] == "SUCCEEDED"
 
 
 def test_a_paused_execution_is_still_paused_after_a_restart(tmp_path: Path) -> None:

@@ -1,13 +1,19 @@
-"""What the gateway refuses, in Lambda's words."""
+"""What the gateway refuses, in Lambda's words, and whose events may become dead letters."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from localcloud import gateway
+from localcloud.async_dead_letters import AsyncExecution
 from localcloud.executions import ExecutionRecord, error_document
-from localcloud.functions import DurableConfiguration
-from localcloud.gateway import AwsError
+from localcloud.functions import DurableConfiguration, Function
+from localcloud.gateway import AwsError, Gateway
+from localcloud.settings import Settings
 
 
 def test_no_payload_is_an_empty_object() -> None:
@@ -24,6 +30,7 @@ def test_a_payload_is_passed_on_character_by_character() -> None:
     [
         (b"{", "RequestResponse", "InvalidRequestContentException"),
         (b"\xff", "RequestResponse", "InvalidRequestContentException"),
+        (b"[" * 100_000, "Event", "InvalidRequestContentException"),
         (b"1" * (1024 * 1024 + 1), "Event", "RequestTooLargeException"),
         (b"1" * (6 * 1024 * 1024 + 1), "RequestResponse", "RequestTooLargeException"),
         (b"{}", "Other", "InvalidParameterValueException"),
@@ -75,3 +82,56 @@ def test_an_error_has_the_shape_that_boto3_reads() -> None:
 def test_an_execution_without_an_error_of_its_own_is_reported_by_its_status() -> None:
     document = error_document({"Error": {"ErrorMessage": "too late"}}, "TIMED_OUT")
     assert document == {"errorType": "TIMED_OUT", "errorMessage": "too late", "stackTrace": []}
+
+
+class Record:
+    """Stands for the executions and their dead letters; notes what begins and what is watched."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, ExecutionRecord] = {}
+        self.watched: list[AsyncExecution] = []
+
+    def find_named(self, function_name: str, name: str) -> ExecutionRecord | None:
+        return self.begun.get(name)
+
+    async def start(self, function: Function, _: object, payload: str, arn: str, **__: bool) -> str:
+        name = arn.split("/")[2]
+        self.begun[name] = ExecutionRecord(arn, function.name, function.version, name, payload)
+        return arn
+
+    async def watch(self, execution: AsyncExecution, start: Callable[[], Awaitable[str]]) -> str:
+        self.watched.append(execution)
+        return await start()
+
+
+@pytest.mark.parametrize(
+    ("name", "asynchronous", "queue", "watched"),
+    [
+        ("name", True, "queue", 1),
+        (None, True, "queue", 2),
+        ("name", True, None, 0),
+        ("name", False, "queue", 0),
+    ],
+)
+def test_an_execution_is_watched_by_who_begins_it(
+    tmp_path: Path, name: str | None, asynchronous: bool, queue: str | None, watched: int
+) -> None:
+    settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
+    settings.make_credentials()
+    settings.executions_file.parent.mkdir(parents=True, exist_ok=True)
+    found = Gateway(settings, cast("Any", None))
+    found._executions._connection.close()
+    record: Any = Record()
+    found._executions = found._dead_letters = record
+    durable = DurableConfiguration(60, 7, queue)
+    function = Function("f", "arn:f", "3", "role", durable)
+
+    async def twice() -> list[str]:
+        start = found._start
+        return [
+            await start(function, durable, "{}", name, asynchronous=asynchronous) for _ in range(2)
+        ]
+
+    arns = asyncio.run(twice())
+    assert [execution.arn for execution in record.watched] == arns[:watched]
+    assert all(arn.startswith("arn:f:3/durable-execution/") for arn in arns)

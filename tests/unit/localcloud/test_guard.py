@@ -44,8 +44,11 @@ class FakeBuckets:
     def allows_origin(self, request: Request) -> bool:
         return request.headers.get("origin") == self.allowed
 
+    def takes_form(self, request: Request) -> bool:
+        return request.path == "/bucket"
+
     def form(self, request: Request, body: bytes) -> dict[str, str]:
-        return json.loads(body) if request.path == "/bucket" else {}
+        return dict(json.loads(body))
 
 
 def issued(access_key: str) -> Credentials | None:
@@ -194,6 +197,7 @@ def test_only_a_preflight_that_a_bucket_allows_is_let_in_unsigned() -> None:
     "path",
     [
         "/_ministack/reset",
+        "/_ministack/cfn-response/token",  # what a custom resource would answer to
         "/_localstack/health",
         "/_localcloud/credentials/x",
         "/%5Flocalcloud/x",
@@ -231,6 +235,8 @@ def test_a_form_that_is_signed_gets_in_to_a_bucket() -> None:
     [
         (LISTENER, upload()),
         (WITH_BUCKETS, upload("/bucket?Action=ListRoles")),
+        (WITH_BUCKETS, upload("/bucket/key")),
+        (WITH_BUCKETS, upload("/nowhere")),
         (WITH_BUCKETS, upload("/_ministack/reset")),
         (WITH_BUCKETS, upload("/")),
         (WITH_BUCKETS, upload(x_amz_target="DynamoDB_20120810.ListTables")),
@@ -359,6 +365,29 @@ def test_a_strangers_body_is_not_read(signer: Credentials | None) -> None:
     asgi = Asgi(LISTENER)
     assert asgi.ask(a_request("POST", signer=signer), b"endless") == 403
     assert asgi.received == 0
+
+
+@pytest.mark.parametrize("target", ["/", "/bucket/key", "/nowhere", "/_aws/execute-api/a/b"])
+def test_the_body_of_a_form_for_no_bucket_is_not_read(target: str) -> None:
+    asgi = Asgi(WITH_BUCKETS)
+    assert asgi.ask(upload(target), b"endless") == 403
+    assert asgi.received == 0
+
+
+def test_of_a_form_no_more_is_read_than_one_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(form(ROOT)).encode()
+    monkeypatch.setattr(guard, "MAX_FORM_BYTES", len(body))
+    asgi = Asgi(WITH_BUCKETS)
+    assert asgi.ask(upload(), body) == 200
+    asgi = Asgi(WITH_BUCKETS)
+    assert asgi.ask(upload(), body + b" ") == 400
+    assert f"more than {len(body)} bytes".encode() in asgi.sent[1]["body"]
+    monkeypatch.setattr(guard, "MAX_FORM_BYTES", 1)
+    asgi = Asgi(WITH_BUCKETS)
+    assert asgi.ask(upload(), body) == 400
+    assert asgi.received == 1, "what is still to come is not read"
+    signed = signatures.sign(ROOT, REGION, "PUT", f"{OWN}/bucket/key", body=body)
+    assert Asgi(WITH_BUCKETS).ask(a_request("PUT", signer=None, **signed), body) == 200
 
 
 def test_a_sender_that_goes_away_is_left_alone() -> None:
@@ -541,7 +570,8 @@ def test_the_gateway_signs_as_root_what_it_passes_on(settings: Settings, runner:
 
 
 def test_ministack_signs_as_root_what_it_sends_the_gateway(settings: Settings, runner: str) -> None:
-    signing = guard.SigningHandler(settings.credentials, REGION, runner)
+    sending = True
+    signing = guard.SigningHandler(settings.credentials, REGION, runner, lambda: sending)
     path = "/_localcloud/functions/f/trigger"
     event = urllib.request.Request(f"{runner}{path}", b"event")  # noqa: S310 - the test's own
     with urllib.request.build_opener(signing).open(event, timeout=60) as answered:
@@ -549,3 +579,9 @@ def test_ministack_signs_as_root_what_it_sends_the_gateway(settings: Settings, r
     for elsewhere in (f"{runner}/2015-03-31/functions", f"http://127.0.0.1:9{path}"):
         request = urllib.request.Request(elsewhere)  # noqa: S310 - it is not sent
         assert signing.http_request(request).header_items() == []
+    sending = False
+    # As urllib reads them; the last is what it makes of a redirect.
+    for mine in (f"{runner}{path}", f" {runner}{path}", f"<URL:{runner}{path}>"):
+        for body in (b"event", None):
+            request = urllib.request.Request(mine, body)  # noqa: S310 - it is not sent
+            assert signing.http_request(request).header_items() == []

@@ -14,6 +14,7 @@ from localcloud.api_model import DurableApi
 from localcloud.operations import OPERATIONS
 from localcloud.paging import MarkerError
 from tests.unit.localcloud.service import Service, serving
+from tests.unit.localcloud.test_paging import HAND_MADE
 
 
 @durable_execution
@@ -82,8 +83,9 @@ def test_a_history_goes_on_where_its_page_ended(service: Service) -> None:
                 break
             marker = {"Marker": page["NextMarker"]}
         assert found == sorted(range(1, 6), reverse=reverse)
-    with pytest.raises(MarkerError):
-        service.ask("GetDurableExecutionHistory", arn, Marker="nonsense")
+    for hand_made in HAND_MADE:
+        with pytest.raises(MarkerError):
+            service.ask("GetDurableExecutionHistory", arn, Marker=hand_made)
 
 
 def test_the_log_of_the_last_invocation(service: Service) -> None:

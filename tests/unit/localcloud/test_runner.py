@@ -1,15 +1,19 @@
 """The runner builds on private parts of one version of the testing SDK: these must not change."""
 
 import base64
+import contextlib
 import inspect
 import json
-from collections.abc import Callable
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import urllib3
 from aws_durable_execution_sdk_python_testing.child_dispatcher import (
     ChainedInvokeRequest,
     InProcessChildDispatcher,
@@ -21,14 +25,17 @@ from aws_durable_execution_sdk_python_testing.invoker import LambdaInvoker
 from aws_durable_execution_sdk_python_testing.model import StartDurableExecutionInput
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 from aws_durable_execution_sdk_python_testing.web.server import RequestHandler
+from aws_durable_execution_sdk_python_testing.worker.registry import ExecutionRegistry
 
-from localcloud import runner
+from localcloud import runner, signatures
 from localcloud.executor import LocalExecutor
 from localcloud.functions import DurableConfiguration, Function
 from localcloud.journal import Journal
 from localcloud.lambda_runtime import LOG_TAIL_BYTES, platform_log
-from localcloud.runner import HandlerInvoker, LiveChildDispatcher
-from localcloud.settings import Settings
+from localcloud.operations import OPERATIONS_PATH
+from localcloud.runner import HandlerInvoker, LiveChildDispatcher, LocalWebServer
+from localcloud.settings import Settings, free_settings
+from tests.unit.localcloud.service import serving
 
 
 def test_the_version_is_the_one_that_was_read() -> None:
@@ -64,6 +71,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (Executor._complete_callback_success, ["self", "callback_id", "result"]),
         (Executor._complete_callback_failure, ["self", "callback_id", "callback_error"]),
         (Executor._process_callback_heartbeat, ["self", "callback_id"]),
+        (ExecutionRegistry.submit, ["self", "execution_arn", "task"]),
+        (ExecutionRegistry._evict_if_current, ["self", "execution_arn", "worker"]),
         (RequestHandler._handle_request, ["self", "method"]),
         (RequestHandler._send_response, ["self", "response"]),
         (InProcessChildDispatcher._run_single_invocation, ["self", "handler", "request"]),
@@ -128,7 +137,7 @@ def test_the_invoker_knows_an_invocation_by_its_log() -> None:
         invoker._keep_tail(f"arn-{number}")
     assert invoker.log_tail_of("arn-0") == ""
     assert "hello" in base64.b64decode(invoker.log_tail_of("arn-1")).decode()
-    assert invoker.log_tail_of("arn-1") == "", "it is told once"
+    assert invoker.log_tail_of("arn-1"), "it is told to whoever asks"
     assert runner._ask_for_log({"FunctionName": "f"}) == {"FunctionName": "f", "LogType": "Tail"}
 
 
@@ -167,3 +176,52 @@ def test_a_durable_function_that_is_invoked_stays_with_its_version(journal: Jour
 def test_the_version_of_a_plain_function_is_noted(journal: Journal) -> None:
     assert isinstance(dispatched(journal, "plain"), RunInvocation)
     assert journal.versions("arn") == {"operation": "4"}
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Any]]]:
+    """Asks a server of the runner, whose record can be broken, over HTTP."""
+    settings = free_settings(tmp_path)
+    settings.make_credentials()
+
+    def asked(operation: str, *, signed: bool = True, **parameters: str) -> tuple[int, Any]:
+        url = f"{settings.runner_endpoint_url}{OPERATIONS_PATH}/{operation}"
+        body = json.dumps(parameters).encode()
+        root = settings.credentials
+        headers = signatures.sign(root, settings.region, "POST", url, body=body) if signed else {}
+        answer = urllib3.request("POST", url, body=body, headers=headers, timeout=60)
+        return answer.status, answer.json()
+
+    with (
+        serving(tmp_path / "executions", lambda *_: None) as service,
+        LocalWebServer(settings, service.executor) as server,
+    ):
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_who_is_unknown_gets_no_answer_of_the_server(ask: Callable[..., tuple[int, Any]]) -> None:
+    status, error = ask("GetDurableExecution", signed=False, DurableExecutionArn="arn")
+    assert (status, error["__type"]) == (403, "MissingAuthenticationToken")
+
+
+def test_an_operation_that_fails_is_answered(
+    ask: Callable[..., tuple[int, Any]], tmp_path: Path
+) -> None:
+    status, error = ask("GetDurableExecution", DurableExecutionArn="arn")
+    assert (status, error["Type"]) == (404, "ResourceNotFoundException")
+    with contextlib.closing(sqlite3.connect(tmp_path / "executions")) as connection, connection:
+        connection.execute("INSERT INTO executions VALUES ('arn', 'f', 'n', 'RUNNING', 1, 2, '{')")
+    for operation in ("GetDurableExecution", "DeleteDurableExecution"):
+        status, error = ask(operation, DurableExecutionArn="arn")
+        assert (status, error["Type"]) == (500, "ServiceException")
+        assert "Corrupted execution data" in error["Message"]
+    with contextlib.closing(sqlite3.connect(tmp_path / "executions")) as connection, connection:
+        connection.execute("DROP TABLE executions")
+    status, error = ask("GetDurableExecution", DurableExecutionArn="arn")
+    assert (status, error["Type"]) == (500, "ServiceException")

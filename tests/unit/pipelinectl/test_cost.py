@@ -32,6 +32,7 @@ from pipelinectl.cost import (
     taken_in,
     usage_of,
 )
+from pipelinectl.timeline import build_timeline
 from tests.events import s3_event, sns_envelope, sqs_event, sqs_event_of, sqs_message, standard
 from tests.unit.pipelinectl.cost_samples import (
     DURABLE,
@@ -553,6 +554,15 @@ def test_the_quotas_are_those_that_the_local_cloud_holds_to() -> None:
     assert sizes.MAX_OPERATIONS == quotas.MAX_OPERATIONS
     assert sizes.MAX_STATE_BYTES == quotas.MAX_STORED_BYTES
     assert quotas.MAX_INPUT_BYTES["RequestResponse"] == cost.MAX_EVENT_BYTES
+
+
+@pytest.mark.parametrize("name", ["repeated.json", "failed.json"])
+def test_an_operation_is_the_same_here_and_in_the_timeline(name: str) -> None:
+    events = [started_with(standard()), *recorded_events(name)[1:]]
+    usage = usage_of(events, DURABLE)
+
+    assert usage is not None
+    assert usage.operations == build_timeline(events).metered
 
 
 def test_requests_of_fair_queues_are_those_of_messages_in_groups() -> None:

@@ -321,6 +321,10 @@ def test_an_id_that_the_pipeline_gave_needs_the_environment() -> None:
         ('{"Records": "none"}', "no 'Records'"),
         ('{"Records": [{"body": "b"}]}', "no 'messageId'"),
         ('{"Records": [7]}', "no 'messageId'"),
+        (
+            '{"Records": [{"messageId": "m", "body": "b", "messageAttributes": {"a": 1}}]}',
+            "the 'messageAttributes' of one of its records are none of SQS's",
+        ),
     ],
 )
 def test_what_is_no_sqs_event_is_one(payload: str, said: str) -> None:

@@ -158,3 +158,16 @@ def test_nobody_is_asked_after_the_end() -> None:
 
     assert snapshot.look().value is None
     assert source.asked == 0
+
+
+def test_a_failure_that_is_raised_again_and_again_gets_no_longer() -> None:
+    snapshot = Snapshot(Source(error=UnreachableError("nobody answers: start it")), 60)
+    lengths = []
+    for _ in range(5):
+        failure = snapshot.look(PATIENCE).failure_again
+        assert failure is not None
+        with pytest.raises(UnreachableError) as raised:
+            raise failure
+        lengths.append(len(raised.traceback))
+
+    assert len(set(lengths)) == 1

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.verify.judging import (
@@ -82,8 +82,13 @@ def test_what_the_caller_may_not_see_cannot_be_seen() -> None:
     assert one.results["a"] == unseen("you may not look: GetItem: AccessDeniedException: no")
 
 
-def test_any_other_error_may_pass() -> None:
-    answers = iter([error("ThrottlingException"), None])
+@pytest.mark.parametrize(
+    "failure",
+    [error("ThrottlingException"), BotoCoreError(), OperationFailedError("not now")],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_any_other_error_may_pass(failure: Exception) -> None:
+    answers = iter([failure, None])
 
     def look(_: object) -> Seen:
         if raised := next(answers):
