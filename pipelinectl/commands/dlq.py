@@ -34,6 +34,8 @@ from pipelinectl.commands.output import (
     clock,
     counted,
     facts,
+    groups_document,
+    groups_table,
     listed,
     note,
     print_json,
@@ -59,7 +61,7 @@ from pipelinectl.commands.send import (
     untold,
 )
 from pipelinectl.commands.watching import Watch
-from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
+from pipelinectl.dead_letters import DeadLetter, Filter, by_group, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
@@ -81,6 +83,9 @@ Stage = Annotated[str | None, typer.Option("--stage", help="Only those given up 
 Reason = Annotated[
     str | None,
     typer.Option("--reason", help="Only this error type, or this text in the error message."),
+]
+Group = Annotated[
+    str | None, typer.Option("--group", help="Only those of records sent in this group.")
 ]
 Since = Annotated[
     str | None, typer.Option("--since", help=f"Only those given up since then: {TIME}")
@@ -137,6 +142,7 @@ def document(letter: DeadLetter) -> dict[str, Any]:
         "error_message": letter.error_message,
         "errors": letter.errors,
         "attempts": letter.attempts,
+        "message_group_id": letter.message_group_id or None,
         "failed_at": letter.failed_at,
         "attributes": letter.attributes,
         "payload": letter.payload.path if letter.payload else None,
@@ -166,6 +172,7 @@ def _known(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
             "tries": "" if letter.attempts is None else str(letter.attempts),
             "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
             "message id": letter.original_message_id,
+            "group": visible(letter.message_group_id),
             "execution": letter.durable_execution_arn or "",
             "request": letter.request_id or "",
             "payload": f"s3://{visible(letter.payload.path)}" if letter.payload else "",
@@ -347,6 +354,7 @@ def redrive(
     ] = None,
     reason: Reason = None,
     stage: Stage = None,
+    group: Group = None,
     since: Since = None,
     until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in the queue now.")] = False,
@@ -382,11 +390,11 @@ def redrive(
     """Send dead letters to the pipeline's internal queue, as the same records.
 
     A message is deleted from the dead-letter queue only after the internal queue accepted it,
-    and keeps its producer's attributes, its execution_id, and the time it was first sent: however
-    often it is sent, it becomes one item. None is sent without its audit line. With --json: one
-    object with the message ids of what was sent, refused, left and not deleted, with --wait also
-    what each record became; with --dry-run an array of dead letters. What tells of objects is not
-    waited for: 'pipelinectl objects show' follows them.
+    and keeps its producer's attributes, its group, its execution_id, and the time it was first
+    sent: however often it is sent, it becomes one item. None is sent without its audit line. With
+    --json: one object with the message ids of what was sent, refused, left and not deleted, with
+    --wait also what each record became; with --dry-run an array of dead letters. What tells of
+    objects is not waited for: 'pipelinectl objects show' follows them.
 
     Examples:
     - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
@@ -394,7 +402,7 @@ def redrive(
     - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
-    only = Filter(stage, reason, moment("--since", since), moment("--until", until))
+    only = _filter(stage, reason, group, since, until)
     _check(ids or [], only, every=every)
     replaced = replacement(body, body_file, edit=edit)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
@@ -450,10 +458,19 @@ def identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
     return [one.execution_id for one in again if one.execution_id is not None]
 
 
+def _filter(
+    stage: str | None, reason: str | None, group: str | None, since: str | None, until: str | None
+) -> Filter:
+    if group is not None:
+        sending.check_group(group)
+    return Filter(stage, reason, moment("--since", since), moment("--until", until), group)
+
+
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
     narrowed = bool(ids) or only != Filter()
     if every == narrowed:
-        msg = "say which dead letters: --all alone, or any of --id, --reason, --stage and times"
+        ways = "--id, --reason, --stage, --group and times"
+        msg = f"say which dead letters: --all alone, or any of {ways}"
         raise UsageError(msg)
 
 
@@ -557,6 +574,11 @@ def list_(
     limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
+    group: Group = None,
+    counting: Annotated[
+        bool,
+        typer.Option("--by-group", help="Only say how many there are of each group, of all."),
+    ] = False,
     since: Since = None,
     until: Until = None,
     watch: Watch = False,
@@ -566,17 +588,26 @@ def list_(
 
     An execution_id names the record, and the item that it would have become. Lists 100 unless
     --limit says how many. While it reads, the messages are hidden from other
-    readers for a few seconds. With --json: an array of dead letters, bodies untouched.
+    readers for a few seconds. A group is the MessageGroupId that a record was sent in, such as a
+    tenant's name. With --json: an array of dead letters, bodies untouched, with --by-group of
+    {"message_group_id": "...", "dead_letters": N}.
 
     Examples:
     - `pipelinectl dlq list --stage validate --since 2h`
     - `pipelinectl dlq list --reason ValidationError --json`
+    - `pipelinectl dlq list --by-group`
     """
+    only = _filter(stage, reason, group, since, until)
+    if counting and limit is not None:
+        msg = "--by-group counts all dead letters: give it without --limit"
+        raise UsageError(msg)
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
     most = limit_of(limit, _LISTED, as_json=as_json)
-    only = Filter(stage, reason, moment("--since", since), moment("--until", until))
 
     def draw() -> None:
+        if counting:
+            _show_groups(by_group(queue.peek(only=only)), as_json=as_json)
+            return
         shown = listed(lambda count: queue.peek(only=only, limit=count), most)
         if as_json:
             print_json([document(letter) for letter in shown.found])
@@ -586,6 +617,15 @@ def list_(
         tell_count(shown, "dead letter", of)
 
     watching.show(draw, watch=watch, as_json=as_json, every=_LOOK_SECONDS)
+
+
+def _show_groups(groups: list[tuple[str, int]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(groups_document("dead_letters", groups))
+    elif groups:
+        print_parts([groups_table("dead letters", groups)])
+    else:
+        note("0 dead letters")
 
 
 @app.command()

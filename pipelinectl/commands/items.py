@@ -12,6 +12,8 @@ from rich.text import Text
 from pipelinectl.commands.context import JsonFlag, Limit, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     Listed,
+    groups_document,
+    groups_table,
     listed,
     out,
     print_json,
@@ -23,6 +25,7 @@ from pipelinectl.commands.output import (
 from pipelinectl.commands.watching import Watch, show
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.sending import check_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,8 +78,14 @@ def items(
             "--source", help="Only items with this data_source, as it is stored (transformed)."
         ),
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Only items of records sent in this group.")
+    ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="Only say how many there are of each group.")
+    ] = False,
     watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -85,15 +94,20 @@ def items(
     An execution_id names a record and its item; a durable execution has a name and an ARN.
 
     Items come in the table's own order, which is none; 50 of them unless --limit says how many.
-    With --json: an array of items, one item with --id, {"count": N} with --count; numbers keep
-    every digit. Where a record has no item, --id says what is known of it instead, and exits
-    with 1.
+    A group is the MessageGroupId that a record was sent in, such as a tenant's name. With --json:
+    an array of items, one item with --id, {"count": N} with --count, with --by-group an array of
+    {"message_group_id": "...", "items": N}; numbers keep every digit. Where a record has no item,
+    --id says what is known of it instead, and exits with 1.
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
     - `pipelinectl items --id local-7c2f --json`
+    - `pipelinectl items --by-group`
     """
-    _check(execution_id, source, counting=count)
+    narrowed = source is not None or group is not None
+    _check(execution_id, narrowed=narrowed, counting=count or by_group)
+    if group is not None:
+        check_group(group)
     if execution_id is not None and watch:
         msg = "--watch is for lists: 'record' tells what becomes of one"
         raise UsageError(msg)
@@ -101,21 +115,29 @@ def items(
     stored = pipeline.items
     if execution_id is not None:
         _show_one(pipeline, execution_id)
+    elif by_group:
+        show(
+            lambda: _show_groups(stored.by_group(source=source, group=group), as_json=as_json),
+            watch=watch,
+            as_json=as_json,
+        )
     elif count:
         show(
-            lambda: _show_count(stored.count(source=source), as_json=as_json),
+            lambda: _show_count(stored.count(source=source, group=group), as_json=as_json),
             watch=watch,
             as_json=as_json,
         )
     else:
         most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
-        scan = partial(listed, lambda count: stored.scan(source=source, limit=count), most)
+        scan = partial(
+            listed, lambda count: stored.scan(source=source, group=group, limit=count), most
+        )
         show(lambda: _show_some(scan(), as_json=as_json), watch=watch, as_json=as_json)
 
 
-def _check(execution_id: str | None, source: str | None, *, counting: bool) -> None:
-    if execution_id is not None and (source is not None or counting):
-        msg = "--id names one item: give it without --source and --count"
+def _check(execution_id: str | None, *, narrowed: bool, counting: bool) -> None:
+    if execution_id is not None and (narrowed or counting):
+        msg = "--id names one item: give it without --source, --group, --count and --by-group"
         raise UsageError(msg)
 
 
@@ -144,6 +166,13 @@ def _show_count(count: int, *, as_json: bool) -> None:
         print_json({"count": count})
     else:
         typer.echo(count)
+
+
+def _show_groups(groups: list[tuple[str, int]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(groups_document("items", groups))
+    else:
+        out().print(groups_table("items", groups))
 
 
 def _show_some(shown: Listed[Item], *, as_json: bool) -> None:

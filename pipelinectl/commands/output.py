@@ -326,6 +326,20 @@ def table(
     return found
 
 
+def groups_table(noun: str, groups: Iterable[tuple[str, int]]) -> Table:
+    """How many there are of each message group; those of none come under no name."""
+    found = table(noun, "group")
+    found.columns[0].justify = "right"
+    for group, count in groups:
+        found.add_row(f"{count:,}", Text(visible(group)) if group else Text("none", style="dim"))
+    return found
+
+
+def groups_document(name: str, groups: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The same as JSON, the number by this name; those of none have null."""
+    return [{"message_group_id": group or None, name: count} for group, count in groups]
+
+
 def facts(rows: Mapping[str, str | Text]) -> Table:
     """What is known of one thing, a line for each name; what is empty is left out."""
     found = Table(box=None, show_header=False, pad_edge=False)
