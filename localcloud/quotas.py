@@ -58,6 +58,8 @@ MAX_MESSAGE_BYTES = MIB
 MAX_BATCH_ENTRIES = 10
 MAX_MESSAGE_ATTRIBUTES = 10
 MAX_DELAY_SECONDS = 900
+_GROUP_ID = re.compile(r"[!-~]{1,128}")
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
 _ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[a-zA-Z0-9_.-]{1,256}(?<!\.)")
 _NO_CHARACTER_OF_SQS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -94,7 +96,7 @@ def message_bytes(parameters: Mapping[str, Any], body: str = "MessageBody") -> i
 def refused_message(parameters: Mapping[str, Any]) -> Refusal | None:
     """What SQS has against a message of SendMessage, or of SendMessageBatch."""
     attributes = parameters.get("MessageAttributes") or {}
-    delay = parameters.get("DelaySeconds")
+    delay, group = parameters.get("DelaySeconds"), parameters.get("MessageGroupId")
     if message_bytes(parameters) > MAX_MESSAGE_BYTES:
         why = f"Message must be shorter than {MAX_MESSAGE_BYTES} bytes."
         return _invalid(f"One or more parameters are invalid. Reason: {why}")
@@ -109,6 +111,11 @@ def refused_message(parameters: Mapping[str, Any]) -> Refusal | None:
     if delay is not None and not 0 <= int(delay) <= MAX_DELAY_SECONDS:
         why = f"DelaySeconds must be >= 0 and <= {MAX_DELAY_SECONDS}."
         return _invalid(f"Value {delay} for parameter DelaySeconds is invalid. Reason: {why}")
+    if group is not None and not _GROUP_ID.fullmatch(str(group)):
+        why = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128"
+        return _invalid(
+            f"Value {group} for parameter MessageGroupId is invalid. Reason: {why} in length."
+        )
     return next(filter(None, map(_refused_attribute, attributes, attributes.values())), None)
 
 

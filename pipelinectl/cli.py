@@ -3,28 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from pipelinectl import errors
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options
-from pipelinectl.commands import dlq, executions, local, objects
-from pipelinectl.commands.console import console
-from pipelinectl.commands.cost import cost
-from pipelinectl.commands.demo import demo
-from pipelinectl.commands.doctor import doctor
-from pipelinectl.commands.doors import pause, resume
-from pipelinectl.commands.items import items
-from pipelinectl.commands.objects import download
-from pipelinectl.commands.record import record
-from pipelinectl.commands.reprocess import reprocess
-from pipelinectl.commands.send import send
-from pipelinectl.commands.status import status
-from pipelinectl.commands.upload import upload
-from pipelinectl.commands.verify import verify
+from pipelinectl.commands import LazyGroup
 from pipelinectl.errors import ExitCode
 
 _EXIT_CODES = (
@@ -37,7 +22,7 @@ _AWS = "--aws"
 _WITH_VALUES = ("--stack-name", "--profile", "--region")
 
 
-class _ErrorBoundary(TyperGroup):
+class _ErrorBoundary(LazyGroup):
     """The one place where errors become a line on stderr and an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> NoReturn:
@@ -95,28 +80,12 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.add_typer(local.app)
-app.command()(send)
-app.command()(upload)
-app.command()(download)
-app.command()(items)
-app.command()(status)
-app.command()(record)
-app.command()(reprocess)
-app.command()(pause)
-app.command()(resume)
-app.add_typer(objects.app)
-app.add_typer(executions.app)
-app.add_typer(dlq.app)
-app.command()(cost)
-app.command()(console)
-app.command()(demo)
-app.command()(doctor)
-app.command()(verify)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes the flag
     if value:
+        from importlib import metadata  # a tenth of a second that nothing else need wait for
+
         typer.echo(f"pipelinectl {metadata.version('durable-pipeline')}")
         raise typer.Exit
 

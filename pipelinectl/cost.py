@@ -1,8 +1,7 @@
 """What executions used, what AWS charges for it, and what a month of records would come to.
 
-An operation is what "How durable operations are metered" counts as one,
-https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-sdk.html. That table does not name
-chained invokes: here each is one operation, and its input and its result are data written.
+What an operation is, `timeline.operations_in` says. The input and the result of a chained invoke
+are data written.
 """
 
 from __future__ import annotations
@@ -17,7 +16,14 @@ from urllib.parse import unquote_plus
 
 from pipeline_core import exact_json
 from pipeline_core.files import FILE_SUFFIXES
-from pipeline_core.messages import Inline, Objects, Pointed, Unreadable, anything_in
+from pipeline_core.messages import (
+    Inline,
+    Objects,
+    Pointed,
+    Unreadable,
+    anything_in,
+    message_group_id_in,
+)
 from pipeline_core.sizes import (
     MAX_CHUNK_BYTES,
     MAX_CHUNK_RECORDS,
@@ -29,6 +35,7 @@ from pipeline_core.sizes import (
 )
 from pipelinectl.errors import NotFoundError
 from pipelinectl.exact_json import dumps
+from pipelinectl.timeline import operations_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,6 +66,8 @@ PRICES = {
     "per_gb_second_x86_64": 0.0000166667,
     # https://aws.amazon.com/sqs/pricing/, standard queues: each 64 KiB of a request count as one.
     "per_million_sqs_requests": 0.40,
+    # More, for messages in groups; by what others report of the same page.
+    "per_million_fair_queue_requests": 0.10,
     # https://aws.amazon.com/dynamodb/pricing/on-demand/: a unit writes 1 KB.
     "per_million_dynamodb_write_units": 0.625,
 }
@@ -86,17 +95,6 @@ NOT_INCLUDED = (
     "storage, dead letters, and the functions beside the stages"
 )
 
-_METERED = {
-    "ExecutionStarted": "execution",
-    "StepSucceeded": "step attempt",
-    "StepFailed": "step attempt",
-    "WaitStarted": "wait",
-    "ChainedInvokeStarted": "chained invoke",
-    "ContextStarted": "context",
-    "CallbackStarted": "callback",
-}
-"""The event at which an operation is counted, and what it is called."""
-
 _INVOKE_ENDED = {f"ChainedInvoke{end}" for end in ("Succeeded", "Failed", "TimedOut", "Stopped")}
 
 
@@ -121,6 +119,7 @@ class Usage:
     `documents` counts the deliveries of each; `rows` are those of files; `calls` is by function.
     `byte_seconds` is data written times how long its execution ran; `cut` counts the payloads that
     the history does not hold whole; `travelling_bytes` is what documents count for in a chunk.
+    `fair_requests` are those among `queue_requests` that are for messages in groups.
     """
 
     executions: int = 0
@@ -134,6 +133,7 @@ class Usage:
     event_bytes: int = 0
     travelling_bytes: int = 0
     queue_requests: float = 0
+    fair_requests: float = 0
     write_units: float = 0
 
     @property
@@ -213,12 +213,9 @@ def usage_of(events: Iterable[Mapping[str, Any]], durable_function: str) -> Usag
     parts = [details.get(part) for _, _, details in told for part in ("Input", "Result", "Error")]
     written = sum(_payload_bytes(part) for part in parts if part)
     times = [event["EventTimestamp"] for _, event, _ in told]
-    # What follows on a failed invocation is its repetition.
-    ends = ["Error" in details for kind, _, details in told if kind == "InvocationCompleted"]
-    operations = Counter(_METERED[kind] for kind, _, _ in told if kind in _METERED)
     return intake + Usage(
         executions=1,
-        operations=operations + Counter({"repeated invocation": sum(ends[:-1])}),
+        operations=operations_in(event for _, event, _ in told),
         bytes_written=written,
         byte_seconds=written * (max(times) - min(times)).total_seconds(),
         cut=sum(bool(part.get("Truncated")) for part in parts if part),
@@ -309,21 +306,23 @@ def taken_in(payload: str) -> Usage | None:
     match event:
         case {"Records": [{"eventSource": "aws:s3"}, *_] as entries}:
             found = Counter({_object_id(entry) for entry in entries if not _is_file(entry)})
-            travelling, requests = len(found) * POINTED_BYTES, 0
+            travelling, sizes, fair = len(found) * POINTED_BYTES, [], []
         case {"Records": [{"eventSource": "aws:sqs"}, *_] as messages} if all(
             map(_is_message, messages)
         ):
             read = {message["messageId"]: _document(message["body"]) for message in messages}
             found = Counter({id_ for id_, (is_document, _) in read.items() if is_document})
             travelling = sum(travelling for _, travelling in read.values())
-            requests = _requests([text_size(message["body"]) for message in messages])
+            sizes = [text_size(message["body"]) for message in messages]
+            fair = [n for n, one in zip(sizes, messages, strict=True) if _is_in_group(one)]
         case _:
             return None
     return Usage(
         documents=found,
         event_bytes=text_size(payload),
         travelling_bytes=travelling,
-        queue_requests=requests,
+        queue_requests=_requests(sizes),
+        fair_requests=_requests(fair),
     )
 
 
@@ -332,6 +331,10 @@ def _is_message(entry: object) -> bool:
         case {"messageId": str(), "body": str()}:
             return True
     return False
+
+
+def _is_in_group(message: Mapping[str, Any]) -> bool:
+    return bool(message_group_id_in(message.get("attributes")))
 
 
 def _document(body: str) -> tuple[bool, int]:
@@ -396,6 +399,7 @@ def bill(used: Usage, deployment: Deployment) -> dict[str, Any]:
             for a, n in compute
         ),
         _charge("SQS requests", used.queue_requests, "million_sqs_requests", "", "~"),
+        _charge("of fair queues", used.fair_requests, "million_fair_queue_requests", "", "~"),
         _charge("DynamoDB write units", used.write_units, "million_dynamodb_write_units", "", "~"),
     ]
     charges = [line for line in charges if line["quantity"]]
@@ -460,6 +464,7 @@ def forecast(
         byte_seconds=sample.byte_seconds * share,
         calls=_scaled_calls(batches, sample, deployment),
         queue_requests=sample.queue_requests * share,
+        fair_requests=sample.fair_requests * share,
         write_units=sample.write_units * share,
     )
     largest, chunks, _ = batches[0]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_core import exact_json
 from pipeline_core.messages import (
     MAX_ENTRIES,
+    MESSAGE_GROUP_ID,
     Inline,
     Objects,
     Pointed,
@@ -22,6 +23,7 @@ from pipeline_core.messages import (
     carried_in,
     envelope_of,
     is_dead_letter,
+    message_group_id_in,
     producers_in,
     record_id_in,
 )
@@ -64,7 +66,7 @@ class DeadLetter:
     attributes of Lambda's own. `message_attributes` are in the form that Lambda has them in an
     event, `sent_timestamp` is in ms; `max_receives` is what the redrive policy allows, None where
     that is not known; `source` is the name of the queue that SQS moved it out of, None of what was
-    sent here.
+    sent here. `message_group_id` is the group that its record was sent in, empty of none.
     """
 
     message_id: str
@@ -74,6 +76,7 @@ class DeadLetter:
     sent_timestamp: int
     max_receives: int | None = None
     source: str | None = None
+    message_group_id: str = ""
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
@@ -255,15 +258,28 @@ def _read(body: str, door: Door | None) -> Envelope | None:
 class Filter:
     """Which dead letters are wanted: None takes all.
 
-    `reason` is an error type, or a part of the error message; case does not matter.
+    `reason` is an error type, or a part of the error message; case does not matter. `since` and
+    `until` are about when they were given up, `group` is a `message_group_id`.
     """
 
     stage: str | None = None
     reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    group: str | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether `letter` is wanted."""
-        return self._takes_stage(letter) and self._takes_reason(letter)
+        in_group = self.group in (None, letter.message_group_id)
+        return in_group and all(
+            takes(letter) for takes in (self._takes_stage, self._takes_reason, self._takes_time)
+        )
+
+    def _takes_time(self, letter: DeadLetter) -> bool:
+        since, until = self.since, self.until
+        return not (since and letter.failed_at < since) and not (
+            until and letter.failed_at >= until
+        )
 
     def _takes_stage(self, letter: DeadLetter) -> bool:
         return self.stage is None or letter.stage == self.stage
@@ -279,6 +295,11 @@ def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
     """Stage, error type and how many, the most frequent first."""
     counts = Counter((letter.stage, letter.error_type) for letter in letters)
     return [(stage, error, count) for (stage, error), count in counts.most_common()]
+
+
+def by_group(letters: Iterable[DeadLetter]) -> list[tuple[str, int]]:
+    """Each group and how many of its records are dead letters, the most first; "" is of none."""
+    return Counter(letter.message_group_id for letter in letters).most_common()
 
 
 # Long enough to look at a few thousand messages, short enough that a reader that was killed
@@ -457,7 +478,11 @@ class Held:
             MaxNumberOfMessages=count,
             VisibilityTimeout=self.hidden_seconds,
             WaitTimeSeconds=self.wait_seconds,
-            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
+            MessageSystemAttributeNames=[
+                "SentTimestamp",
+                "DeadLetterQueueSourceArn",
+                MESSAGE_GROUP_ID,
+            ],
             MessageAttributeNames=["All"],
         )
         return [self._dead_letter(message) for message in response.get("Messages", [])]
@@ -473,6 +498,7 @@ class Held:
             sent_timestamp=int(system.get("SentTimestamp", 0)),
             max_receives=self.max_receives,
             source=source and source.rpartition(":")[2],
+            message_group_id=message_group_id_in(system),
         )
 
 

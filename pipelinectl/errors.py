@@ -112,6 +112,11 @@ _MISSING = frozenset(
 _THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "Throttling"})
 
 
+def throttled(error: ClientError) -> bool:
+    """Whether AWS says that there are too many requests."""
+    return error.response["Error"]["Code"] in _THROTTLED
+
+
 @dataclass(frozen=True)
 class Failure:
     """What stderr and the shell get to see."""

@@ -152,6 +152,12 @@ class Executions:
         )
         return ExecutionInput(arn, found["Status"], found.get("InputPayload"))
 
+    def started_at(self, arn: str) -> datetime:
+        """When an execution began."""
+        return self.lambda_.get_durable_execution(
+            DurableExecutionArn=arn, IncludeExecutionData=False
+        )["StartTimestamp"]
+
     def stop(self, arn: str, before: Callable[[], None] = lambda: None) -> datetime:
         """Stop a running execution for good; answers with the time it stopped.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import BatchGetItemOutputTypeDef
 
 KEY = "execution_id"
+GROUP = "message_group_id"
 _MAX_KEYS = 100  # of one BatchGetItem
 
 
@@ -38,13 +40,15 @@ class Item:
 class Only:
     """Which items are wanted: None takes all; `since` and `until` are of when they were stored.
 
-    `source` is the `data_source` as it is stored, `type` the `processing_type`.
+    `source` is the `data_source` as it is stored, `type` the `processing_type`, `group` the
+    `message_group_id` that the record was sent in.
     """
 
     source: str | None = None
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    group: str | None = None
 
     def takes(self, item: Item) -> bool:
         """Whether `item` is wanted."""
@@ -52,6 +56,7 @@ class Only:
         return (
             self.source in (None, item.text("data_source"))
             and self.type in (None, item.text("processing_type"))
+            and self.group in (None, item.text(GROUP))
             and (self.since is None or timestamp(self.since) <= stored_at)
             and (self.until is None or stored_at < timestamp(self.until))
         )
@@ -64,6 +69,7 @@ class Only:
             "processing_type = :type": self.type,
             "stored_at >= :since": self.since and timestamp(self.since),
             "stored_at < :until": self.until and timestamp(self.until),
+            "message_group_id = :group": self.group,
         }
         given = {term: value for term, value in terms.items() if value is not None}
         if not given:
@@ -98,9 +104,13 @@ class Items:
         )
         return Item(attributes_of(response["Item"])) if "Item" in response else None
 
-    def scan(self, *, source: str | None = None, limit: int | None = None) -> Iterator[Item]:
-        """Items in the table's own order: all, or those with this `data_source`."""
-        pages = self.dynamodb.get_paginator("scan").paginate(**self._filter(source))
+    def scan(
+        self, *, source: str | None = None, group: str | None = None, limit: int | None = None
+    ) -> Iterator[Item]:
+        """Items in the table's own order: all, or those of this `data_source` and group."""
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.table_name, **Only(source, group=group).condition
+        )
         found = (Item(attributes_of(item)) for page in pages for item in page["Items"])
         return itertools.islice(found, limit)
 
@@ -126,15 +136,38 @@ class Items:
                 return found, "LastEvaluatedKey" not in page
         return found, True
 
-    def count(self, *, source: str | None = None, since: datetime | None = None) -> int:
-        """Number of items: all, or those with this `data_source`, or stored since a time.
+    def count(
+        self,
+        *,
+        source: str | None = None,
+        since: datetime | None = None,
+        group: str | None = None,
+    ) -> int:
+        """Number of items: all, or those with this `data_source`, of this group, or since a time.
 
         Reads the whole table.
         """
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.table_name, Select="COUNT", **Only(source, since=since).condition
+            TableName=self.table_name,
+            Select="COUNT",
+            **Only(source, since=since, group=group).condition,
         )
         return sum(page["Count"] for page in pages)
+
+    def by_group(
+        self, *, source: str | None = None, group: str | None = None
+    ) -> list[tuple[str, int]]:
+        """Each group, or this one, and how many items it has, the most first; "" is of none.
+
+        Reads the whole table.
+        """
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.table_name,
+            ProjectionExpression=GROUP,
+            **Only(source, group=group).condition,
+        )
+        items = (attributes_of(item) for page in pages for item in page["Items"])
+        return Counter(str(item.get(GROUP, "")) for item in items).most_common()
 
     def existing(self, execution_ids: Iterable[str]) -> set[str]:
         """Those of `execution_ids` that are in the table, strongly consistent."""
@@ -170,15 +203,6 @@ class Items:
             TableName=self.table_name, ProjectionExpression=KEY, **only.condition
         )
         return (item[KEY]["S"] for page in pages for item in page["Items"])
-
-    def _filter(self, source: str | None) -> dict[str, Any]:
-        if source is None:
-            return {"TableName": self.table_name}
-        return {
-            "TableName": self.table_name,
-            "FilterExpression": "data_source = :source",
-            "ExpressionAttributeValues": {":source": {"S": source}},
-        }
 
 
 def attributes_of(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_core import exact_json
@@ -84,12 +85,32 @@ def find(catalog: Catalog, object_id: ObjectId) -> CatalogEntry:
     return entry
 
 
-def newest(catalog: Catalog, limit: int | None, state: State | None = None) -> list[CatalogEntry]:
-    """The entries that changed last, newest first, at most `limit`; reads the whole catalog."""
-    entries = catalog.entries(state)
+def newest(
+    catalog: Catalog,
+    limit: int | None,
+    state: State | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[CatalogEntry]:
+    """The entries that changed last, newest first, at most `limit`; reads the whole catalog.
+
+    `since` and `until` are about when they changed.
+    """
+    entries = (e for e in catalog.entries(state) if _changed_between(e, since, until))
     if limit is None:
         return sorted(entries, key=_changed_at, reverse=True)
     return heapq.nlargest(limit, entries, key=_changed_at)
+
+
+def _changed_between(entry: CatalogEntry, since: datetime | None, until: datetime | None) -> bool:
+    if since is None and until is None:
+        return True
+    try:
+        changed = datetime.fromisoformat(entry["updated_at"]).astimezone(UTC)
+    except ValueError:
+        return False
+    return (since is None or changed >= since) and (until is None or changed < until)
 
 
 def _changed_at(entry: CatalogEntry) -> str:

@@ -53,13 +53,15 @@ class Redelivery:
     """A message to send again.
 
     `origin` is the id it had in its old place; `carried` is what is known of its record.
-    `object_key` is the key of the item of the object that it tells of, as far as that is known.
+    `object_key` is the key of the item of the object that it tells of, as far as that is known,
+    `message_group_id` the group that it was in, and is sent in again, empty of none.
     """
 
     origin: str
     text: str
     carried: Carried
     object_key: str | None = None
+    message_group_id: str = ""
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -111,7 +113,11 @@ def of_letter(
     carried = {name: value for name, value in known.items() if value not in (None, {})}
     text = letter.body if body is None else body
     return Redelivery(
-        letter.message_id, text, cast("Carried", carried), object_key(letter.envelope, environment)
+        letter.message_id,
+        text,
+        cast("Carried", carried),
+        object_key(letter.envelope, environment),
+        letter.message_group_id,
     )
 
 
@@ -178,6 +184,7 @@ def as_letter(record: Any) -> DeadLetter:
                 message_attributes=_message_attributes(record),
                 sent_timestamp=system_number(record, "SentTimestamp") or 0,
                 source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
+                message_group_id=messages.message_group_id_in(record.get("attributes")),
             )
     raise _no_event("one of its records has no 'messageId' or no 'body'")
 

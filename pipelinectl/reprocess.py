@@ -70,6 +70,11 @@ class Again:
         return messages.attributes(self.carried)
 
     @property
+    def message_group_id(self) -> str:
+        """The group that its record was sent in, and is sent in again; empty of none."""
+        return self.item.text("message_group_id")
+
+    @property
     def subject(self) -> Subject:
         """What to say of it in an audit line."""
         return {

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from pipeline_core import exact_json
 from pipeline_core.messages import (
     MAX_ENTRIES,
+    MAX_GROUP_CHARACTERS,
     MAX_MESSAGE_BYTES,
     NOT_ALLOWED,
+    in_group,
+    is_message_group_id,
     message_size,
     pointer_to,
     record_id_in,
@@ -38,16 +41,22 @@ if TYPE_CHECKING:
 
 _UTF8_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_SHOWN_OF_A_GROUP = 40
+
 _BLANK = b" \t\r\v\f\x1a"
 """With the end-of-file mark that DOS programs write."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """One message body and where it was read, for instance `orders.jsonl line 3`."""
+    """One message body and where it was read, for instance `orders.jsonl line 3`.
+
+    `message_group_id` is the group that it is sent in, empty of none.
+    """
 
     text: str
     origin: str
+    message_group_id: str = ""
 
     @cached_property
     def size(self) -> int:
@@ -102,6 +111,21 @@ def check(bodies: Iterable[Body], *, claim_checks_above: float = math.inf) -> No
         if body.size <= claim_checks_above:
             _check_size(body)
             _check_characters(body)
+
+
+def check_group(message_group_id: str) -> None:
+    """Hold a group to the rules of SQS.
+
+    Raises:
+        UsageError: SQS takes no such `MessageGroupId`.
+    """
+    if not is_message_group_id(message_group_id):
+        shown = repr(message_group_id[:_SHOWN_OF_A_GROUP])
+        msg = (
+            f"the group {shown} of {len(message_group_id):,} characters is no MessageGroupId: give "
+            f"1 to {MAX_GROUP_CHARACTERS} letters, digits and punctuation of ASCII, without spaces"
+        )
+        raise UsageError(msg)
 
 
 def with_record_ids(bodies: Iterable[Body], prefix: str) -> Iterator[Body]:
@@ -186,13 +210,15 @@ _UPLOADS_AT_ONCE = 8
 class ClaimCheck:
     """A message whose body lies in S3, as `payload_size` bytes.
 
-    `record_id` is the one that its producer gave in the body.
+    `record_id` is the one that its producer gave in the body, `message_group_id` the group that the
+    message is sent in, empty of none.
     """
 
     origin: str
     payload: Pointer
     payload_size: int
     record_id: str | None = None
+    message_group_id: str = ""
 
     @property
     def text(self) -> str:
@@ -232,7 +258,7 @@ class PayloadStore:
         key = str(uuid.uuid4())
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
         pointer: Pointer = {"bucket": self.bucket, "key": key}
-        return ClaimCheck(body.origin, pointer, len(content), body.record_id)
+        return ClaimCheck(body.origin, pointer, len(content), body.record_id, body.message_group_id)
 
     def read(self, payload: Pointer) -> str | None:
         """The text of a payload; None where it is gone, no text, or nothing the pipeline reads.
@@ -279,6 +305,10 @@ class Message(Protocol):
     @property
     def attributes(self) -> Mapping[str, Any]:
         """Message attributes, as SQS takes them."""
+
+    @property
+    def message_group_id(self) -> str:
+        """The group that it is sent in, empty of none."""
 
 
 M = TypeVar("M", bound=Message)
@@ -353,7 +383,8 @@ class Sender:
 
 
 def _entry(message: Message) -> dict[str, Any]:
-    return {"MessageBody": message.text, "MessageAttributes": message.attributes}
+    entry = {"MessageBody": message.text, "MessageAttributes": message.attributes}
+    return in_group(entry, message.message_group_id)
 
 
 def size_of(message: Message) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipelinectl.doctor.stack import QUEUE
@@ -102,7 +102,8 @@ class Status:
 def look(connection: Connection, stack: Stack, executions: Executions, now: datetime) -> Status:
     """Ask the queues, Lambda and CloudWatch, side by side."""
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="status") as pool:
-        queues = pool.submit(queue_states, connection, queue_urls(connection.cloudformation, stack))
+        urls = queue_urls(connection.cloudformation, stack)
+        queues = pool.submit(queue_states, connection, urls, now)
         doors = pool.submit(_doors, connection, stack)
         running = pool.submit(_newest, executions, ("RUNNING",), None)
         failed = pool.submit(_newest, executions, _FAILED_AS_A_WHOLE, now - HOUR)
@@ -142,9 +143,9 @@ def queue_urls(cloudformation: CloudFormationClient, stack: Stack) -> list[str]:
     ]
 
 
-def queue_states(connection: Connection, urls: Sequence[str]) -> list[QueueState]:
+def queue_states(connection: Connection, urls: Sequence[str], now: datetime) -> list[QueueState]:
     """Each queue, in the order of `urls`."""
-    ages = oldest_ages(connection.cloudwatch, [name_of(url) for url in urls], datetime.now(UTC))
+    ages = oldest_ages(connection.cloudwatch, [name_of(url) for url in urls], now)
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="queues") as pool:
         return list(pool.map(lambda url: _state(connection.sqs, url, ages), urls))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,33 @@ _STATUSES = {
     "Stopped": "STOPPED",
     "Cancelled": "CANCELLED",
 }
+
+
+_METERED = {
+    "ExecutionStarted": "execution",
+    "StepSucceeded": "step attempt",
+    "StepFailed": "step attempt",
+    "WaitStarted": "wait",
+    "ChainedInvokeStarted": "chained invoke",
+    "ContextStarted": "context",
+    "CallbackStarted": "callback",
+}
+"""The event at which an operation is counted, and what it is called."""
+
+
+def operations_in(events: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """How many operations a history tells of, by kind: what AWS meters as one.
+
+    That is the start of the execution, each attempt of a step, each wait, callback and context, and
+    each invocation that repeats a failed one:
+    https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-sdk.html. Chained invokes are not
+    in AWS's table; here each is one.
+    """
+    told = list(events)
+    ends = ["Error" in _details(e) for e in told if e["EventType"] == "InvocationCompleted"]
+    counted = Counter(_METERED[e["EventType"]] for e in told if e["EventType"] in _METERED)
+    # What follows on a failed invocation is its repetition.
+    return counted + Counter({"repeated invocation": sum(ends[:-1])})
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A whole execution. `ended_at` is None while it runs; `last_event_at` never is."""
+    """A whole execution. `ended_at` is None while it runs; `last_event_at` never is.
+
+    `metered` is how many operations of which kind it came to, as `operations_in` counts them.
+    """
 
     name: str
     status: str
@@ -104,6 +135,7 @@ class Timeline:
     payload_in: Payload | None
     payload_out: Payload | None
     operations: tuple[Operation, ...]
+    metered: Counter[str]
 
     @property
     def seconds(self) -> float:
@@ -175,6 +207,7 @@ def build_timeline(events: Iterable[Mapping[str, Any]]) -> Timeline:
         payload_in=execution.payload_in,
         payload_out=execution.payload_out,
         operations=_tree(_number_attempts(track for track in tracks if track is not execution)),
+        metered=operations_in(ordered),
     )
 
 

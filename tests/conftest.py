@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import HealthCheck, settings
 
 from tests.groups import Groups
@@ -27,3 +29,12 @@ pytest_plugins = ["faults.pytest_plugin"]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
     """Have tests that share a local cloud run in one process."""
     return Groups(config, log)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_loader() -> Iterator[None]:
+    """One reading of boto3's service models for all sessions: moto starts a new one each time."""
+    loader = create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", lambda _=None: loader)
+        yield

@@ -39,8 +39,9 @@ def sqs_message(
     receive_count: int = 1,
     attributes: Mapping[str, Any] | None = None,
     queue: str = "queue",
+    group: str = "",
 ) -> dict[str, Any]:
-    """A message, as the event source mapping of ``queue`` delivers it."""
+    """A message, as the event source mapping of ``queue`` delivers it; in a ``group``, or none."""
     return {
         "messageId": message_id,
         "receiptHandle": f"receipt-{message_id}",
@@ -50,6 +51,7 @@ def sqs_message(
             "SentTimestamp": "1772354400000",
             "SenderId": "000000000000",
             "ApproximateFirstReceiveTimestamp": "1772354400100",
+            **({"MessageGroupId": group} if group else {}),
         },
         "messageAttributes": dict(attributes or {}),
         "md5OfBody": "",

@@ -43,6 +43,15 @@ def refused_notification(parameters: Mapping[str, Any]) -> Refusal | None:
     return None
 
 
+def refused_batch(parameters: Mapping[str, Any]) -> Refusal | None:
+    """What SQS has against a SendMessageBatch, or against one of its messages.
+
+    SQS refuses that message alone; here the request fails, so that nothing passes unseen.
+    """
+    entries = parameters.get("Entries") or []
+    return refused_messages(parameters) or next(filter(None, map(refused_message, entries)), None)
+
+
 def refused_item(item: Mapping[str, Any]) -> Refusal | None:
     """What DynamoDB has against an item, in wire form, that is to be put into a table."""
     for kind, content in _values(item):
@@ -98,7 +107,7 @@ def item_bytes(item: Mapping[str, Any]) -> int:
 
 _CHECKS: dict[str, Callable[[Mapping[str, Any]], Refusal | None]] = {
     "sqs.SendMessage": refused_message,
-    "sqs.SendMessageBatch": refused_messages,
+    "sqs.SendMessageBatch": refused_batch,
     "sns.Publish": refused_notification,
     "sns.PublishBatch": refused_notifications,
     "s3.PutObject": refused_key,

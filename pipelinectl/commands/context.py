@@ -1,29 +1,37 @@
-"""What every command needs: the global options, --json, and the pipeline they lead to."""
+"""What every command needs: the global options, --json, and the pipeline they lead to.
+
+What a pipeline consists of is imported where it is asked for: a command needs little of it.
+"""
+
+from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_core.catalog import Catalog
 from pipelinectl import local
-from pipelinectl.audit import Audit, audit_of
 from pipelinectl.aws import DEFAULT_STACK_NAME, Connection, Options, Stack, connect, find_stack
 from pipelinectl.commands.output import err, note
-from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.errors import NotFoundError, UsageError
-from pipelinectl.executions import Executions
-from pipelinectl.items import Items
-from pipelinectl.objects import Results
-from pipelinectl.record import Records
-from pipelinectl.redrive import ReadPayload
-from pipelinectl.reprocess import Sources
-from pipelinectl.sending import PayloadStore, Sender
-from pipelinectl.uploading import UploadsApi, local_url
+
+if TYPE_CHECKING:
+    from pipeline_core.catalog import Catalog
+    from pipelinectl.audit import Audit
+    from pipelinectl.dead_letters import DeadLetterQueue
+    from pipelinectl.executions import Executions
+    from pipelinectl.items import Items
+    from pipelinectl.objects import Results
+    from pipelinectl.record import Records
+    from pipelinectl.redrive import ReadPayload
+    from pipelinectl.reprocess import Sources
+    from pipelinectl.sending import PayloadStore, Sender
+    from pipelinectl.uploading import UploadsApi
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
@@ -42,7 +50,10 @@ def limit_of(limit: int | None, default: int, *, as_json: bool) -> int | None:
     return limit or (None if as_json else default)
 
 
-TIME = "ISO-8601, local time if no offset."
+TIME = "ISO-8601, local time if no offset, or how long ago: 90s, 10m, 2h, 3d."
+
+_AGO = re.compile(r"(?P<count>\d{1,5})(?P<unit>[smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(option: str, text: str | None) -> datetime | None:
@@ -53,10 +64,13 @@ def moment(option: str, text: str | None) -> datetime | None:
     """
     if text is None:
         return None
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError as error:
-        msg = f"{option} '{text}' is no time: write it as 2026-03-01 or 2026-03-01T14:00:00+01:00"
+        how = "2026-03-01, 2026-03-01T14:00:00+01:00, or 2h for two hours ago"
+        msg = f"{option} '{text}' is no time: write it as {how}"
         raise UsageError(msg) from error
 
 
@@ -80,26 +94,36 @@ class Pipeline:
     @property
     def sender(self) -> Sender:
         """Sends to the queue that producers send to."""
+        from pipelinectl.sending import Sender
+
         return Sender(self.connection.sqs, self.stack.queue_url)
 
     @property
     def resender(self) -> Sender:
         """Sends again, to the queue in which it is believed whose record a message is."""
+        from pipelinectl.sending import Sender
+
         return Sender(self.connection.sqs, self.stack.internal_queue_url)
 
     @property
     def items(self) -> Items:
         """What the pipeline stored."""
+        from pipelinectl.items import Items
+
         return Items(self.connection.dynamodb, self.stack.table_name)
 
     @property
     def executions(self) -> Executions:
         """The durable executions of the pipeline's function."""
+        from pipelinectl.executions import Executions
+
         return Executions(self.connection.lambda_, self.stack.durable_function_name)
 
     @property
     def dead_letters(self) -> DeadLetterQueue:
         """What the pipeline gave up."""
+        from pipelinectl.dead_letters import DeadLetterQueue
+
         return DeadLetterQueue(
             self.connection.sqs,
             self.stack.dead_letter_queue_url,
@@ -109,6 +133,8 @@ class Pipeline:
     @property
     def payloads(self) -> PayloadStore:
         """Where bodies go that are too large for a message."""
+        from pipelinectl.sending import PayloadStore
+
         maximum = float(self.stack.parameters.get("MaximumDocumentSize", "inf"))
         return PayloadStore(self.connection.s3, self.stack.payload_bucket, maximum)
 
@@ -120,26 +146,36 @@ class Pipeline:
     @property
     def catalog(self) -> Catalog:
         """What the pipeline knows of objects."""
+        from pipeline_core.catalog import Catalog
+
         return Catalog(self.connection.dynamodb, self.stack.catalog_table)
 
     @property
     def results(self) -> Results:
         """What the pipeline made of files."""
+        from pipelinectl.objects import Results
+
         return Results(self.connection.s3, self.stack.output_bucket)
 
     @cached_property
     def audit(self) -> Audit:
         """Who did what."""
+        from pipelinectl.audit import audit_of
+
         return audit_of(self.connection, self.stack)
 
     @property
     def sources(self) -> Sources:
         """What records are made of again."""
+        from pipelinectl.reprocess import Sources
+
         return Sources(self.stack, self.connection.s3, self.catalog)
 
     @property
     def records(self) -> Records:
         """The lives of records."""
+        from pipelinectl.record import Records
+
         return Records(
             stack=self.stack,
             items=self.items,
@@ -152,6 +188,8 @@ class Pipeline:
     @property
     def uploads_api(self) -> UploadsApi:
         """Gives presigned URLs."""
+        from pipelinectl.uploading import UploadsApi, local_url
+
         endpoint = self.connection.endpoint_url
         url = self.stack.uploads_api_url
         if endpoint is not None:

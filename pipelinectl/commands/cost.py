@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
-from pipelinectl.commands.output import counted, duration, out, print_json, progress, size
+from pipelinectl.commands.output import counted, duration, out, print_json, progress, size, table
 from pipelinectl.cost import MILLION, OUR_STAGES, Deployment, measure, report
 from pipelinectl.errors import NotFoundError, UsageError
 
@@ -128,11 +128,15 @@ def render_cost(report: dict[str, Any]) -> Iterator[RenderableType]:
     yield from (Text(note, style="dim") for note in _notes(report))
 
 
+def _columns(first: str, *others: str) -> Table:
+    return table(first, *others, right=others)
+
+
 def _functions(report: dict[str, Any]) -> Table:
-    table = _table("function", "invocations", "a record", "mean", "memory", "GB-s a record")
+    found = _columns("function", "invocations", "a record", "mean", "memory", "GB-s a record")
     for name, function in report["functions"].items():
         count = function["invocations"]
-        table.add_row(
+        found.add_row(
             name.removeprefix(f"{report['stack']}-"),
             f"{count:,}",
             _amount(count / report["records"]),
@@ -140,29 +144,29 @@ def _functions(report: dict[str, Any]) -> Table:
             f"{function['memory_mb']:,} MB {function['architecture']}",
             f"~{_amount(function['gb_seconds'] / report['records'])}",
         )
-    return table
+    return found
 
 
 def _bill(title: str, bill: dict[str, Any], factor: float) -> Table:
-    table = _table(title, "quantity", "dollars")
+    found = _columns(title, "quantity", "dollars")
     for line in bill["charges"]:
         mark = "~" if line["estimated"] else ""
         quantity = f"{mark}{_amount(line['quantity'] * factor)} {line['unit']}".rstrip()
-        table.add_row(line["name"], quantity, f"{mark}{line['dollars'] * factor:,.2f}")
-    table.add_row("[bold]together[/]", "", f"[bold]~{bill['dollars'] * factor:,.2f}[/]")
-    return table
+        found.add_row(line["name"], quantity, f"{mark}{line['dollars'] * factor:,.2f}")
+    found.add_row("[bold]together[/]", "", f"[bold]~{bill['dollars'] * factor:,.2f}[/]")
+    return found
 
 
 def _patterns(patterns: list[dict[str, Any]]) -> Table:
-    table = _table("the same records", "operations", "invocations", "$ per million")
+    found = _columns("the same records", "operations", "invocations", "$ per million")
     for pattern in patterns:
-        table.add_row(
+        found.add_row(
             pattern["pattern"],
             f"{pattern['operations']:,}",
             f"{pattern['invocations']:,}",
             f"[bold]~{pattern['dollars_per_million_records']:,.2f}[/]",
         )
-    return table
+    return found
 
 
 def _warnings(report: dict[str, Any]) -> Iterator[str]:
@@ -182,16 +186,6 @@ def _notes(report: dict[str, Any]) -> Iterator[str]:
     yield f"~ estimated: {'; '.join(report['estimates'])}."
     yield from (f"{p['pattern']}: {p['assumption']}." for p in report["patterns"][1:])
     yield f"Not included: {report['not_included']}."
-
-
-def _table(first: str, *columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column(first, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
 
 
 def _amount(value: float) -> str:

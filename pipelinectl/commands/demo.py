@@ -19,7 +19,7 @@ from pipelinectl import demo as play
 from pipelinectl import local
 from pipelinectl.aws import Connection, find_stack, function_name
 from pipelinectl.commands.context import JsonFlag, Pipeline, options_of
-from pipelinectl.commands.dlq import reasons_table, render_dead_letters
+from pipelinectl.commands.dlq import dead_letters_table, reasons_table
 from pipelinectl.commands.executions import render_timeline
 from pipelinectl.commands.items import items_table
 from pipelinectl.commands.objects import render_object
@@ -265,7 +265,7 @@ class _Acts:
         self._act("7  What was not stored, and why")
         if account.dead_letters:
             self._print([reasons_table(grouped(account.dead_letters)), ""])
-            self._print(render_dead_letters(account.dead_letters, datetime.now(UTC)))
+            self._print([dead_letters_table(account.dead_letters, datetime.now(UTC))])
         else:
             self._console.print("the dead-letter queue holds nothing of this run")
 

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipeline_core import exact_json
 from pipelinectl import sending
+from pipelinectl.commands import watching
 from pipelinectl.commands.context import (
+    TIME,
     JsonFlag,
     Limit,
     Note,
     Pipeline,
     in_a_terminal,
     limit_of,
+    moment,
     open_pipeline,
 )
 from pipelinectl.commands.output import (
@@ -33,6 +34,8 @@ from pipelinectl.commands.output import (
     clock,
     counted,
     facts,
+    groups_document,
+    groups_table,
     listed,
     note,
     print_json,
@@ -57,7 +60,8 @@ from pipelinectl.commands.send import (
     refusals_document,
     untold,
 )
-from pipelinectl.dead_letters import DeadLetter, Filter, grouped, meant
+from pipelinectl.commands.watching import Watch
+from pipelinectl.dead_letters import DeadLetter, Filter, by_group, grouped, meant
 from pipelinectl.discard import Discard
 from pipelinectl.errors import OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from pipelinectl.following import Became, Following
     from pipelinectl.redrive import Redelivery
@@ -79,38 +84,41 @@ Reason = Annotated[
     str | None,
     typer.Option("--reason", help="Only this error type, or this text in the error message."),
 ]
+Group = Annotated[
+    str | None, typer.Option("--group", help="Only those of records sent in this group.")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", help=f"Only those given up since then: {TIME}")
+]
+Until = Annotated[str | None, typer.Option("--until", help="Only those given up before then.")]
 
 _SHORT = 8  # of a message id, as the list shows it
-_GAP = 2
 
 
 def print_dead_letters(letters: list[DeadLetter]) -> None:
     """Print the reasons with their counts, then one line a dead letter."""
     if letters:
-        print_parts([reasons_table(grouped(letters)), ""])
-        print_parts(render_dead_letters(letters, datetime.now(UTC)))
+        parts = (reasons_table(grouped(letters)), "")
+        print_parts([*parts, dead_letters_table(letters, datetime.now(UTC))])
 
 
 def reasons_table(groups: Iterable[tuple[str, str, int]]) -> Table:
     """How many dead letters there are of each stage and error type."""
-    found = table("dead letters", "stage", "error type")
-    found.columns[0].justify = "right"
+    found = table("dead letters", "stage", "error type", right=("dead letters",))
     for stage, error_type, count in groups:
-        found.add_row(f"{count:,}", stage, error_type)
+        found.add_row(f"{count:,}", Text(stage), Text(error_type))
     return found
 
 
-def render_dead_letters(letters: Iterable[DeadLetter], now: datetime) -> Iterator[RenderableType]:
+def dead_letters_table(letters: Iterable[DeadLetter], now: datetime) -> Table:
     """One line a dead letter, with the beginning of its message id, and its reasons below."""
-    rows = [(_dead_letter_cells(letter, now), letter) for letter in letters]
-    header = ("message", "execution_id", "stage", "error type", "tries", "age")
-    cells_of = [cells for cells, _ in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells_of, strict=True)]
-    yield _line(header, widths, "dim")
-    for cells, letter in rows:
-        yield _line(cells, widths)
-        for reason in letter.errors or (letter.error_message,):
-            yield Padding(Text(reason, style="yellow"), (0, 0, 0, _SHORT + _GAP))
+    names = ("message", "execution_id", "stage", "error type", "tries", "age")
+    found = table(*names, spare=("tries", "execution_id", "age"))
+    for letter in letters:
+        found.add_row(*map(Text, _dead_letter_cells(letter, now)))
+        reasons = letter.errors or (letter.error_message,)
+        found.below(*(Text(reason, style="yellow") for reason in reasons))
+    return found
 
 
 def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
@@ -124,11 +132,6 @@ def _dead_letter_cells(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return Text((" " * _GAP).join(padded).rstrip(), style=style)
-
-
 def document(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter as JSON."""
     return {
@@ -139,6 +142,7 @@ def document(letter: DeadLetter) -> dict[str, Any]:
         "error_message": letter.error_message,
         "errors": letter.errors,
         "attempts": letter.attempts,
+        "message_group_id": letter.message_group_id or None,
         "failed_at": letter.failed_at,
         "attributes": letter.attributes,
         "payload": letter.payload.path if letter.payload else None,
@@ -168,6 +172,7 @@ def _known(letter: DeadLetter, again: Redelivery, now: datetime) -> Table:
             "tries": "" if letter.attempts is None else str(letter.attempts),
             "given up": f"{clock(letter.failed_at)} ({age(letter.failed_at, now)} ago)",
             "message id": letter.original_message_id,
+            "group": visible(letter.message_group_id),
             "execution": letter.durable_execution_arn or "",
             "request": letter.request_id or "",
             "payload": f"s3://{visible(letter.payload.path)}" if letter.payload else "",
@@ -333,6 +338,7 @@ def by_editor(letter: DeadLetter) -> str | None:
 
 
 _LISTED = 100
+_LOOK_SECONDS = 15.0  # each look hides the messages from others for a few seconds
 _SHOWN = 3
 _SLOWEST = 0.1
 
@@ -348,6 +354,9 @@ def redrive(
     ] = None,
     reason: Reason = None,
     stage: Stage = None,
+    group: Group = None,
+    since: Since = None,
+    until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in the queue now.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be sent.")
@@ -381,11 +390,11 @@ def redrive(
     """Send dead letters to the pipeline's internal queue, as the same records.
 
     A message is deleted from the dead-letter queue only after the internal queue accepted it,
-    and keeps its producer's attributes, its execution_id, and the time it was first sent: however
-    often it is sent, it becomes one item. None is sent without its audit line. With --json: one
-    object with the message ids of what was sent, refused, left and not deleted, with --wait also
-    what each record became; with --dry-run an array of dead letters. What tells of objects is not
-    waited for: 'pipelinectl objects show' follows them.
+    and keeps its producer's attributes, its group, its execution_id, and the time it was first
+    sent: however often it is sent, it becomes one item. None is sent without its audit line. With
+    --json: one object with the message ids of what was sent, refused, left and not deleted, with
+    --wait also what each record became; with --dry-run an array of dead letters. What tells of
+    objects is not waited for: 'pipelinectl objects show' follows them.
 
     Examples:
     - `pipelinectl dlq redrive --reason TooManyRequestsException --dry-run`
@@ -393,7 +402,7 @@ def redrive(
     - `pipelinectl dlq redrive --id 3f2a --edit --wait`
     - `jq .quantity=1 body.json | pipelinectl dlq redrive --id 3f2a --body -`
     """
-    only = Filter(stage, reason)
+    only = _filter(stage, reason, group, since, until)
     _check(ids or [], only, every=every)
     replaced = replacement(body, body_file, edit=edit)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
@@ -449,10 +458,19 @@ def identities(pipeline: Pipeline, letters: Iterable[DeadLetter]) -> list[str]:
     return [one.execution_id for one in again if one.execution_id is not None]
 
 
+def _filter(
+    stage: str | None, reason: str | None, group: str | None, since: str | None, until: str | None
+) -> Filter:
+    if group is not None:
+        sending.check_group(group)
+    return Filter(stage, reason, moment("--since", since), moment("--until", until), group)
+
+
 def _check(ids: list[str], only: Filter, *, every: bool) -> None:
     narrowed = bool(ids) or only != Filter()
     if every == narrowed:
-        msg = "say which dead letters: --all alone, or any of --id, --reason and --stage"
+        ways = "--id, --reason, --stage, --group and times"
+        msg = f"say which dead letters: --all alone, or any of {ways}"
         raise UsageError(msg)
 
 
@@ -556,26 +574,58 @@ def list_(
     limit: Limit = None,
     stage: Stage = None,
     reason: Reason = None,
+    group: Group = None,
+    counting: Annotated[
+        bool,
+        typer.Option("--by-group", help="Only say how many there are of each group, of all."),
+    ] = False,
+    since: Since = None,
+    until: Until = None,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List dead letters with their reasons; they stay in the dead-letter queue.
 
     An execution_id names the record, and the item that it would have become. Lists 100 unless
     --limit says how many. While it reads, the messages are hidden from other
-    readers for a few seconds. With --json: an array of dead letters, bodies untouched.
+    readers for a few seconds. A group is the MessageGroupId that a record was sent in, such as a
+    tenant's name. With --json: an array of dead letters, bodies untouched, with --by-group of
+    {"message_group_id": "...", "dead_letters": N}.
 
     Examples:
-    - `pipelinectl dlq list --stage validate`
+    - `pipelinectl dlq list --stage validate --since 2h`
     - `pipelinectl dlq list --reason ValidationError --json`
+    - `pipelinectl dlq list --by-group`
     """
+    only = _filter(stage, reason, group, since, until)
+    if counting and limit is not None:
+        msg = "--by-group counts all dead letters: give it without --limit"
+        raise UsageError(msg)
     queue = open_pipeline(ctx, quiet=as_json).dead_letters
-    most, only = limit_of(limit, _LISTED, as_json=as_json), Filter(stage, reason)
-    shown = listed(lambda count: queue.peek(only=only, limit=count), most)
-    if as_json:
-        print_json([document(letter) for letter in shown.found])
-    else:
+    most = limit_of(limit, _LISTED, as_json=as_json)
+
+    def draw() -> None:
+        if counting:
+            _show_groups(by_group(queue.peek(only=only)), as_json=as_json)
+            return
+        shown = listed(lambda count: queue.peek(only=only, limit=count), most)
+        if as_json:
+            print_json([document(letter) for letter in shown.found])
+            return
         print_dead_letters(shown.found)
-        tell_count(shown, "dead letter", f" of about {queue.about():,} in all" if shown.cut else "")
+        of = f" of about {queue.about():,} in all" if shown.cut else ""
+        tell_count(shown, "dead letter", of)
+
+    watching.show(draw, watch=watch, as_json=as_json, every=_LOOK_SECONDS)
+
+
+def _show_groups(groups: list[tuple[str, int]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(groups_document("dead_letters", groups))
+    elif groups:
+        print_parts([groups_table("dead letters", groups)])
+    else:
+        note("0 dead letters")
 
 
 @app.command()

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
+from pipelinectl.commands import watching
 from pipelinectl.commands.context import (
     TIME,
     JsonFlag,
@@ -36,6 +36,7 @@ from pipelinectl.commands.output import (
     tell_count,
 )
 from pipelinectl.commands.send import delivery_document, refusal, send_all, untold
+from pipelinectl.commands.watching import Watch
 from pipelinectl.deliveries import fates_in
 from pipelinectl.errors import NotFoundError
 from pipelinectl.executions import Execution, messages, subjects, unless_gone
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from pipelinectl.audit import Subject
     from pipelinectl.commands.context import Pipeline
@@ -73,8 +75,10 @@ _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("status", "left"),
     ("in → out", "left"),
 )
+_SPARE = ("", "in → out", "type", "try", "start")
 _BAR_COLUMN = 5
 _BAR_WIDTHS = (8, 48)
+_GAP = 1
 _NAME_WIDTH = 32
 
 
@@ -90,7 +94,8 @@ def executions_table(
 
     `counts`, by ARN, are how many of its records became what.
     """
-    found = table("name", "status", "started", "took", *(["records"] if counts else []))
+    names = ("name", "status", "started", "took", *(["records"] if counts else []))
+    found = table(*names, spare=("took", "started"))
     for execution in executions:
         cells = (
             execution.name,
@@ -137,24 +142,29 @@ def timeline_document(timeline: Timeline, arn: str) -> dict[str, Any]:
         "failed_in": timeline.failed_in,
         "input_bytes": _bytes(timeline.payload_in),
         "result_bytes": _bytes(timeline.payload_out),
+        "metered": {"total": timeline.metered.total(), "by_kind": dict(timeline.metered)},
         "operations": [_operation_document(timeline, op) for op in timeline.operations],
     }
 
 
 def _heading(timeline: Timeline, arn: str) -> Text:
-    operations = sum(1 for _ in timeline.walk())
     text = Text.assemble(
         (timeline.status, f"bold {status_style(timeline.status)}"),
         f" in {duration(timeline.seconds)}"
         if timeline.ended_at
         else f" for {duration(timeline.seconds)} so far",
-        f", {counted(operations, 'operation')}, {counted(timeline.invocations, 'invocation')}",
+        f", {counted(timeline.metered.total(), 'operation')}"
+        f", {counted(timeline.invocations, 'invocation')}",
         (_failed_invocations(timeline), "red"),
         f", {_sizes(timeline.payload_in, timeline.payload_out)}",
-        ("\n" + arn, "dim"),
+        (f"\n{_by_kind(timeline)}\n{arn}", "dim"),
     )
     text.no_wrap, text.overflow = True, "fold"
     return text
+
+
+def _by_kind(timeline: Timeline) -> str:
+    return ", ".join(counted(count, kind) for kind, count in timeline.metered.most_common())
 
 
 def _failed_invocations(timeline: Timeline) -> str:
@@ -166,9 +176,8 @@ def _operations(timeline: Timeline, width: int) -> Table:
         _cells(timeline, prefix, operation)
         for prefix, operation in _with_branches(timeline.operations, "")
     ]
-    found = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    for name, justify in _COLUMNS:
-        found.add_column(name, justify=justify, no_wrap=True)
+    right = [name for name, justify in _COLUMNS if justify == "right"]
+    found = table(*(name for name, _ in _COLUMNS), spare=_SPARE, right=right, gap=_GAP)
     bar_width = _bar_width(rows, width)
     bars = (_bar(timeline, operation, bar_width) for _, operation in timeline.walk())
     for cells, drawn in zip(rows, bars, strict=True):
@@ -181,10 +190,10 @@ def _bar_width(rows: list[tuple[Text, ...]], width: int) -> int:
     names = [name for name, _ in _COLUMNS]
     del names[_BAR_COLUMN]
     needed = sum(
-        max(len(name), *(len(row[column]) for row in rows), 0) + 1
+        max(len(name), *(len(row[column]) for row in rows), 0) + _GAP
         for column, name in enumerate(names)
     )
-    return min(max(width - needed, _BAR_WIDTHS[0]), _BAR_WIDTHS[1])
+    return min(max(width - needed - _GAP, _BAR_WIDTHS[0]), _BAR_WIDTHS[1])
 
 
 def _cells(timeline: Timeline, prefix: str, operation: Operation) -> tuple[Text, ...]:
@@ -295,7 +304,7 @@ Counts: TypeAlias = "Mapping[Fate, int] | None"
 """How many records became what; None where that is not known."""
 
 _SHOWN = 20
-_COUNTED = 20
+COUNTED = 20
 _AT_ONCE = 4
 _MAY_COME_BACK = (
     "the same messages may also come back by themselves after the queue's visibility timeout: "
@@ -342,6 +351,7 @@ def list_(
         ),
     ] = None,
     limit: Limit = None,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List durable executions, newest first, 20 of them unless --limit says how many.
@@ -360,45 +370,58 @@ def list_(
     statuses = (status.value,) if status else ()
     most = limit_of(limit, _SHOWN, as_json=as_json)
     began, before = moment("--since", since), moment("--until", until)
-    shown = listed(
-        lambda count: executions.newest(statuses=statuses, since=began, until=before, limit=count),
-        most,
-    )
     counting = records if records is not None else not as_json
-    counts = _counted(pipeline, shown.found[:_COUNTED]) if counting else {}
-    if as_json:
-        more = {"records": None} if counting else {}
-        print_json([execution_document(one) | more | _of(counts, one) for one in shown.found])
-        return
-    if shown.found:
-        out().print(executions_table(shown.found, counts))
-    if counting and len(shown.found) > _COUNTED:
-        note(f"records are counted of the first {_COUNTED} executions")
-    tell_count(shown, "execution")
+    known: dict[str, Counts] = {}
+
+    def draw() -> None:
+        newest = partial(executions.newest, statuses=statuses, since=began, until=before)
+        shown = listed(lambda count: newest(limit=count), most)
+        counts = counted_records(pipeline, shown.found[:COUNTED], known) if counting else {}
+        if as_json:
+            more = {"records": None} if counting else {}
+            print_json([execution_document(one) | more | _of(counts, one) for one in shown.found])
+            return
+        if shown.found:
+            out().print(executions_table(shown.found, counts))
+        if counting and len(shown.found) > COUNTED:
+            note(f"records are counted of the first {COUNTED} executions")
+        tell_count(shown, "execution")
+
+    watching.show(draw, watch=watch, as_json=as_json)
 
 
 def _of(counts: Mapping[str, Counts], execution: Execution) -> dict[str, Any]:
     return {"records": counts[execution.arn]} if execution.arn in counts else {}
 
 
-def _counted(pipeline: Pipeline, executions: Sequence[Execution]) -> dict[str, Counts]:
-    """How many records of each became what, as their histories tell; one request or some each."""
+def counted_records(
+    pipeline: Pipeline, executions: Sequence[Execution], known: dict[str, Counts]
+) -> dict[str, Counts]:
+    """How many records of each became what, as their histories tell; one request or some each.
+
+    `known` are those of executions that have ended, by ARN, which are not read again.
+    """
 
     def count(execution: Execution) -> Counts:
         events = unless_gone(lambda: list(pipeline.executions.history(execution.arn)))
         return fates_in(events or [], pipeline.stack.environment)
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history") as pool:
-        arns = [execution.arn for execution in executions]
-        return dict(zip(arns, pool.map(count, executions), strict=True))
+        new = [one for one in executions if one.arn not in known]
+        counts = dict(zip((one.arn for one in new), pool.map(count, new), strict=True))
+    known |= {one.arn: counts[one.arn] for one in new if one.ended_at is not None}
+    found = known | counts
+    return {one.arn: found[one.arn] for one in executions}
 
 
 @app.command()
 def show(ctx: typer.Context, execution: Reference, *, as_json: JsonFlag = False) -> None:
     """Show the timeline of one durable execution: every operation, attempt and error.
 
-    'try' counts the starts of a step, and the tries of a chained invoke that was done again
-    after a failure. With --json: one object; offsets and durations are in seconds.
+    Operations are counted as AWS meters them and as 'cost' counts them: the execution itself, each
+    attempt of a step, and so on. 'try' counts the starts of a step, and the tries of a chained
+    invoke that was done again after a failure. With --json: one object; offsets and durations are
+    in seconds, and 'metered' has the counts.
 
     Examples:
     - `pipelinectl executions show last`

@@ -1,46 +1,55 @@
 """`pipelinectl items`."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
+from pipelinectl.commands.context import JsonFlag, Limit, limit_of, open_pipeline
 from pipelinectl.commands.output import (
     Listed,
+    groups_document,
+    groups_table,
     listed,
     out,
     print_json,
-    shorten,
     size,
     table,
     tell_count,
     visible,
 )
+from pipelinectl.commands.watching import Watch, show
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
-from pipelinectl.items import Item
-from pipelinectl.record import Life
+from pipelinectl.sending import check_group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from pipelinectl.commands.context import Pipeline
+    from pipelinectl.items import Item
+    from pipelinectl.record import Life
 
 _DEFAULT_LIMIT = 50
-_DOCUMENT_WIDTH = 160
 
 
 def items_table(items: Iterable[Item]) -> Table:
     """One line an item; what was made of the record is cut to the width there is."""
-    found = table("execution_id", "data_source", "type", "processed")
-    found.expand = True
-    found.add_column("transformed", no_wrap=True, overflow="ellipsis", ratio=1)
+    names = ("execution_id", "data_source", "type", "processed", "transformed")
+    found = table(*names, spare=("type", "transformed"))
     for item in items:
         found.add_row(
             Text(visible(item.execution_id)),
             Text(visible(item.text("data_source"))),
             Text(visible(item.text("processing_type"))),
             Text(visible(item.text("processed_at")[5:19].replace("T", " "))),
-            Text(visible(shorten(_transformed(item), _DOCUMENT_WIDTH)), style="dim"),
+            Text(visible(_transformed(item)), style="dim"),
         )
     return found
 
@@ -69,8 +78,15 @@ def items(
             "--source", help="Only items with this data_source, as it is stored (transformed)."
         ),
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Only items of records sent in this group.")
+    ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="Only say how many there are of each group.")
+    ] = False,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what the pipeline stored, one item a record.
@@ -78,30 +94,50 @@ def items(
     An execution_id names a record and its item; a durable execution has a name and an ARN.
 
     Items come in the table's own order, which is none; 50 of them unless --limit says how many.
-    With --json: an array of items, one item with --id, {"count": N} with --count; numbers keep
-    every digit. Where a record has no item, --id says what is known of it instead, and exits
-    with 1.
+    A group is the MessageGroupId that a record was sent in, such as a tenant's name. With --json:
+    an array of items, one item with --id, {"count": N} with --count, with --by-group an array of
+    {"message_group_id": "...", "items": N}; numbers keep every digit. Where a record has no item,
+    --id says what is known of it instead, and exits with 1.
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
     - `pipelinectl items --id local-7c2f --json`
+    - `pipelinectl items --by-group`
     """
-    _check(execution_id, source, counting=count)
+    narrowed = source is not None or group is not None
+    _check(execution_id, narrowed=narrowed, counting=count or by_group)
+    if group is not None:
+        check_group(group)
+    if execution_id is not None and watch:
+        msg = "--watch is for lists: 'record' tells what becomes of one"
+        raise UsageError(msg)
     pipeline = open_pipeline(ctx, quiet=as_json)
     stored = pipeline.items
     if execution_id is not None:
         _show_one(pipeline, execution_id)
+    elif by_group:
+        show(
+            lambda: _show_groups(stored.by_group(source=source, group=group), as_json=as_json),
+            watch=watch,
+            as_json=as_json,
+        )
     elif count:
-        _show_count(stored.count(source=source), as_json=as_json)
+        show(
+            lambda: _show_count(stored.count(source=source, group=group), as_json=as_json),
+            watch=watch,
+            as_json=as_json,
+        )
     else:
         most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
-        shown = listed(lambda count: stored.scan(source=source, limit=count), most)
-        _show_some(shown, as_json=as_json)
+        scan = partial(
+            listed, lambda count: stored.scan(source=source, group=group, limit=count), most
+        )
+        show(lambda: _show_some(scan(), as_json=as_json), watch=watch, as_json=as_json)
 
 
-def _check(execution_id: str | None, source: str | None, *, counting: bool) -> None:
-    if execution_id is not None and (source is not None or counting):
-        msg = "--id names one item: give it without --source and --count"
+def _check(execution_id: str | None, *, narrowed: bool, counting: bool) -> None:
+    if execution_id is not None and (narrowed or counting):
+        msg = "--id names one item: give it without --source, --group, --count and --by-group"
         raise UsageError(msg)
 
 
@@ -130,6 +166,13 @@ def _show_count(count: int, *, as_json: bool) -> None:
         print_json({"count": count})
     else:
         typer.echo(count)
+
+
+def _show_groups(groups: list[tuple[str, int]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(groups_document("items", groups))
+    else:
+        out().print(groups_table("items", groups))
 
 
 def _show_some(shown: Listed[Item], *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +27,8 @@ from pipelinectl.commands.output import (
     table,
 )
 from pipelinectl.errors import NotFoundError
-from pipelinectl.local import FileLog, FunctionLog, LogLine
+from pipelinectl.local import FileLog, LogLine
+from pipelinectl.logs import FunctionLogs, LogEvent, groups
 
 if TYPE_CHECKING:
     from localcloud.settings import Settings
@@ -39,6 +41,7 @@ app = typer.Typer(
 
 _DEFAULT_LOG = "durable-pipeline"
 _LOOK_EVERY_SECONDS = 0.3
+_ALWAYS = datetime.fromtimestamp(0, UTC)
 
 
 @app.command()
@@ -236,16 +239,16 @@ def _watch(watched: "Watch") -> None:
 
 def _log_lines(
     settings: "Settings", stack_name: str, name: str, limit: int, *, follow: bool
-) -> Iterator[LogLine]:
+) -> Iterator[LogLine | LogEvent]:
     path = local.log_file(settings, name)
     if path is not None:
         return FileLog(path).lines(limit, follow=follow)
     connection = Connection(local.client_environment(settings))
-    log = FunctionLog(connection.logs, local.log_groups(stack_name, name))
-    return log.lines(limit, follow=follow)
+    log = FunctionLogs(connection.logs, groups(stack_name, name))
+    return log.lines(_ALWAYS, limit=limit, follow=follow)
 
 
-def _print_log_line(line: LogLine, *, as_json: bool) -> None:
+def _print_log_line(line: LogLine | LogEvent, *, as_json: bool) -> None:
     if as_json:
         print_json_line({"at": line.at, "text": line.text})
     else:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
@@ -19,7 +20,16 @@ from rich.text import Text
 from pipeline_core.catalog import State
 from pipeline_core.objects import ObjectId
 from pipelinectl.aws import CHUNK_BYTES
-from pipelinectl.commands.context import JsonFlag, Limit, Pipeline, limit_of, open_pipeline
+from pipelinectl.commands import watching
+from pipelinectl.commands.context import (
+    TIME,
+    JsonFlag,
+    Limit,
+    Pipeline,
+    limit_of,
+    moment,
+    open_pipeline,
+)
 from pipelinectl.commands.output import (
     age,
     clock,
@@ -35,6 +45,7 @@ from pipelinectl.commands.output import (
     transfer,
     visible,
 )
+from pipelinectl.commands.watching import Watch
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.objects import (
     Kind,
@@ -79,7 +90,7 @@ def render_objects(
         name = visible(reference_to(object_of(entry), stack))
         yield _line(cells, widths, name, _STYLES.get(entry["state"], ""))
         if reason := reason_of(entry):
-            yield Padding(Text(visible(reason), style="yellow"), _INDENT)
+            yield Padding(Text(visible(reason), style="yellow"), _INDENT, expand=False)
 
 
 def _cells(entry: CatalogEntry, now: datetime) -> tuple[str, ...]:
@@ -181,7 +192,14 @@ def list_(
         State | None,
         typer.Option("--state", case_sensitive=False, help="Only objects in this state."),
     ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help=f"Only those changed since then: {TIME}")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only those changed before then.")
+    ] = None,
     limit: Limit = None,
+    watch: Watch = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the objects that the pipeline knows, those that changed last first.
@@ -195,14 +213,20 @@ def list_(
     """
     pipeline = open_pipeline(ctx, quiet=as_json)
     most = limit_of(limit, _SHOWN, as_json=as_json)
-    shown = listed(lambda count: newest(pipeline.catalog, count, state), most)
-    if as_json:
-        print_json(shown.found)
-        return
+    found = partial(
+        newest, state=state, since=moment("--since", since), until=moment("--until", until)
+    )
 
-    if shown.found:
-        print_parts(render_objects(shown.found, pipeline.stack, datetime.now(UTC)))
-    tell_count(shown, "object")
+    def draw() -> None:
+        shown = listed(lambda count: found(pipeline.catalog, count), most)
+        if as_json:
+            print_json(shown.found)
+            return
+        if shown.found:
+            print_parts(render_objects(shown.found, pipeline.stack, datetime.now(UTC)))
+        tell_count(shown, "object")
+
+    watching.show(draw, watch=watch, as_json=as_json)
 
 
 @app.command()

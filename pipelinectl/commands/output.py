@@ -6,26 +6,36 @@ import re
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from rich.cells import cell_len
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from pipelinectl.exact_json import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from rich.console import Console, RenderableType
+    from rich.console import (
+        Console,
+        ConsoleOptions,
+        JustifyMethod,
+        RenderableType,
+        RenderResult,
+    )
+    from rich.table import Column
 
 
 T = TypeVar("T")
 
-# What tables are laid out for where there is no terminal to ask.
-PIPED_WIDTH = 100
+# Where there is no terminal nothing is cut or wrapped: whoever reads it has its own width, or none.
+PIPED_WIDTH = 1_000_000
 
 
 def out() -> Console:
@@ -226,12 +236,108 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def table(*columns: str) -> Table:
-    """A table of plain lines under these headings."""
-    found = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
+_GAP = 2
+_ID_WIDTH = 20  # of the first column: an id's beginning, which is enough to name it
+_LEAST_WIDTH = 9
+
+
+class FittingTable(Table):
+    """A table of plain lines, none of which is wider than the terminal.
+
+    Where there is no room, what is wider than an id is cut first, then the id, then the widest;
+    where no cell can be cut any more, columns are left out, those first that `spare` names first.
+    The first column, which names the line, is always there.
+    """
+
+    def __init__(self, *, spare: Sequence[str] = (), gap: int = _GAP) -> None:
+        padding = (0, gap - 1, 0, 1) if gap > 1 else (0, 1, 0, 0)
+        super().__init__(box=None, padding=padding, pad_edge=False, header_style="dim")
+        self._spare, self._gap = spare, gap
+        self._below: dict[int, list[Text]] = {}
+
+    def below(self, *notes: Text) -> None:
+        """Have these below the row that was added last, a little to the right."""
+        self._below[self.row_count - 1] = list(notes)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fitted = copy(self)
+        fitted.columns = _fitted(self.columns, self._spare, self._gap, options.max_width)
+        if not self._below:
+            yield from Table.__rich_console__(fitted, console, options)
+            return
+        whole = Table.__rich_console__(fitted, console, options)
+        lines = Segment.split_lines(segment for segment in whole if isinstance(segment, Segment))
+        for row, line in enumerate(lines, -1):  # the header is above the first row
+            yield from (*line, Segment.line())
+            for note in self._below.get(row, ()):
+                yield Padding(note, (0, 0, 0, _NOTE_INDENT), expand=False)
+
+
+_NOTE_INDENT = 10
+
+
+def _fitted(columns: Sequence[Column], spare: Sequence[str], gap: int, width: int) -> list[Column]:
+    """Those of `columns` that there is room for, each as wide as there is room."""
+    kept = list(columns)
+    out_first = [*spare, *(str(column.header) for column in reversed(columns[1:]))]
+    for name in out_first:
+        if width - gap * len(kept) >= sum(map(_least, enumerate(kept))):
+            break
+        kept = [kept[0], *(one for one in kept[1:] if str(one.header) != name)]
+    least = [_least(one) for one in enumerate(kept)]
+    widths = [min(_natural(column), width) for column in kept]
+    over = sum(widths) + gap * len(kept) - width
+    while over > 0 and (n := _to_cut(widths, least)) is not None:
+        widths[n] -= 1
+        over -= 1
+    return [replace(column, width=one) for column, one in zip(kept, widths, strict=True)]
+
+
+def _to_cut(widths: Sequence[int], least: Sequence[int]) -> int | None:
+    """Which is cut next: what is wider than an id, then the id, then the widest."""
+    left = [n for n, width in enumerate(widths) if width > least[n]]
+    if not left:  # a terminal that is narrower than an id
+        return 0 if widths[0] > 1 else None
+    widest = max(left, key=lambda n: widths[n])
+    return 0 if 0 in left and widths[widest] <= widths[0] else widest
+
+
+def _natural(column: Column) -> int:
+    return max(_cell_width(cell) for cell in (column.header, *column.cells))
+
+
+def _cell_width(cell: RenderableType) -> int:
+    return cell_len(Text.from_markup(cell).plain if isinstance(cell, str) else str(cell))
+
+
+def _least(numbered: tuple[int, Column]) -> int:
+    number, column = numbered
+    return min(_natural(column), _LEAST_WIDTH if number else _ID_WIDTH)
+
+
+def table(
+    *columns: str, spare: Sequence[str] = (), right: Collection[str] = (), gap: int = _GAP
+) -> FittingTable:
+    """A table under these headings, those `right` to the right; `spare` can be missed, in order."""
+    found = FittingTable(spare=spare, gap=gap)
     for column in columns:
-        found.add_column(column, no_wrap=True, overflow="ellipsis")
+        justify: JustifyMethod = "right" if column in right else "left"
+        found.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
     return found
+
+
+def groups_table(noun: str, groups: Iterable[tuple[str, int]]) -> Table:
+    """How many there are of each message group; those of none come under no name."""
+    found = table(noun, "group")
+    found.columns[0].justify = "right"
+    for group, count in groups:
+        found.add_row(f"{count:,}", Text(visible(group)) if group else Text("none", style="dim"))
+    return found
+
+
+def groups_document(name: str, groups: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The same as JSON, the number by this name; those of none have null."""
+    return [{"message_group_id": group or None, name: count} for group, count in groups]
 
 
 def facts(rows: Mapping[str, str | Text]) -> Table:
@@ -248,7 +354,7 @@ def facts(rows: Mapping[str, str | Text]) -> Table:
 def titled(title: str, content: RenderableType) -> Iterator[RenderableType]:
     """A part of all that is known of one thing, below its title."""
     yield Text(f"\n{title}", style="bold")
-    yield Padding(content, (0, 0, 0, 2))
+    yield Padding(content, (0, 0, 0, 2), expand=False)
 
 
 @dataclass(frozen=True)

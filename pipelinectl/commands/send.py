@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -250,6 +251,14 @@ def send(
             "execution_id. Bodies must be JSON objects.",
         ),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            help="The MessageGroupId of each message, such as a tenant's name: SQS then lets no "
+            "group keep the others waiting, and the group stays with the record.",
+        ),
+    ] = None,
     claim_check_above: Annotated[
         int,
         typer.Option(
@@ -278,8 +287,12 @@ def send(
     - `pipelinectl send --file events/orders.jsonl --count 100`
     - `pipelinectl send - < large.json`
     - `jq -c .records[] export.json | pipelinectl send --file - --record-id-prefix import-7`
+    - `pipelinectl send --file events/orders.jsonl --group tenant-7`
     """
-    prepared = _prepared(_read(body, file), count, record_id_prefix)
+    if group is not None:
+        sending.check_group(group)
+    found = [replace(one, message_group_id=group or "") for one in _read(body, file)]
+    prepared = _prepared(tuple(found), count, record_id_prefix)
     sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)

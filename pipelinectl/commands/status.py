@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from pipelinectl.commands.context import JsonFlag, open_pipeline
-from pipelinectl.commands.output import counted, duration, out, print_json
+from pipelinectl.commands.output import counted, duration, out, print_json, table
+from pipelinectl.commands.watching import Watch, show
 from pipelinectl.status import MOST, document, look
 
 if TYPE_CHECKING:
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from pipelinectl.commands.context import Pipeline
     from pipelinectl.status import Status
 
 
-def status(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
+def status(ctx: typer.Context, *, watch: Watch = False, as_json: JsonFlag = False) -> None:
     """Say what lies where now: in each queue, under way, and what the last hour brought.
 
     Counts are SQS's estimates; a queue's oldest message is known where CloudWatch knows it, some
@@ -27,9 +30,14 @@ def status(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
 
     Examples:
     - `pipelinectl status`
+    - `pipelinectl status --watch`
     - `pipelinectl status --json`
     """
     pipeline = open_pipeline(ctx, quiet=as_json)
+    show(partial(_show, pipeline, as_json=as_json), watch=watch, as_json=as_json)
+
+
+def _show(pipeline: Pipeline, *, as_json: bool) -> None:
     now = datetime.now(UTC)
     found = look(pipeline.connection, pipeline.stack, pipeline.executions, now)
     if as_json:
@@ -41,22 +49,19 @@ def status(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
 
 def render_status(found: Status, stack_name: str) -> Iterator[RenderableType]:
     """One line a queue, and below it executions and the last hour."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column("queue", no_wrap=True, overflow="ellipsis")
-    for name in ("waiting", "in flight", "delayed", "oldest"):
-        table.add_column(name, justify="right", no_wrap=True)
+    counts = ("waiting", "in flight", "delayed", "oldest")
+    shown = table("queue", *counts, spare=("delayed", "oldest"), right=counts)
     for queue in found.queues:
-        table.add_row(
+        shown.add_row(
             Text(queue.name.removeprefix(f"{stack_name}-")),
             f"{queue.waiting:,}",
             f"{queue.in_flight:,}",
             f"{queue.delayed:,}",
             duration(queue.oldest_seconds),
         )
-    yield table
+    yield shown
     yield Text()
     if found.paused:
         paused = ", ".join(found.paused)

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -384,7 +385,9 @@ async def _static(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
+@cache
 def _templates() -> Environment:
+    """The templates, compiled: once, because that takes half a second."""
     templates = Environment(
         loader=PackageLoader("pipelinectl.console"),
         autoescape=select_autoescape(default=True, default_for_string=True),

@@ -24,6 +24,8 @@ from pipelinectl.doctor.stack import Level
 from pipelinectl.doors import NAMES
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.logs import FunctionLogs, LogEvent
+from pipelinectl.logs import groups as log_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -364,13 +366,15 @@ def executions(session: Session, query: Query) -> Page:
         )
     )
     options = ["--status", chosen] if chosen else []
+    counts = session.counts(found, _wait(query)).value or {}
     return Page(
         "executions.html",
         "Executions",
         ("executions", "list", *options, "--limit", str(limit)),
-        [execution_document(one) for one in found],
+        [execution_document(one) | {"records": counts.get(one.arn)} for one in found],
         {
             "executions": found,
+            "counts": counts,
             "statuses": list(Status),
             "query": {k: v for k, v in query.items() if k in ("status", "name", "since", "until")},
             "limit": limit,
@@ -712,15 +716,15 @@ def local_cloud(session: Session, query: Query) -> Page:
     )
 
 
-def _log_lines(session: Session, name: str) -> Iterable[local.LogLine]:
+def _log_lines(session: Session, name: str) -> Iterable[local.LogLine | LogEvent]:
     """Its last lines; of a function those of the last minutes, for there may be very many."""
     assert session.machine is not None  # noqa: S101 - the caller has asked
     if path := local.log_file(session.machine, name):
         return local.FileLog(path).lines(_LOG_LINES)
-    groups = local.log_groups(session.options.stack_name, name)
-    log = local.FunctionLog(session.pipeline.connection.logs, groups)
+    groups = log_groups(session.options.stack_name, name)
+    log = FunctionLogs(session.pipeline.connection.logs, groups)
     try:
-        return list(log.lines(_LOG_LINES, since=datetime.now(UTC) - _LOG_AGE))
+        return list(log.lines(datetime.now(UTC) - _LOG_AGE, limit=_LOG_LINES))
     except NotFoundError:
         return []  # it has not run
 

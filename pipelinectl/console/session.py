@@ -15,25 +15,30 @@ from typing import TYPE_CHECKING
 from pipelinectl import cost, doctor, errors, status
 from pipelinectl.aws import DEFAULT_STACK_NAME, Options, find_stack
 from pipelinectl.commands.context import Pipeline
+from pipelinectl.commands.executions import COUNTED, counted_records
 from pipelinectl.console.snapshots import DEFECT, Snapshot, letters_of
 from pipelinectl.dead_letters import Letters
 from pipelinectl.doctor.stack import examine
 from pipelinectl.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from localcloud.settings import Settings
     from pipelinectl.aws import Connection
+    from pipelinectl.commands.executions import Counts
     from pipelinectl.console.snapshots import Seen
     from pipelinectl.cost import Usage
     from pipelinectl.doctor import Result
+    from pipelinectl.executions import Execution
     from pipelinectl.following import Followed, Following
     from pipelinectl.record import Life
 
 _STATUS_SECONDS = 3.0
 _DOCTOR_SECONDS = 60.0
 _COST_SECONDS = 120.0
+_COUNTS_SECONDS = 5.0
+_KEPT_COUNTS = 5_000
 COSTED = 20
 """How many of the newest executions the page of costs counts, as `pipelinectl cost` does."""
 
@@ -189,6 +194,11 @@ class Session:
             lambda _: self._diagnosis(), _DOCTOR_SECONDS
         )
         self.usage: Snapshot[Mapping[str, Usage | None]] = Snapshot(self._usage, _COST_SECONDS)
+        self._listed: tuple[Execution, ...] = ()
+        self._ended: dict[str, Counts] = {}
+        self._counts: Snapshot[Mapping[str, Counts]] = Snapshot(
+            lambda _: self._count(), _COUNTS_SECONDS, self._lacks_some, soonest=1.0
+        )
 
     @property
     def pipeline(self) -> Pipeline:
@@ -225,6 +235,24 @@ class Session:
         letters = seen.value or Letters((), complete=False)
         return self.pipeline.records.life(reference, letters=letters)
 
+    def counts(
+        self, executions: Iterable[Execution], wait_seconds: float
+    ) -> Seen[Mapping[str, Counts]]:
+        """How many records of the first of these became what, by ARN, as far as that is known.
+
+        Those of one that has ended are read once.
+        """
+        self._listed = tuple(itertools.islice(executions, COUNTED))
+        return self._counts.look(wait_seconds)
+
+    def _count(self) -> Mapping[str, Counts]:
+        while len(self._ended) > _KEPT_COUNTS:
+            self._ended.pop(next(iter(self._ended)))
+        return counted_records(self.pipeline, self._listed, self._ended)
+
+    def _lacks_some(self, known: Mapping[str, Counts]) -> bool:
+        return any(one.arn not in known for one in self._listed)
+
     def warm_up(self) -> None:
         """Begin to ask for what pages show first."""
         for snapshot in (self.status, self.letters, self.doctor):
@@ -233,7 +261,7 @@ class Session:
     def stop(self) -> None:
         """End what runs, where nothing is lost by it."""
         self.jobs.stop(_STOP_SECONDS)
-        for snapshot in (self.status, self.letters, self.doctor, self.usage):
+        for snapshot in (self.status, self.letters, self.doctor, self.usage, self._counts):
             snapshot.stop(_STOP_SECONDS)
 
     def command(self, *arguments: str) -> str:

@@ -74,6 +74,22 @@ def _item(name: str) -> Look:
     return look
 
 
+def _group(run: Run) -> Seen:
+    """The item has the group of its message: AWS documents it in events of FIFO queues only."""
+    item = run.observed.item(_key(run, MESSAGE))
+    return _missing_item(run, MESSAGE) if item is None else _judged_group(item, run.names.prefix)
+
+
+def _judged_group(item: Item, group: str) -> Seen:
+    if found := item.text("message_group_id"):
+        told = f"item {item.execution_id} is in group {found}"
+        return holds(told) if found == group else differs(f"{told}, sent in {group}", _DOCTOR)
+    return differs(
+        f"item {item.execution_id} is in no group, sent in {group}",
+        "look in the execution's input for MessageGroupId: without it Lambda did not pass it on",
+    )
+
+
 def _judged(item: Item, prefix: str) -> Seen:
     found = item.attributes.get("transformed_data") or item.attributes.get(
         "transformed_data_pointer"
@@ -396,6 +412,14 @@ LINES = (
         "docs/guides/claim-checks.md",
         (CLAIM_CHECK,),
         _item(CLAIM_CHECK),
+    ),
+    Line(
+        "message-group",
+        "the item of a message has the group that it was sent in",
+        "docs/guides/tenants.md",
+        (MESSAGE,),
+        _group,
+        after=(MESSAGE,),
     ),
     Line(
         INPUT_DOCUMENT,

@@ -205,11 +205,14 @@ def send(deployed: Deployed, sent: Sent, wanted: Sequence[str]) -> None:
 def _messages(sent: Sent, wanted: Sequence[str]) -> list[Message]:
     names = sent.names
     plain = (MESSAGE, REJECTED, BROKEN_JSON, REDRIVEN, SAME_RECORD, SAME_RECORD)
-    found: list[Message] = [Body(names.body(name), name) for name in plain if name in wanted]
+    group = names.prefix
+    found: list[Message] = [Body(names.body(name), name, group) for name in plain if name in wanted]
     if CLAIM_CHECK in sent.done:
         place = names.claim_check
         size = len(names.body(CLAIM_CHECK).encode())
-        found.append(ClaimCheck(CLAIM_CHECK, {"bucket": place.bucket, "key": place.key}, size))
+        found.append(
+            ClaimCheck(CLAIM_CHECK, {"bucket": place.bucket, "key": place.key}, size, None, group)
+        )
     return found
 
 

@@ -17,6 +17,7 @@ from pipeline_core.messages import (
     LETTER_ATTRIBUTES,
     MAX_MESSAGE_BYTES,
     NOT_ALLOWED,
+    in_group,
     message_size,
     requests,
 )
@@ -67,16 +68,17 @@ def _entry(
     execution_arn: str,
     failed_at: str,
 ) -> dict[str, Any]:
-    """A message for SendMessageBatch; where it would be too large, with its body in S3.
+    """A message for SendMessageBatch, in its record's group; if too large, with its body in S3.
 
     If S3 does not take that, it has fewer attributes. One that is too large even so stays in its
     queue, whose own redrive policy moves it in the end: without a reason, but with every byte.
     """
-    entry: dict[str, Any] = {
+    message: dict[str, Any] = {
         "Id": str(index),
         "MessageBody": record.body,
         "MessageAttributes": attributes(record, outcome, execution_arn, failed_at),
     }
+    entry = in_group(message, record.message_group_id)
     if message_size(entry) <= MAX_MESSAGE_BYTES:
         return entry
     pointer = in_place_of(s3(), settings.payload_bucket, record)

@@ -35,6 +35,7 @@ from pipeline_core.messages import (
     carried_in,
     envelope_of,
     given_id,
+    message_group_id_in,
     producers_in,
     record_id_in,
 )
@@ -108,6 +109,7 @@ def _record(message: Mapping[str, Any], settings: Settings) -> Record:
         receipt_handle=message["receiptHandle"],
         attributes=producers_in(message.get("messageAttributes", {})),
         queue_url=_queue_url(message, settings),
+        message_group_id=message_group_id_in(message["attributes"]),
     )
 
 

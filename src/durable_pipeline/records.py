@@ -26,7 +26,8 @@ class Record:
     the pipeline has sent it on because of its neighbours, ``attributes`` are its producer's.
     ``offloaded`` says that the body was too large to be sent on, and is a pointer to what it was.
     ``replaces`` is ``stored_at`` of the item that it is processed again from, the only one that it
-    may replace.
+    may replace. ``message_group_id`` is the group that its message is in, empty of none: it says
+    whose turn it is in a fair queue, and nothing is believed because of it.
 
     ``content`` is the document's JSON text, or ``pointer`` says where it lies. ``start`` is where a
     follow-up execution goes on in a file.
@@ -46,6 +47,7 @@ class Record:
     handed_over: int = 0
     offloaded: bool = False
     replaces: str = ""
+    message_group_id: str = ""
     content: str | None = None
     pointer: Pointer | ObjectState | None = None
     start: Cursor | None = None

@@ -283,6 +283,8 @@ def _identity(record: Record) -> dict[str, Any]:
         "execution_id": record.execution_id,
         "receive_count": record.receive_count,
     }
+    if record.message_group_id:
+        identity["message_group_id"] = record.message_group_id
     if record.pointer is not None:
         identity["object"] = _object(record.pointer)
     return identity

@@ -17,7 +17,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from durable_pipeline.claim_checks import in_place_of
 from durable_pipeline.records import HANDED_OVER, Outcomes, Record, failure
 from durable_pipeline.settings import ONE_ATTEMPT, Settings, s3, sqs
-from pipeline_core.messages import MAX_MESSAGE_BYTES, Carried, attributes, message_size, requests
+from pipeline_core.messages import (
+    MAX_MESSAGE_BYTES,
+    Carried,
+    attributes,
+    in_group,
+    message_size,
+    requests,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -94,13 +101,14 @@ def _send(client: SQSClient, requeues: Sequence[Requeue], settings: Settings) ->
 
 
 def _entry(entry_id: str, body: str, requeues: Requeue, settings: Settings) -> dict[str, Any]:
-    """A message; where it would be too large, with its body in S3."""
-    entry = {
+    """A message, in its record's group; where it would be too large, with its body in S3."""
+    message = {
         "Id": entry_id,
         "MessageBody": body,
         "MessageAttributes": attributes(requeues.carried),
         "DelaySeconds": jittered(min(requeues.delay, MAX_DELAY)),
     }
+    entry = in_group(message, requeues.record.message_group_id)
     # One of several objects that a message told of is small; its record's body is all of them.
     if message_size(entry) <= MAX_MESSAGE_BYTES or body != requeues.record.body:
         return entry

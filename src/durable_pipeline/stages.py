@@ -384,7 +384,11 @@ def _to_store(passing: Passing) -> StageRecord:
         "by_producer": record.by_producer,
         "processed_at": passing.processed_at,
     }
-    return to_store | {"replaces": record.replaces} if record.replaces else to_store
+    if record.replaces:
+        to_store["replaces"] = record.replaces
+    if record.message_group_id:
+        to_store["message_group_id"] = record.message_group_id
+    return to_store
 
 
 def outcome_of(result: Result, stage: str, *, in_company: bool = False) -> Outcome:

@@ -67,7 +67,8 @@ class StageRecord(TypedDict):
     The store stage is also sent whose record it is: ``execution_id`` (the item's key),
     ``message_id``, ``sent_timestamp`` (milliseconds since 1970), ``by_producer`` (the producer
     chose the execution_id, so another message may have the same), ``replaces`` (``stored_at`` of
-    the one item that a record processed again may replace), the transformed document as JSON text,
+    the one item that a record processed again may replace), ``message_group_id`` (the group that
+    its message is in, where it is in one), the transformed document as JSON text,
     and ``transformed_pointer`` where all of it lies in S3 and the text is only its head. It finds
     out itself where the ``original`` of a pointer stays.
     """
@@ -80,6 +81,7 @@ class StageRecord(TypedDict):
     sent_timestamp: NotRequired[int]
     by_producer: NotRequired[bool]
     replaces: NotRequired[str]
+    message_group_id: NotRequired[str]
     transformed: NotRequired[str]
     transformed_pointer: NotRequired[Pointer]
     original: NotRequired[Pointer]

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, TypedDict, TypeGuard, cast
 
 from pipeline_core import exact_json, objects
 from pipeline_core.files import Cursor
@@ -377,6 +377,34 @@ MAX_ENTRIES = 10
 
 NOT_ALLOWED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What SQS refuses in a message: https://www.w3.org/TR/REC-xml/#charsets"""
+
+
+MESSAGE_GROUP_ID: Final = "MessageGroupId"
+"""What SQS calls the group of a message; in a standard queue, a fair queue, its tenant's name."""
+
+MAX_GROUP_CHARACTERS = 128
+_GROUP = re.compile(rf"[!-~]{{1,{MAX_GROUP_CHARACTERS}}}")
+"""Letters, digits and punctuation of ASCII:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+
+
+def is_message_group_id(value: object) -> TypeGuard[str]:
+    """Whether SQS takes ``value`` as the group of a message."""
+    return isinstance(value, str) and _GROUP.fullmatch(value) is not None
+
+
+def message_group_id_in(attributes: object) -> str:
+    """The group among the attributes that SQS itself gives a message; empty where it has none.
+
+    What SQS would not take again is none: a group is a help, and no record is lost for its sake.
+    """
+    value = attributes.get(MESSAGE_GROUP_ID) if isinstance(attributes, Mapping) else None
+    return value if is_message_group_id(value) else ""
+
+
+def in_group(message: dict[str, Any], message_group_id: str) -> dict[str, Any]:
+    """``message``, for SendMessage, in that group; of none, with nothing added."""
+    return message | {MESSAGE_GROUP_ID: message_group_id} if message_group_id else message
 
 
 def requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -110,7 +110,8 @@ def item_of(
     Data that lies in S3 stays there: the item has ``original_data_pointer`` or
     ``transformed_data_pointer`` instead, and so it has of data that it is too small for. An item of
     an S3 object also has the ``object`` that it is of, as bucket/key, and the ``sequencer`` of its
-    state. ``durable_execution_arn`` is of the execution that stored it, where that is known.
+    state; one whose message was in a group has its ``message_group_id``. ``durable_execution_arn``
+    is of the execution that stored it, where that is known.
 
     Raises:
         InvalidRecord: of type NotStorable, if DynamoDB cannot hold it.
@@ -128,6 +129,8 @@ def item_of(
         "processed_at": record["processed_at"],
         "stored_at": stored_at,
     }
+    if "message_group_id" in record:
+        attributes["message_group_id"] = record["message_group_id"]
     if execution_arn:
         attributes["durable_execution_arn"] = execution_arn
     if time_to_live_in_days:

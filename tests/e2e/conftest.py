@@ -20,7 +20,7 @@ import pytest
 from localcloud.deploy import deploy
 from localcloud.settings import Settings, free_settings
 from tests.e2e.building import building_once
-from tests.e2e.localcloud.support import Cloud, running, wait_for
+from tests.e2e.localcloud.support import SECONDS, Cloud, running, wait_for
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -47,8 +47,7 @@ PARAMETERS = {
     "RangeConcurrency": "2",
 }
 
-PATIENCE = 600.0
-"""Seconds after which what has not come will not come, on whatever machine."""
+PATIENCE = SECONDS
 
 READ = ("DataProcessingQueueUrl", "ObjectsQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
 """The outputs that are queues which the durable function reads."""

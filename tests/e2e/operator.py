@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from tests.e2e.conftest import BIN, PATIENCE, ROOT, Stack
 
@@ -32,12 +35,31 @@ class Operator:
         assert done.returncode == exit_code, done.stderr
         return done
 
+    @contextmanager
+    def start(self, *arguments: str, output: IO[str]) -> Iterator[subprocess.Popen[str]]:
+        """Start a command that does not end by itself, and end it when the block ends."""
+        with subprocess.Popen(
+            [*self._command, *arguments],
+            env=self.environment,
+            stdout=output,
+            text=True,
+            # A shell that runs these tests in the background has its children ignore SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def _command(self) -> list[str]:
+        installed = BIN / "pipelinectl"
+        return [str(installed)] if installed.exists() else [sys.executable, "-c", CODE]
+
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command, however it ends."""
-        installed = BIN / "pipelinectl"
-        command = [str(installed)] if installed.exists() else [sys.executable, "-c", CODE]
         return subprocess.run(
-            [*command, *arguments],
+            [*self._command, *arguments],
             env=self.environment,
             capture_output=True,
             text=True,

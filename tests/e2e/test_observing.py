@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from localcloud.cloudformation_yaml import load
+from pipelinectl.errors import ExitCode
 from tests.e2e.alarms import alarms_of
-from tests.e2e.conftest import ROOT, STACK, Stack
+from tests.e2e.conftest import PATIENCE, ROOT, STACK, Stack
 from tests.e2e.localcloud.support import wait_for
+from tests.e2e.operator import Operator
 from tests.events import standard
 
 RESOURCES: dict[str, Any] = load(ROOT / "template.yaml")["Resources"]
 STAGES = {"validate", "transform", "store"}
+PIPELINE = "durable-pipeline"
 
 
 def test_a_message_is_followed_by_its_id_through_all_functions(stack: Stack) -> None:
@@ -31,6 +36,35 @@ def test_a_message_is_followed_by_its_id_through_all_functions(stack: Stack) -> 
     assert [e["EventType"] for e in stack.history(arn)].count("ChainedInvokeSucceeded") == 3
     (stored,) = [line for line in lines if line["service"] == "store"]
     assert stored["execution_ids"] == f"test-{message_id}"
+
+
+def test_a_record_is_followed_through_all_functions_until_ctrl_c(
+    stack: Stack, tmp_path: Path
+) -> None:
+    shown = tmp_path / "shown"
+    with (
+        shown.open("w") as output,
+        Operator.of(stack).start(
+            "logs", "--follow", "--record", "followed-1", "--json", output=output
+        ) as following,
+    ):
+        ids = stack.send([standard(record_id="followed-1"), standard(record_id="other-1")])
+
+        wait_for(lambda: {line["function"] for line in lines_in(shown)} >= {"store", PIPELINE})
+        following.send_signal(signal.SIGINT)
+
+        assert following.wait(PATIENCE) == ExitCode.INTERRUPTED
+    # Its message's id stands in a line as well as its own, once that is known.
+    named = [json.dumps(line["event"]) for line in lines_in(shown)]
+    assert all("followed-1" in text or ids[0] in text for text in named)
+    (stored,) = [line for line in lines_in(shown) if line["function"] == "store"]
+    assert "followed-1" in stored["event"]["execution_ids"].split(", ")
+
+
+def lines_in(shown: Path) -> list[Any]:
+    """The whole lines of a file that grows."""
+    whole, _, _ = shown.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def test_metrics_of_a_batch_are_in_the_logs(stack: Stack) -> None:

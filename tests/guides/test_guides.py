@@ -61,6 +61,12 @@ until pipelinectl items --id guide-00001 && pipelinectl items --source TEST.CSV 
 done
 """
 
+A_TENANTS_DEAD_LETTER = """
+jq -c 'select(.order_id == "A-1001") | .quantity = 0' events/orders.jsonl |
+  pipelinectl send --file - --group tenant-7
+until pipelinectl dlq list --group tenant-7 | grep ValidationError; do sleep 1; done
+"""
+
 AN_UPLOAD = "\n".join(UPLOADS.blocks("bash"))
 
 
@@ -147,12 +153,16 @@ EVERY = [
         {
             "pipelinectl record guide-00001": "stored",
             "pipelinectl record input/orders.csv --json": '"object"',
+            "pipelinectl logs --record guide-00001": "batch received",
             "pipelinectl reprocess --type order --since 2026-03-01 --dry-run": "would send",
             "pipelinectl reprocess --source TEST.CSV --wait": "sent 1 of 1 record",
             "pipelinectl reprocess guide-00001 --wait": "unchanged",
             "aws logs filter-log-events": '"events"',
         },
-        {"pipelinectl record 7f3c": "is the beginning of an id of the reader's"},
+        {
+            "pipelinectl record 7f3c": "is the beginning of an id of the reader's",
+            "pipelinectl logs --follow": "runs until Ctrl-C; test_observing.py follows",
+        },
         before=RECORDS_TO_FOLLOW,
     ),
     guide(
@@ -217,6 +227,19 @@ EVERY = [
             "sam deploy": AWS_ONLY,
             "aws lambda update-alias": "there is one version; test_redeployment.py has two",
         },
+    ),
+    guide(
+        "tenants",
+        {
+            "pipelinectl send": SENT,
+            "aws sqs send-message": '"MessageId"',
+            "pipelinectl dlq list --by-group": r"\d+ +tenant-7",
+            "pipelinectl dlq list --group": "ValidationError",
+            "pipelinectl dlq redrive": "would send",
+            "pipelinectl items --by-group": r"\d+ +tenant-7",
+            "pipelinectl items --group tenant-7 --count": r"^[1-9]\d*$",
+        },
+        before=A_TENANTS_DEAD_LETTER,
     ),
     guide("uploads-api", {"pipelinectl download": r'"n": 1'}, before=AN_UPLOAD),
     guide(

@@ -14,7 +14,6 @@ from typing import Any
 import aws_durable_execution_sdk_python.state
 import boto3
 import pytest
-from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import dynamo_type
@@ -82,18 +81,22 @@ class Pipeline(Harness):
         return [json.loads(message["body"]) for message in self.drain(self.events_queue_url)]
 
     def drain(self, queue_url: str) -> list[dict[str, Any]]:
-        """The messages in a queue, with their attributes as plain text; none is left."""
+        """The messages in a queue, with attributes and group as plain text; none is left."""
         drained: list[dict[str, Any]] = []
         while True:
             response = self.sqs.receive_message(
-                QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+                QueueUrl=queue_url,
+                MaxNumberOfMessages=10,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["MessageGroupId"],
             )
             if not response.get("Messages"):
                 return drained
             for message in response["Messages"]:
                 values = message.get("MessageAttributes", {}).items()
                 attributes = {name: value["StringValue"] for name, value in values}
-                drained.append({"body": message["Body"], **attributes})
+                system: Any = message.get("Attributes", {})
+                drained.append({"body": message["Body"], **system, **attributes})
 
     def redeliver(self, queue_url: str) -> list[dict[str, Any]]:
         """The messages in a queue of the pipeline's own, as its mapping delivers them.
@@ -107,6 +110,7 @@ class Pipeline(Harness):
                 message.pop("body"),
                 f"again-{index}",
                 queue=queue_url.rsplit("/", 1)[-1],
+                group=message.pop("MessageGroupId", ""),
                 attributes={
                     name: {"stringValue": value, "dataType": "String"}
                     for name, value in message.items()
@@ -277,15 +281,6 @@ def shared_clock(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "utc_now", pipeline.clock.iso)
     monkeypatch.setenv("EXECUTION_TIMEOUT", "120")
     monkeypatch.setenv("STAGE_TIMEOUT", "20")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_loader() -> Iterator[None]:
-    """One reading of boto3's service models for all sessions: moto starts a new one each time."""
-    loader = create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.session.create_loader", lambda _=None: loader)
-        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -249,6 +249,17 @@ def test_a_record_that_was_not_stored_is_logged_with_its_reason(everything: Seen
     }
 
 
+def test_a_record_is_told_of_with_its_group_where_it_has_one(
+    pipeline: Pipeline, seen: Seen
+) -> None:
+    grouped = sqs_message(INVALID, "m-1", group="tenant-7")
+    pipeline.process(sqs_event(grouped, sqs_message(INVALID, "m-2")))
+
+    (received,) = seen.with_message("batch received")
+    for told in (received["records"], seen.with_message("record not stored")):
+        assert [one.get("message_group_id") for one in told] == ["tenant-7", None]
+
+
 def test_an_object_is_named_with_its_version(everything: Seen) -> None:
     (_, received) = everything.with_message("batch received")
     (record,) = received["records"]

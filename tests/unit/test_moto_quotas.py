@@ -51,6 +51,12 @@ def number(text: str) -> dict[str, Any]:
             "InvalidParameter",
         ),
         (
+            quotas.refused_batch,
+            {"Entries": [{"MessageBody": "x"}, {"MessageBody": "x", "MessageGroupId": "a"}]},
+            {"Entries": [{"MessageBody": "x"}, {"MessageBody": "x", "MessageGroupId": "ы"}]},
+            "InvalidParameterValue",
+        ),
+        (
             quotas.refused_item,
             {"k": {"S": "x" * (400 * 1024 - 1)}},
             {"k": {"S": "x" * (400 * 1024)}},

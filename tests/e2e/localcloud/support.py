@@ -21,7 +21,7 @@ from localcloud.settings import Settings
 APP = Path(__file__).parent / "app" / "template.yaml"
 STACK = "app"
 REPOSITORY = Path(__file__).resolve().parents[3]
-SECONDS = 120.0
+SECONDS = 600.0
 """How long a busy machine may take; each wait ends with its condition."""
 
 T = TypeVar("T")

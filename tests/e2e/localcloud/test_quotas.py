@@ -99,6 +99,29 @@ def test_a_message_counts_with_its_attributes(cloud: Cloud, queue_url: str) -> N
         sqs.send_message(MessageBody="x", DelaySeconds=901, **message)
 
 
+def test_a_group_of_a_standard_queue_has_128_characters_of_ascii(
+    cloud: Cloud, queue_url: str
+) -> None:
+    sqs = cloud.client("sqs")
+    for group in ("x" * 129, "two words", "арендатор"):
+        with pytest.raises(ClientError, match="for parameter MessageGroupId is invalid"):
+            sqs.send_message(QueueUrl=queue_url, MessageBody="x", MessageGroupId=group)
+
+    entries = [
+        {"Id": str(n), "MessageBody": "x", "MessageGroupId": group}
+        for n, group in enumerate(["!~" * 64, "x" * 129, "tenant-7"])
+    ]
+    answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+
+    assert [one["Id"] for one in answer["Successful"]] == ["0", "2"]
+    assert [(one["Id"], one["SenderFault"]) for one in answer["Failed"]] == [("1", True)]
+    received = sqs.receive_message(
+        QueueUrl=queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+    )["Messages"]
+    groups = [one["Attributes"]["MessageGroupId"] for one in received if "Attributes" in one]
+    assert sorted(groups) == ["!~" * 64, "tenant-7"]
+
+
 def test_a_batch_of_a_mapping_is_cut_where_its_event_would_be_larger_than_6_mb(
     cloud: Cloud,
 ) -> None:

@@ -154,7 +154,10 @@ class Deployed:
     def receive(self, url: str) -> list[Any]:
         """What is visible in a queue now, at most 10."""
         response = self.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["MessageGroupId"],
         )
         messages: list[Any] = response.get("Messages", [])
         return messages

@@ -9,6 +9,7 @@ from durable_pipeline.dead_letters import attributes
 from durable_pipeline.intake import read
 from durable_pipeline.records import Outcome
 from pipeline_core import messages
+from pipeline_core.messages import in_group
 from tests.events import sqs_event, sqs_message
 from tests.integration.pipelinectl.conftest import Deployed
 from tests.unit.durable_pipeline.settings import SETTINGS as ANY_SETTINGS
@@ -34,6 +35,7 @@ def give_up(
     stage: str = "validate",
     error_type: str = "ValidationError",
     producers: Mapping[str, Any] | None = None,
+    group: str = "",
 ) -> str:
     """Send a dead letter of the message that had these; `producers` in Lambda's form; its id."""
     event = sqs_event(sqs_message(body, message_id, attributes=producers))
@@ -43,12 +45,18 @@ def give_up(
         "stage": stage,
         "reason": {"type": error_type, "message": "; ".join(ERRORS), "errors": list(ERRORS)},
     }
-    return _send(deployed, body, attributes(record, outcome, ARN, "2026-01-01T00:00:00Z"))
+    why = attributes(record, outcome, ARN, "2026-01-01T00:00:00Z")
+    return _send(deployed, body, why, group)
 
 
 def move(deployed: Deployed, body: str = "{}", **producers: Any) -> str:
     """Send what is in the dead-letter queue after SQS's own redrive policy moved a message."""
     return _send(deployed, body, producers)
+
+
+def move_in_group(deployed: Deployed, group: str) -> str:
+    """The same of a message in a group."""
+    return _send(deployed, "{}", {}, group)
 
 
 def give_up_event(deployed: Deployed, body: str, message: str = "broken") -> str:
@@ -61,11 +69,12 @@ def give_up_event(deployed: Deployed, body: str, message: str = "broken") -> str
     return _send(deployed, body, lambdas)
 
 
-def _send(deployed: Deployed, body: str, with_attributes: Mapping[str, Any]) -> str:
+def _send(
+    deployed: Deployed, body: str, with_attributes: Mapping[str, Any], group: str = ""
+) -> str:
+    message = {"MessageBody": body, "MessageAttributes": with_attributes}
     sent = deployed.sqs.send_message(
-        QueueUrl=deployed.dead_letter_queue_url,
-        MessageBody=body,
-        MessageAttributes=with_attributes,
+        QueueUrl=deployed.dead_letter_queue_url, **in_group(message, group)
     )
     message_id: str = sent["MessageId"]
     return message_id

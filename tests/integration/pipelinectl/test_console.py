@@ -714,3 +714,29 @@ def test_pages_are_asked_for_side_by_side(deployed: Deployed, session: Session) 
         return [answer.status for answer in answers]
 
     assert set(browse(visit, session)) == {200}
+
+
+def test_executions_say_what_became_of_their_records_and_read_an_ended_one_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = replace(RUNNING, arn="a/ended", status="SUCCEEDED", ended_at=RUNNING.started_at)
+    read: list[str] = []
+
+    def history(_: Executions, arn: str) -> Iterator[Any]:
+        read.append(arn)
+        return iter(())
+
+    monkeypatch.setattr(Executions, "newest", lambda *_, **__: iter([RUNNING, ended]))
+    monkeypatch.setattr(Executions, "history", history)
+    counts = {"stored": 2, "dead letter": 1}
+    monkeypatch.setattr("pipelinectl.commands.executions.fates_in", lambda *_: counts)
+
+    page = look(session, "/executions")
+    shown = browse(lambda b: b.ask("/executions"), session).text
+    session._count()
+
+    assert [one["records"] for one in page.document] == [counts, counts]
+    assert "2 stored" in shown
+    assert "1 dead letter" in shown
+    assert read.count(ended.arn) == 1
+    assert read.count(RUNNING.arn) >= 2

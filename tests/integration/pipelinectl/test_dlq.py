@@ -4,7 +4,14 @@ import pytest
 
 from pipelinectl.dead_letters import DeadLetterQueue, Held, grouped
 from tests.integration.pipelinectl.conftest import Deployed
-from tests.integration.pipelinectl.giving_up import ARN, ERRORS, FIRST_SENT, give_up, move
+from tests.integration.pipelinectl.giving_up import (
+    ARN,
+    ERRORS,
+    FIRST_SENT,
+    give_up,
+    move,
+    move_in_group,
+)
 from tests.integration.pipelinectl.test_redrive import visible
 
 
@@ -222,3 +229,65 @@ def test_what_is_named_and_not_done_ends_it_with_1_after_the_output(
     assert "1 of 2" in done.stdout
     assert done.stderr.count("1 message gone, or held by another reader") == 1
     assert visible(deployed) == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "count"),
+    [
+        (("--since", "2025-12-31"), 1),
+        (("--since", "2026-01-02"), 0),
+        (("--until", "2026-01-02"), 1),
+        (("--until", "2025-12-31"), 0),
+    ],
+)
+def test_dead_letters_are_listed_by_when_they_were_given_up(
+    deployed: Deployed, times: tuple[str, ...], count: int
+) -> None:
+    give_up(deployed)  # on the first of January
+
+    assert len(deployed.run("dlq", "list", "--json", *times).json) == count
+
+
+def in_groups(deployed: Deployed) -> dict[str, str]:
+    """Message ids of dead letters of several groups, some given up and one moved."""
+    return {
+        "a": give_up(deployed, message_id="m-1", group="tenant-a"),
+        "moved": move_in_group(deployed, "tenant-b"),
+        "b": give_up(deployed, message_id="m-2", group="tenant-b"),
+        "none": give_up(deployed, message_id="m-3"),
+    }
+
+
+def test_dead_letters_are_counted_by_group(deployed: Deployed) -> None:
+    in_groups(deployed)
+
+    shown = deployed.run("dlq", "list", "--by-group")
+    counted = deployed.run("dlq", "list", "--by-group", "--stage", "validate", "--json").json
+
+    header, *lines = [line.split() for line in shown.stdout.splitlines()]
+    assert header == ["dead", "letters", "group"]
+    assert lines[0] == ["2", "tenant-b"]
+    assert sorted(lines[1:]) == [["1", "none"], ["1", "tenant-a"]]
+    assert {one["message_group_id"]: one["dead_letters"] for one in counted} == {
+        "tenant-a": 1,
+        "tenant-b": 1,
+        None: 1,
+    }
+
+
+def test_a_group_chooses_and_is_shown(deployed: Deployed) -> None:
+    ids = in_groups(deployed)
+
+    listed = deployed.run("dlq", "list", "--group", "tenant-b", "--json").json
+    shown = deployed.run("dlq", "show", ids["b"]).stdout
+
+    assert {one["message_id"] for one in listed} == {ids["moved"], ids["b"]}
+    assert {one["message_group_id"] for one in listed} == {"tenant-b"}
+    assert "tenant-b" in shown
+    assert deployed.run("dlq", "list", "--group", "x" * 129).exit_code == 2
+    assert deployed.run("dlq", "list", "--by-group", "--limit", "1").exit_code == 2
+
+
+def test_nothing_is_counted_of_an_empty_queue(deployed: Deployed) -> None:
+    assert deployed.run("dlq", "list", "--by-group").stdout == ""
+    assert deployed.run("dlq", "list", "--by-group", "--json").json == []

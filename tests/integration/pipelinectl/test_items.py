@@ -157,3 +157,47 @@ def test_existing_finds_which_of_many_keys_are_there(deployed: Deployed) -> None
     assert items.existing(f"run-{number}" for number in range(250)) == {
         f"run-{number}" for number in range(0, 250, 50)
     }
+
+
+def test_items_are_counted_and_chosen_by_group(deployed: Deployed) -> None:
+    for n, group in enumerate(["tenant-a", "tenant-b", "tenant-b", None]):
+        put(deployed, f"run-{n}", "b" if n < 2 else "c")
+        if group is not None:
+            deployed.table.update_item(
+                Key={"execution_id": f"run-{n}"},
+                UpdateExpression="SET message_group_id = :group",
+                ExpressionAttributeValues={":group": group},
+            )
+
+    shown = deployed.run("items", "--by-group").stdout
+    of_one_source = deployed.run("items", "--by-group", "--source", "c", "--json").json
+
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[:2] == [["items", "group"], ["2", "tenant-b"]]
+    assert sorted(lines[2:]) == [["1", "none"], ["1", "tenant-a"]]
+    assert {one["message_group_id"]: one["items"] for one in of_one_source} == {
+        "tenant-b": 1,
+        None: 1,
+    }
+    assert deployed.run("items", "--by-group", "--group", "tenant-b", "--json").json == [
+        {"message_group_id": "tenant-b", "items": 2}
+    ]
+    assert deployed.run("items", "--group", "tenant-b", "--count").stdout == "2\n"
+    listed = deployed.run("items", "--group", "tenant-b", "--source", "c", "--json").json
+    assert [item["execution_id"] for item in listed] == ["run-2"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--group", ""],
+        ["--group", "x" * 129],
+        ["--group", "a", "--id", "x"],
+        ["--by-group", "--id", "x"],
+    ],
+)
+def test_a_group_that_cannot_be_meant_is_2(deployed: Deployed, arguments: list[str]) -> None:
+    result = deployed.run("items", *arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1

@@ -232,3 +232,22 @@ def test_json_keeps_every_digit(deployed: Deployed) -> None:
     put_entry(deployed, PATH, size=Decimal("12345678901234567890"))
 
     assert "12345678901234567890" in deployed.run("objects", "show", PATH, "--json").stdout
+
+
+@pytest.mark.parametrize(
+    ("times", "keys"),
+    [
+        ((), ["new", "old"]),
+        (("--since", "2026-03-01T00:00:00+00:00"), ["new"]),
+        (("--until", "2026-03-01T00:00:00+00:00"), ["old"]),
+    ],
+)
+def test_objects_are_listed_by_when_they_changed(
+    deployed: Deployed, times: tuple[str, ...], keys: list[str]
+) -> None:
+    for key, moment in (("new", "2026-03-01T00:00:00.5Z"), ("old", "2026-02-28T23:59:59Z")):
+        put_entry(deployed, f"test-input/{key}", state="done", updated_at=moment)
+
+    listed = deployed.run("objects", "list", "--json", *times).json
+
+    assert [entry["key"] for entry in listed] == keys

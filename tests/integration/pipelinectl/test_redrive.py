@@ -13,7 +13,13 @@ from pipelinectl.dead_letters import DeadLetterQueue
 from pipelinectl.redrive import Redrive
 from pipelinectl.sending import Pace, Sender
 from tests.integration.pipelinectl.conftest import Deployed
-from tests.integration.pipelinectl.giving_up import FIRST_SENT, give_up, known_of, move
+from tests.integration.pipelinectl.giving_up import (
+    FIRST_SENT,
+    give_up,
+    known_of,
+    move,
+    move_in_group,
+)
 
 SOURCE = {"stringValue": "till-7", "dataType": "String"}
 PHOTO = {"binaryValue": "AAEC", "dataType": "Binary.png"}
@@ -444,3 +450,18 @@ def test_a_record_whose_item_is_newer_is_not_waited_for(deployed: Deployed) -> N
     done = deployed.run("dlq", "redrive", "--all", "--wait")
 
     assert (done.exit_code, done.stdout) == (0, "sent 1 of 1 message\n1 stored, 0 dead letters\n")
+
+
+def test_a_message_is_sent_again_in_its_group_and_a_group_alone_can_be(deployed: Deployed) -> None:
+    give_up(deployed, message_id="m-1", group="tenant-a")
+    give_up(deployed, message_id="m-2", group="tenant-b")
+    move_in_group(deployed, "tenant-b")
+    give_up(deployed, message_id="m-3")
+
+    deployed.run("dlq", "redrive", "--group", "tenant-b")
+    groups = [message["Attributes"]["MessageGroupId"] for message in deployed.again()]
+    deployed.run("dlq", "redrive", "--all")
+
+    assert groups == ["tenant-b"] * 2
+    others = [message.get("Attributes", {}) for message in deployed.again()]
+    assert sorted(others, key=len) == [{}, {"MessageGroupId": "tenant-a"}]

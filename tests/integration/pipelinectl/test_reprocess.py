@@ -269,3 +269,13 @@ def test_what_has_no_room_to_be_compared_is_not_sent_and_it_says_what_to_do(
     assert done.exit_code == 1
     assert "No space left on device): name a folder that has with TMPDIR" in done.stderr
     assert (stored.again(), stored.lines) == ([], [])
+
+
+def test_a_record_goes_again_in_the_group_that_it_was_sent_in(deployed: Deployed) -> None:
+    store(deployed, "a", message_group_id="tenant-7")
+    store(deployed, "b")
+
+    deployed.run("reprocess", "--all")
+
+    sent = {known_of(m)["execution_id"]: m.get("Attributes", {}) for m in deployed.again()}
+    assert sent == {"a": {"MessageGroupId": "tenant-7"}, "b": {}}

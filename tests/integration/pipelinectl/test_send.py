@@ -64,6 +64,36 @@ def test_record_ids_tell_repeated_bodies_apart(deployed: Deployed) -> None:
     assert all('"price": 1.10' in body for body in bodies)
 
 
+def test_every_message_is_in_the_group_that_is_named_also_a_claim_check(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(f"small\n{'x' * 200_000}\n")
+
+    done = deployed.run("send", "--file", str(path), "--group", "tenant-7", "--json").json
+
+    assert done["claim_checks"] == 1
+    groups = [message["Attributes"]["MessageGroupId"] for message in deployed.queued()]
+    assert groups == ["tenant-7"] * 2
+
+
+def test_without_a_group_messages_are_in_none(deployed: Deployed) -> None:
+    deployed.run("send", BODY)
+
+    (message,) = deployed.queued()
+    assert not message.get("Attributes")
+
+
+@pytest.mark.parametrize("group", ["", "x" * 129, "two words", "арендатор"])
+def test_a_group_that_sqs_refuses_sends_nothing(deployed: Deployed, group: str) -> None:
+    result = deployed.run("send", BODY, "--group", group)
+
+    assert result.exit_code == 2
+    assert "is no MessageGroupId: give 1 to 128 letters" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert deployed.bodies() == []
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

@@ -121,7 +121,7 @@ def test_every_command_that_changes_something_is_among_them() -> None:
 
     reads = {"items", "record", "status", "console", "cost", "doctor", "download", "demo"}
     reads |= {"objects list", "objects show", "executions list", "executions show"}
-    reads |= {"dlq list", "dlq show"}
+    reads |= {"dlq list", "dlq show", "logs"}
     assert {name for name in names if not name.startswith("local ")} == reads | set(CHANGES)
 
 

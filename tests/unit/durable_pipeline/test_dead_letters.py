@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -235,3 +236,16 @@ def test_an_untold_rejection_keeps_its_reason() -> None:
         "wrong",
         "and the topic of events was not told",
     ]
+
+
+@pytest.mark.parametrize(("group", "sent_in"), [("tenant-7", "tenant-7"), ("", None)])
+def test_a_letter_is_in_the_group_of_its_record(group: str, sent_in: str | None) -> None:
+    queue = FakeQueue()
+    record, outcome = letter()
+    dead = [(replace(record, message_group_id=group), outcome)]
+
+    send(queue, SETTINGS, dead, execution_arn="a", failed_at="t")  # type: ignore[arg-type]  # a fake of what it uses
+
+    ((entry,),) = queue.requests
+    assert entry.get("MessageGroupId") == sent_in
+    assert entry.keys() >= {"Id", "MessageBody", "MessageAttributes"}

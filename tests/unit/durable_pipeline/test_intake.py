@@ -379,3 +379,28 @@ def test_no_event_of_s3s_without_a_queue_makes_the_reader_raise() -> None:
     for records in entries:
         assert len(read({"Records": records}, SETTINGS).all_records) == 1
     assert len(entries) >= 80
+
+
+# --- Its group ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_record_is_in_the_group_of_its_message(queue: str) -> None:
+    event = sqs_event(sqs_message("{}", "m-1", queue=queue, group="tenant-7"), sqs_message("{}"))
+
+    records = read(event, SETTINGS).all_records
+
+    assert [record.message_group_id for record in records] == ["tenant-7", ""]
+
+
+def test_a_message_attribute_of_that_name_is_the_producers_and_no_group() -> None:
+    record, _ = reading("{}", MessageGroupId=text("a"), message_group_id=text("b"))
+
+    assert record.message_group_id == ""
+    assert record.attributes.keys() == {"MessageGroupId", "message_group_id"}
+
+
+def test_an_event_that_s3_sends_itself_has_no_group() -> None:
+    (record,) = read(s3_event(STATE), SETTINGS).all_records
+
+    assert record.message_group_id == ""

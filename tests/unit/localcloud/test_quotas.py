@@ -72,6 +72,15 @@ def notifications(*sizes: int) -> dict[str, Any]:
             {"MessageBody": "x", "DelaySeconds": 901},
             "InvalidParameterValue",
         ),
+        *(
+            (
+                quotas.refused_message,
+                {"MessageBody": "x", "MessageGroupId": "!~" * 64},
+                {"MessageBody": "x", "MessageGroupId": group},
+                "InvalidParameterValue",
+            )
+            for group in ("", "!~" * 64 + "x", "two words", "арендатор", "\n")
+        ),
         (
             quotas.refused_messages,
             messages(8, MIB // 8),

@@ -1,3 +1,8 @@
+import os
+import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +12,7 @@ from typer.testing import CliRunner
 
 from pipelinectl import local
 from pipelinectl.cli import app, global_options_first
+from pipelinectl.commands import PLACES
 from pipelinectl.errors import OperationFailedError, UnreachableError
 
 ROOT: Any = get_command(app)
@@ -67,20 +73,81 @@ def test_help_documents_the_exit_codes() -> None:
         assert said in words
 
 
-def test_help_does_not_wait_for_boto3() -> None:
-    import subprocess
-    import sys
+@pytest.mark.parametrize("name", PLACES)
+def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
+    assert ROOT.commands[name].get_short_help_str(limit=1000) == PLACES[name].summary
 
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_list_of_commands_has_every_command(name: str) -> None:
+    listed = re.findall(r"^│ ([a-z]+) ", CliRunner().invoke(app, ["--help"]).output, re.MULTILINE)
+
+    assert name in listed
+
+
+COMMANDS = {f"pipelinectl.commands.{place.module}" for place in PLACES.values()}
+
+
+def imported_by(*arguments: str, **environment: str) -> set[str]:
+    """The modules that are imported when the command line has done this."""
     code = (
-        "import sys\n"
-        "from pipelinectl.cli import app, global_options_first\n"
-        "try: app(['--help'])\n"
-        "except SystemExit: pass\n"
-        "sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)\n"
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from pipelinectl.cli import main\n"
+        "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+    return set(done.stderr.split())
 
-    assert done.returncode == 0
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_waits_for_no_command(arguments: list[str]) -> None:
+    imported = imported_by(*arguments)
+
+    assert "pipelinectl.cli" in imported
+    assert imported & (COMMANDS | {"boto3", "botocore", "localcloud"}) == set()
+
+
+def test_completion_of_a_command_waits_for_none() -> None:
+    line = {"COMP_WORDS": "pipelinectl i", "COMP_CWORD": "1"}
+
+    imported = imported_by(_PIPELINECTL_COMPLETE="complete_bash", **line)
+
+    assert "pipelinectl.cli" in imported
+    assert imported & COMMANDS == set()
+
+
+def test_a_command_waits_for_no_other() -> None:
+    imported = imported_by("items", "--help")
+
+    assert imported & COMMANDS == {"pipelinectl.commands.items"}
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["i"], ["items"]),
+        (["dlq", "re"], ["redrive"]),
+        (["executions", "list", "--stat"], ["--status"]),
+        (["executions", "list", "--status", "TI"], ["TIMED_OUT"]),
+    ],
+)
+def test_completion_offers_commands_options_and_values(
+    words: list[str], offered: list[str]
+) -> None:
+    line = {"COMP_WORDS": shlex.join(["pipelinectl", *words]), "COMP_CWORD": str(len(words))}
+
+    result = CliRunner().invoke(
+        app, [], env={"_PIPELINECTL_COMPLETE": "complete_bash", **line}, prog_name="pipelinectl"
+    )
+
+    assert result.output.split() == offered
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ from pipelinectl.cost import (
     taken_in,
     usage_of,
 )
-from tests.events import s3_event, sns_envelope, sqs_event_of, standard
+from pipelinectl.timeline import build_timeline
+from tests.events import s3_event, sns_envelope, sqs_event, sqs_event_of, sqs_message, standard
 from tests.unit.pipelinectl.cost_samples import (
     DURABLE,
     PLACE,
@@ -553,3 +554,29 @@ def test_the_quotas_are_those_that_the_local_cloud_holds_to() -> None:
     assert sizes.MAX_OPERATIONS == quotas.MAX_OPERATIONS
     assert sizes.MAX_STATE_BYTES == quotas.MAX_STORED_BYTES
     assert quotas.MAX_INPUT_BYTES["RequestResponse"] == cost.MAX_EVENT_BYTES
+
+
+@pytest.mark.parametrize("name", ["repeated.json", "failed.json"])
+def test_an_operation_is_the_same_here_and_in_the_timeline(name: str) -> None:
+    events = [started_with(standard()), *recorded_events(name)[1:]]
+    usage = usage_of(events, DURABLE)
+
+    assert usage is not None
+    assert usage.operations == build_timeline(events).metered
+
+
+def test_requests_of_fair_queues_are_those_of_messages_in_groups() -> None:
+    messages = [sqs_message("x", f"m-{n}", group="a" if n < 4 else "") for n in range(10)]
+    found = taken_in(json.dumps(sqs_event(*messages)))
+
+    assert found is not None
+    assert found.queue_requests == 10 + 1 + 1
+    assert found.fair_requests == 4 + 1 + 1
+    assert taken("x").fair_requests == 0
+
+
+def test_a_fair_queue_costs_a_line_of_its_own_and_nothing_where_there_is_none() -> None:
+    assert dollars(Usage(queue_requests=MILLION)) == pytest.approx(0.40)
+    fair = Usage(queue_requests=MILLION, fair_requests=MILLION)
+    assert dollars(fair) == pytest.approx(0.50)
+    assert quantities(bill(fair, PLACE)).keys() == {"SQS requests", "of fair queues"}

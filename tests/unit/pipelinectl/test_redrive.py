@@ -441,3 +441,22 @@ def test_another_thread_may_use_it() -> None:
     thread.join()
 
     assert done == ["begun", "rest"]
+
+
+@pytest.mark.parametrize("group", ["tenant-7", ""])
+def test_a_message_of_an_event_is_sent_again_in_its_group(group: str) -> None:
+    event = sqs_event(sqs_message("{}", "m-1", group=group))
+
+    (again,) = redrive.of_event(json.dumps(event), ENVIRONMENT)
+
+    assert again.message_group_id == group
+
+
+@pytest.mark.parametrize("group", ["x" * 129, "two words", 7, None, ["a"], {"a": 1}])
+def test_what_is_no_group_keeps_no_message_from_being_sent_again(group: Any) -> None:
+    odd = sqs_message("{}", "m-1")
+    odd["attributes"]["MessageGroupId"] = group
+
+    found = redrive.of_event(json.dumps(sqs_event(odd, sqs_message("{}", "m-2"))), ENVIRONMENT)
+
+    assert [one.message_group_id for one in found] == ["", ""]

@@ -1,4 +1,6 @@
 import json
+import string
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -225,3 +227,46 @@ def test_an_error_of_the_whole_request_is_raised() -> None:
         stub.add_client_error("send_message_batch", "QueueDoesNotExist")
         with pytest.raises(sqs.exceptions.ClientError, match="QueueDoesNotExist"):
             list(Sender(sqs, QUEUE).send([Body("a", "test")]))
+
+
+@pytest.mark.parametrize("group", ["a", "tenant-7", "x" * 128, string.punctuation])
+def test_a_group_that_sqs_takes_passes(group: str) -> None:
+    sending.check_group(group)
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("", "the group '' of 0 characters"),
+        ("x" * 129, f"the group '{'x' * 40}' of 129 characters"),
+        ("арендатор", "the group 'арендатор' of 9 characters"),
+        ("two words", "the group 'two words' of 9 characters"),
+        ("a\n", r"the group 'a\\n' of 2 characters"),
+    ],
+)
+def test_a_group_that_sqs_refuses_is_named_with_the_rule(group: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"{said} is no MessageGroupId: give 1 to 128 letters"):
+        sending.check_group(group)
+
+
+def test_only_a_message_of_a_group_is_sent_in_one() -> None:
+    session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x")
+    sqs = session.client("sqs", region_name="us-east-1")
+    check = replace(CHECK, message_group_id="b")
+    messages: list[Body | ClaimCheck] = [Body("a", "1", "tenant-7"), check, Body("c", "3")]
+    plain: list[dict[str, Any]] = [
+        {"Id": str(n), "MessageBody": one.text, "MessageAttributes": one.attributes}
+        for n, one in enumerate(messages)
+    ]
+    first, second, third = plain
+    entries = [first | {"MessageGroupId": "tenant-7"}, second | {"MessageGroupId": "b"}, third]
+    answers = [{"Id": str(n), "MessageId": "m", "MD5OfMessageBody": "x"} for n in range(3)]
+    with Stubber(sqs) as stub:
+        stub.add_response(
+            "send_message_batch",
+            {"Successful": answers, "Failed": []},
+            {"QueueUrl": QUEUE, "Entries": entries},
+        )
+        (outcome,) = Sender(sqs, QUEUE).send(messages)
+
+    assert len(outcome.sent) == 3

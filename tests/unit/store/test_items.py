@@ -208,3 +208,10 @@ def test_an_item_is_never_larger_than_dynamodb_takes(element: str, size: int) ->
 
     assert item_size(item) <= MAX_ITEM_BYTES
     assert ("original_data" in item) != ("original_data_pointer" in item)
+
+
+def test_an_item_has_the_group_that_its_message_was_in_and_else_no_such_attribute() -> None:
+    item = item_of(record(message_group_id="tenant-7"), STORED_AT, 0)
+
+    assert item["message_group_id"] == {"S": "tenant-7"}
+    assert "message_group_id" not in item_of(record(), STORED_AT, 0)

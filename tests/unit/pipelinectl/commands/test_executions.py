@@ -17,10 +17,11 @@ def rendered(name: str, width: int = 100) -> list[str]:
 
 
 def test_heading_says_status_duration_and_counts() -> None:
-    heading, arn, *_ = rendered("repeated.json")
+    heading, kinds, arn, *_ = rendered("repeated.json")
 
     assert heading.startswith("SUCCEEDED in ")
-    assert "11 operations, 10 invocations" in heading
+    assert "14 operations, 10 invocations" in heading
+    assert kinds.startswith("7 chained invokes, 3 step attempts, 2 contexts, 1 execution")
     assert arn == "uuid/uuid"
 
 

@@ -220,13 +220,6 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
         local.find_template(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("function", "group"), [("store", "/aws/lambda/s-store"), ("other", "/aws/lambda/other")]
-)
-def test_functions_go_by_their_role_or_their_name(function: str, group: str) -> None:
-    assert local.log_groups("s", function)[0] == group
-
-
 def test_local_parameters_are_parameters_of_the_template() -> None:
     template = (Path(__file__).parents[4] / "template.yaml").read_text()
 

@@ -1,8 +1,13 @@
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from pipelinectl.commands import output
 
@@ -84,3 +89,63 @@ def test_a_table_that_is_piped_is_not_padded(capsys: pytest.CaptureFixture[str])
         "a much longer name",
         "b                   RUNNING",
     ]
+
+
+def shown(table: Table, width: int) -> list[str]:
+    """What a terminal of this width shows."""
+    file = io.StringIO()
+    Console(file=file, width=width, force_terminal=True, color_system=None).print(table)
+    return file.getvalue().splitlines()
+
+
+IDS = ("local-7f3c2b1a-1111-2222-3333-444455556666", "till-7")
+CELLS = st.text(st.characters(categories=("L", "N", "P", "Zs", "So")), max_size=60)
+WIDE = "注文データの処理に失敗しました" * 4
+
+
+@given(st.integers(20, 120), st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5))
+def test_no_line_of_a_table_is_wider_than_the_terminal(
+    width: int, rows: list[tuple[str, str, str]]
+) -> None:
+    table = output.table("id", "one", "two", "three", spare=("two",), right=("three",))
+    for n, cells in enumerate([*rows, (WIDE, "", WIDE)]):
+        table.add_row(IDS[n % 2], *map(Text, cells))
+        table.below(Text(WIDE))
+
+    lines = shown(table, width)
+
+    assert max(map(cell_len, lines)) <= width
+    begin = [line for line in lines if line.startswith(("local-7f3c2b", "till-7"))]
+    assert len(begin) == len(rows) + 1
+
+
+def test_columns_that_can_be_spared_are_left_out_in_that_order() -> None:
+    table = output.table("id", "state", "size", "age", spare=("size", "state"))
+    table.add_row("a" * 36, "PROCESSING", "1,000,000 KiB", "12 min")
+
+    assert shown(table, 60)[1].split()[1:] == ["PROCESSING", "1,000,000", "KiB", "12", "min"]
+    headers = [shown(table, width)[0].split() for width in (100, 60, 44, 36, 24)]
+
+    assert headers == [
+        ["id", "state", "size", "age"],
+        ["id", "state", "size", "age"],
+        ["id", "state", "age"],
+        ["id", "age"],
+        ["id"],
+    ]
+
+
+def test_what_is_piped_is_whole_and_has_no_blanks_at_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = output.table("id", "text", spare=("text",))
+    table.add_row(IDS[0], "x" * 5000)
+    table.below(Text("y " * 300))
+
+    output.print_parts([table, *output.titled("more", output.facts({"name": "z" * 300}))])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == [IDS[0], "x" * 5000]
+    assert lines[2].split() == ["y"] * 300
+    assert lines[-1].endswith("z" * 300)
+    assert [line for line in lines if line != line.rstrip()] == []

@@ -1,6 +1,7 @@
 """Pictures: what stands in them, and where."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
@@ -40,7 +41,9 @@ def operation(
 
 def timeline(*operations: Operation, seconds: float = 10) -> Timeline:
     end = START + timedelta(seconds=seconds)
-    return Timeline("e", "SUCCEEDED", START, end, end, 1, 0, None, None, None, operations)
+    return Timeline(
+        "e", "SUCCEEDED", START, end, end, 1, 0, None, None, None, operations, Counter()
+    )
 
 
 def shown(found: list[Lane]) -> list[tuple[str, int, int]]:

@@ -73,6 +73,25 @@ def test_an_item_of_something_else_differs() -> None:
     assert look(one, "message").verdict is Verdict.DIFFERS
 
 
+@pytest.mark.parametrize(
+    ("more", "verdict", "said"),
+    [
+        ({"message_group_id": NAMES.prefix}, Verdict.HOLDS, f"is in group {NAMES.prefix}"),
+        ({"message_group_id": "another"}, Verdict.DIFFERS, "is in group another, sent in verify-"),
+        ({}, Verdict.DIFFERS, "is in no group, sent in verify-"),
+    ],
+)
+def test_a_message_that_lost_its_group_on_the_way_differs(
+    more: dict[str, str], verdict: Verdict, said: str
+) -> None:
+    one = run()
+    assert look(one, "message-group").verdict is Verdict.AWAITED
+    told(one).items[NAMES.record_id("message")] = item("message", **more)
+
+    assert look(one, "message-group").verdict is verdict
+    assert said in look(one, "message-group").text
+
+
 def test_no_item_is_awaited_until_something_tells_why() -> None:
     one = run()
     assert look(one, "message").verdict is Verdict.AWAITED
