@@ -1,4 +1,4 @@
-"""Which end-to-end tests one process runs after another, because they share a local cloud."""
+"""Which tests one process runs after another, because they share a local cloud, or a Postgres."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ GROUPS = {
     "tests/e2e/test_redeployment.py": "deployments",
     "tests/e2e/test_sinks.py": "deployments",
     "tests/e2e/test_verify.py": "operating",
+    "tests/integration/test_postgres_sink.py": "postgres",
 }
 """The group of each file, or of all others in a folder. A test that has none runs anywhere."""
 

@@ -13,6 +13,7 @@ from localcloud import supervisor
 from localcloud.settings import LocalCloudError, Settings, free_settings
 from tests.e2e.localcloud.support import (
     SECONDS,
+    Cloud,
     processes_of,
     running,
     start_up_process,
@@ -140,6 +141,35 @@ def test_a_killed_service_is_restarted_and_the_log_says_so(settings: Settings) -
         log = supervisor.logs_path(settings, "supervisor").read_text()
         assert f"started gateway with pid {killed}" in log
         assert "gateway ended with exit code -9; restart 1" in log
+
+
+def test_what_is_in_a_stream_outlives_a_clean_stop(settings: Settings) -> None:
+    with running(settings):
+        tables = Cloud(settings, {}).client("dynamodb")
+        arn = tables.create_table(
+            TableName="streamed",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )["TableDescription"]["LatestStreamArn"]
+        tables.put_item(TableName="streamed", Item={"id": {"S": "before"}})
+    with running(settings):
+        Cloud(settings, {}).client("dynamodb").delete_item(
+            TableName="streamed", Key={"id": {"S": "before"}}
+        )
+        changes = _in_stream(settings, arn)
+    assert changes == [("INSERT", "before"), ("REMOVE", "before")]
+
+
+def _in_stream(settings: Settings, arn: str) -> list[tuple[str, str]]:
+    client = Cloud(settings, {}).client("dynamodbstreams")
+    (shard,) = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    position = client.get_shard_iterator(
+        StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records = client.get_records(ShardIterator=position)["Records"]
+    return [(one["eventName"], one["dynamodb"]["Keys"]["id"]["S"]) for one in records]
 
 
 def test_an_unknown_target_is_refused_with_the_known_ones(settings: Settings) -> None:
