@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -303,7 +304,9 @@ def _kill_at_work(sink: Sink, ids: Sequence[str], most: int) -> int:
     It is at work while its session in Postgres runs a statement.
     """
     killed = 0
-    while not _all_of_messages(sink, ids):
+    deadline = time.monotonic() + PATIENCE
+    while missing := _missing(sink, ids):
+        assert time.monotonic() < deadline, f"{len(missing)} of {len(ids)} never became rows"
         busy = sink.server.run(
             "SELECT 1 FROM pg_stat_activity WHERE usename = :user AND state = 'active'", user=USER
         )
@@ -312,9 +315,9 @@ def _kill_at_work(sink: Sink, ids: Sequence[str], most: int) -> int:
     return killed
 
 
-def _all_of_messages(sink: Sink, ids: Sequence[str]) -> bool:
+def _missing(sink: Sink, ids: Sequence[str]) -> set[str]:
     found = sink.server.run("SELECT message_id FROM processed_data")
-    return set(ids) <= {message_id for (message_id,) in found}
+    return set(ids) - {message_id for (message_id,) in found}
 
 
 def test_switched_off_and_on_again_the_items_stay_and_the_stream_is_another(
