@@ -81,6 +81,9 @@ class Only:
         }
 
 
+ALL = Only()
+
+
 def timestamp(moment: datetime) -> str:
     """A time as items have it."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -104,12 +107,10 @@ class Items:
         )
         return Item(attributes_of(response["Item"])) if "Item" in response else None
 
-    def scan(
-        self, *, source: str | None = None, group: str | None = None, limit: int | None = None
-    ) -> Iterator[Item]:
-        """Items in the table's own order: all, or those of this `data_source` and group."""
+    def scan(self, only: Only = ALL, limit: int | None = None) -> Iterator[Item]:
+        """The items that are wanted, in the table's own order."""
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.table_name, **Only(source, group=group).condition
+            TableName=self.table_name, **only.condition
         )
         found = (Item(attributes_of(item)) for page in pages for item in page["Items"])
         return itertools.islice(found, limit)
@@ -136,35 +137,20 @@ class Items:
                 return found, "LastEvaluatedKey" not in page
         return found, True
 
-    def count(
-        self,
-        *,
-        source: str | None = None,
-        since: datetime | None = None,
-        group: str | None = None,
-    ) -> int:
-        """Number of items: all, or those with this `data_source`, of this group, or since a time.
-
-        Reads the whole table.
-        """
+    def count(self, only: Only = ALL) -> int:
+        """How many items are wanted; reads the whole table."""
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.table_name,
-            Select="COUNT",
-            **Only(source, since=since, group=group).condition,
+            TableName=self.table_name, Select="COUNT", **only.condition
         )
         return sum(page["Count"] for page in pages)
 
-    def by_group(
-        self, *, source: str | None = None, group: str | None = None
-    ) -> list[tuple[str, int]]:
-        """Each group, or this one, and how many items it has, the most first; "" is of none.
+    def by_group(self, only: Only = ALL) -> list[tuple[str, int]]:
+        """Each group and how many items it has that are wanted, the most first; "" is of none.
 
         Reads the whole table.
         """
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.table_name,
-            ProjectionExpression=GROUP,
-            **Only(source, group=group).condition,
+            TableName=self.table_name, ProjectionExpression=GROUP, **only.condition
         )
         items = (attributes_of(item) for page in pages for item in page["Items"])
         return Counter(str(item.get(GROUP, "")) for item in items).most_common()

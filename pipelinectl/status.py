@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelinectl.doctor.stack import QUEUE
 from pipelinectl.doors import Doors
 from pipelinectl.errors import StackMissingError
-from pipelinectl.items import Items
+from pipelinectl.items import Items, Only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -189,7 +189,8 @@ def last_hour(connection: Connection, stack: Stack, now: datetime) -> LastHour:
     """
     since, seconds = now - HOUR, int(HOUR.total_seconds())
     if connection.at:
-        return LastHour(Items(connection.dynamodb, stack.table_name).count(since=since), None)
+        items = Items(connection.dynamodb, stack.table_name)
+        return LastHour(items.count(Only(since=since)), None)
     ours = {"service": _SERVICE, "stack": stack.name}
     dead = {"QueueName": name_of(stack.dead_letter_queue_url)}
     queries = [

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from pipelinectl.commands.context import JsonFlag, Limit, limit_of, open_pipeline
+from pipelinectl.commands.context import TIME, JsonFlag, Limit, limit_of, moment, open_pipeline
 from pipelinectl.commands.output import (
     Listed,
     groups_document,
@@ -25,6 +24,7 @@ from pipelinectl.commands.output import (
 from pipelinectl.commands.watching import Watch, show
 from pipelinectl.errors import NotFoundError, UsageError
 from pipelinectl.exact_json import dumps
+from pipelinectl.items import ALL, Only
 from pipelinectl.sending import check_group
 
 if TYPE_CHECKING:
@@ -78,8 +78,17 @@ def items(
             "--source", help="Only items with this data_source, as it is stored (transformed)."
         ),
     ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only items of this processing type.")
+    ] = None,
     group: Annotated[
         str | None, typer.Option("--group", help="Only items of records sent in this group.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help=f"Only items stored since then: {TIME}")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only items stored before then.")
     ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
@@ -101,13 +110,14 @@ def items(
 
     Examples:
     - `pipelinectl items --source TEST.CSV --limit 5`
+    - `pipelinectl items --type order --since 1h --count`
     - `pipelinectl items --id local-7c2f --json`
     - `pipelinectl items --by-group`
     """
-    narrowed = source is not None or group is not None
-    _check(execution_id, narrowed=narrowed, counting=count or by_group)
     if group is not None:
         check_group(group)
+    only = Only(source, type_, moment("--since", since), moment("--until", until), group)
+    _check(execution_id, narrowed=only != ALL, counting=count or by_group)
     if execution_id is not None and watch:
         msg = "--watch is for lists: 'record' tells what becomes of one"
         raise UsageError(msg)
@@ -115,29 +125,23 @@ def items(
     stored = pipeline.items
     if execution_id is not None:
         _show_one(pipeline, execution_id)
-    elif by_group:
-        show(
-            lambda: _show_groups(stored.by_group(source=source, group=group), as_json=as_json),
-            watch=watch,
-            as_json=as_json,
-        )
-    elif count:
-        show(
-            lambda: _show_count(stored.count(source=source, group=group), as_json=as_json),
-            watch=watch,
-            as_json=as_json,
-        )
-    else:
-        most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
-        scan = partial(
-            listed, lambda count: stored.scan(source=source, group=group, limit=count), most
-        )
-        show(lambda: _show_some(scan(), as_json=as_json), watch=watch, as_json=as_json)
+        return
+
+    def look() -> None:
+        if by_group:
+            _show_groups(stored.by_group(only), as_json=as_json)
+        elif count:
+            _show_count(stored.count(only), as_json=as_json)
+        else:
+            most = limit_of(limit, _DEFAULT_LIMIT, as_json=as_json)
+            _show_some(listed(lambda most: stored.scan(only, most), most), as_json=as_json)
+
+    show(look, watch=watch, as_json=as_json)
 
 
 def _check(execution_id: str | None, *, narrowed: bool, counting: bool) -> None:
     if execution_id is not None and (narrowed or counting):
-        msg = "--id names one item: give it without --source, --group, --count and --by-group"
+        msg = "--id names one item: give it without filters, --count and --by-group"
         raise UsageError(msg)
 
 

@@ -28,7 +28,7 @@ from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.items import Only
 from pipelinectl.reprocess import Kept, Reprocess, Waiting
-from pipelinectl.sending import Pace
+from pipelinectl.sending import Pace, check_group
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,6 +53,9 @@ def reprocess(
     ] = None,
     type_: Annotated[
         str | None, typer.Option("--type", help="Only of this processing type.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Only of records sent in this group.")
     ] = None,
     since: Annotated[
         str | None,
@@ -92,9 +95,11 @@ def reprocess(
     - `pipelinectl reprocess --source SHOP --rate 50 --wait --note "VAT of returns was wrong"`
     - `pipelinectl reprocess local-7c2f9a52-5a1e-4a58-9d5e-0f2b1f6f5c3d --wait`
     """
-    _check(ids or [], (source, type_), (since, until), every=every)
+    _check(ids or [], (source, type_, group), (since, until), every=every)
     started = datetime.now(UTC)
-    asked = Only(source, type_, moment("--since", since), moment("--until", until))
+    if group is not None:
+        check_group(group)
+    asked = Only(source, type_, moment("--since", since), moment("--until", until), group)
     only = replace(asked, until=asked.until or started)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=not dry_run)
     chosen = _named(pipeline, ids, asked) if ids else list(pipeline.items.keys(only))
@@ -135,8 +140,8 @@ def _check(
     ways = sum((bool(ids), any(filters), every))
     if ways > 1 or not (ways or any(times)):
         msg = (
-            "say which records: execution_ids, or --all, or any of --source, --type, --since and "
-            "--until, the last two of which may stand beside the others"
+            "say which records: execution_ids, or --all, or any of --source, --type, --group, "
+            "--since and --until, the last two of which may stand beside the others"
         )
         raise UsageError(msg)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.files import UPLOAD_ID
 from pipelinectl import errors
-from pipelinectl.items import KEY, Items
+from pipelinectl.items import KEY, Items, Only
 from pipelinectl.verify.judging import Run
 from pipelinectl.verify.seen import Observations, said
 from pipelinectl.verify.sent import MESSAGES_OBJECT, OBJECTS, Names, Sent
@@ -40,7 +40,7 @@ def clean(deployed: Deployed, prefix: str) -> list[str]:
 
 def _uploads(deployed: Deployed, prefix: str) -> Iterator[str]:
     table = Items(deployed.connection.dynamodb, deployed.stack.table_name)
-    for item in table.scan(source=prefix.upper()):
+    for item in table.scan(Only(prefix.upper())):
         key = item.text("object").rpartition("/")[2]
         if UPLOAD_ID.fullmatch(key):
             yield key

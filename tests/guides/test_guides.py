@@ -236,6 +236,7 @@ EVERY = [
             "pipelinectl dlq list --by-group": r"\d+ +tenant-7",
             "pipelinectl dlq list --group": "ValidationError",
             "pipelinectl dlq redrive": "would send",
+            "pipelinectl reprocess": "would send",
             "pipelinectl items --by-group": r"\d+ +tenant-7",
             "pipelinectl items --group tenant-7 --count": r"^[1-9]\d*$",
         },

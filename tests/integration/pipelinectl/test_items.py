@@ -16,7 +16,7 @@ UUID = "7f3c1d1e-58cf-4f8b-a9d2-0d4b36a1d0a1"
 PRICE = "12345678901234567890.123456789012345678"
 
 
-def put(deployed: Deployed, execution_id: str, source: str = "test.csv") -> None:
+def put(deployed: Deployed, execution_id: str, source: str = "test.csv", **more: str) -> None:
     deployed.table.put_item(
         Item={
             "execution_id": execution_id,
@@ -25,6 +25,7 @@ def put(deployed: Deployed, execution_id: str, source: str = "test.csv") -> None
             "processed_at": "2026-01-01T00:00:00Z",
             "original_data": {"price": Decimal(PRICE), "tags": {"b", "a"}, "raw": b"\x00"},
             "transformed_data": {"data_source": source.upper()},
+            **more,
         }
     )
 
@@ -90,6 +91,27 @@ def test_source_limit_and_count(deployed: Deployed) -> None:
     assert len(deployed.run("items", "--limit", "2", "--json").json) == 2
     assert deployed.run("items", "--count").stdout == "5\n"
     assert deployed.run("items", "--count", "--source", "b.csv", "--json").json == {"count": 2}
+
+
+def test_items_are_chosen_by_type_and_by_when_they_were_stored(deployed: Deployed) -> None:
+    for number, processing_type in enumerate(("order", "order", "standard"), start=1):
+        stored_at = f"2026-03-0{number}T12:00:00.000000Z"
+        put(
+            deployed, f"run-{number}", "a.csv", processing_type=processing_type, stored_at=stored_at
+        )
+
+    def shown(*narrowed: str) -> list[str]:
+        found = deployed.run("items", "--json", *narrowed).json
+        count = deployed.run("items", "--count", "--json", *narrowed).json["count"]
+        assert count == len(found)
+        return sorted(item["execution_id"] for item in found)
+
+    assert shown("--type", "order") == ["run-1", "run-2"]
+    assert shown("--since", "2026-03-02T00:00Z") == ["run-2", "run-3"]
+    assert shown("--until", "2026-03-02T12:00Z") == ["run-1"]
+    assert shown("--type", "order", "--since", "2026-03-02T00:00Z") == ["run-2"]
+    assert shown("--since", "1h") == []
+    assert deployed.run("items", "--since", "yesterday").exit_code == 2
 
 
 def test_id_shows_the_whole_item(deployed: Deployed) -> None:

@@ -37,7 +37,7 @@ def stored(deployed: Deployed) -> Deployed:
     store(deployed, "a")
     store(deployed, "test-b", data_source="TILL")
     store(deployed, "c", processing_type="standard")
-    store(deployed, "d", stored_at="2026-03-02T12:00:00.000000Z")
+    store(deployed, "d", stored_at="2026-03-02T12:00:00.000000Z", message_group_id="tenant-7")
     return deployed
 
 
@@ -49,6 +49,7 @@ def stored(deployed: Deployed) -> Deployed:
         (["--source", "TILL"], ["test-b"]),
         (["--type", "standard"], ["c"]),
         (["--type", "order", "--source", "SHOP"], ["a", "d"]),
+        (["--group", "tenant-7"], ["d"]),
         (["--since", "2026-03-02T00:00:00+00:00"], ["d"]),
         (["--until", "2026-03-02T00:00:00+00:00", "--type", "order"], ["a", "test-b"]),
         (
