@@ -61,9 +61,10 @@ def find() -> Postgres | None:
     for programs in installed:
         if (programs / "initdb").exists():
             return Postgres(programs)
-    if not (FOLDER / ".ready").exists():
+    unpacked = _programs(FOLDER) if (FOLDER / ".ready").exists() else []
+    if not unpacked:
         return None
-    return Postgres(_programs(FOLDER)[0], {"LD_LIBRARY_PATH": debian.libraries(FOLDER)})
+    return Postgres(unpacked[0], {"LD_LIBRARY_PATH": debian.libraries(FOLDER)})
 
 
 def _programs(root: Path) -> list[Path]:
@@ -79,6 +80,8 @@ def unpack() -> None:
         OSError, subprocess.CalledProcessError: that is not to be had here.
     """
     debian.unpack(FOLDER, PACKAGES)
+    if not _programs(FOLDER):
+        raise FileNotFoundError(f"{FOLDER}: Debian's packages brought no server")
     (FOLDER / ".ready").touch()
 
 
