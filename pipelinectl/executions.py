@@ -164,15 +164,17 @@ class Executions:
         `before` is called when it is known to run.
 
         Raises:
-            OperationFailedError: it has ended already.
+            OperationFailedError: it has ended already, or before it was stopped.
         """
         if (status := self._status(arn)) in _ENDED:
             raise _cannot(arn, status, "only one that runs can be stopped")
         before()
         error: Any = {"ErrorType": "OperatorStop", "ErrorMessage": "stopped with pipelinectl"}
-        return self.lambda_.stop_durable_execution(DurableExecutionArn=arn, Error=error)[
-            "StopTimestamp"
-        ]
+        stopped = self.lambda_.stop_durable_execution(DurableExecutionArn=arn, Error=error)
+        # Lambda answers the same for one that had ended by then.
+        if (status := self._status(arn)) in _ENDED - {"STOPPED"}:
+            raise _cannot(arn, status, "it ended before it was stopped")
+        return stopped["StopTimestamp"]
 
     def pause(
         self, arn: str, reason: str | None = None, before: Callable[[], None] = lambda: None

@@ -116,16 +116,32 @@ def test_history_is_read_to_its_end() -> None:
 STATUS = {"DurableExecutionArn": "a/b", "IncludeExecutionData": False}
 
 
-def test_stop_says_who_stopped_it() -> None:
-    asked = {
-        "DurableExecutionArn": "a/b",
-        "Error": {"ErrorType": "OperatorStop", "ErrorMessage": "stopped with pipelinectl"},
-    }
+BY_OPERATOR = {
+    "DurableExecutionArn": "a/b",
+    "Error": {"ErrorType": "OperatorStop", "ErrorMessage": "stopped with pipelinectl"},
+}
+
+
+@pytest.mark.parametrize("status", ["STOPPED", "RUNNING"])
+def test_stop_says_who_stopped_it_also_where_that_takes_a_while(status: str) -> None:
     with answering(
         ("get_durable_execution", STATUS, details("RUNNING")),
-        ("stop_durable_execution", asked, {"StopTimestamp": NOW}),
+        ("stop_durable_execution", BY_OPERATOR, {"StopTimestamp": NOW}),
+        ("get_durable_execution", STATUS, details(status)),
     ) as executions:
         assert executions.stop("a/b") == NOW
+
+
+def test_what_ends_before_it_is_stopped_does_not_pass_for_stopped() -> None:
+    with (
+        answering(
+            ("get_durable_execution", STATUS, details("RUNNING")),
+            ("stop_durable_execution", BY_OPERATOR, {"StopTimestamp": NOW}),
+            ("get_durable_execution", STATUS, details("SUCCEEDED")),
+        ) as executions,
+        pytest.raises(OperationFailedError, match="is SUCCEEDED: it ended before it was stopped"),
+    ):
+        executions.stop("a/b")
 
 
 def test_what_has_ended_is_not_stopped() -> None:
