@@ -35,6 +35,8 @@ SIZES = {"": (1280, 900), "-narrow": (400, 900)}
 _QUALITY = 70
 _PATIENCE = 600.0
 _LOOKED_AT = 200
+_COMES = {"executions": "stored"}
+"""What a page shows that it does not wait for, nor say that it does not know yet."""
 ORDER = {
     "data_source": "shop",
     "processing_type": "order",
@@ -160,6 +162,8 @@ def _take(context: BrowserContext, url: str, name: str, *, dark: bool = False) -
     # What a page does not know at once, it shows when it comes.
     unknown = re.compile("not yet|Looking for it")
     expect(page.locator("#live")).not_to_contain_text(unknown, timeout=_PATIENCE * 1000)
+    comes = _COMES.get(name.removesuffix("-narrow"), "")
+    expect(page.locator("#live")).to_contain_text(comes, timeout=_PATIENCE * 1000)
     shown = context.new_cdp_session(page)
     picture = shown.send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
     (OUT / f"{name}.webp").write_bytes(base64.b64decode(picture["data"]))

@@ -24,6 +24,7 @@ from pipelinectl.commands.output import (
     bar,
     clock,
     counted,
+    counted_as,
     duration,
     listed,
     note,
@@ -112,7 +113,9 @@ _FATE_STYLES = {"stored": "green", "dead letter": "red", "running": "cyan"}
 
 
 def _counts(counts: Counts) -> Text:
-    told = [(f"{count:,} {fate}", _FATE_STYLES.get(fate, "yellow")) for fate, count in _by(counts)]
+    told = [
+        (counted_as(count, fate), _FATE_STYLES.get(fate, "yellow")) for fate, count in _by(counts)
+    ]
     return Text(", ").join(Text(*one) for one in told)
 
 

@@ -177,6 +177,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def counted_as(count: int, fate: str) -> str:
+    """How many records became what: `3 stored`, `2 dead letters`."""
+    return counted(count, fate) if fate == "dead letter" else f"{count:,} {fate}"
+
+
 @contextmanager
 def progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Yields a function that takes how many more of `total` are done."""

@@ -399,6 +399,7 @@ def _templates() -> Environment:
         "age": _age,
         "clock": output.clock,
         "counted": output.counted,
+        "counted_as": output.counted_as,
         "duration": output.duration,
         "lines": _lines,
         "size": output.size,
