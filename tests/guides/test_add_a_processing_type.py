@@ -20,7 +20,7 @@ BEFORE_TYPES = "PROCESSING_TYPES: "
 
 BOTH_STAGES = """
 import sys
-from transform.processing_types import transform
+from transform.handler import transform
 from validate.rules import validate
 record = {"id": "a", "body": sys.stdin.read()}
 assert validate(record)["outcome"] == "ok"

@@ -56,7 +56,7 @@ RECORDS_TO_FOLLOW = """
 pipelinectl send --file events/orders.jsonl --record-id-prefix guide
 pipelinectl send '{"data_source": "test.csv", "processing_type": "standard"}'
 pipelinectl upload orders.csv --wait
-until pipelinectl items --id guide-00001 && pipelinectl items --source TEST.CSV --count | grep 1; do
+until pipelinectl items --id guide-00001 && pipelinectl items --source TEST.CSV | grep TEST.CSV; do
   sleep 1
 done
 """
@@ -155,7 +155,7 @@ EVERY = [
             "pipelinectl record input/orders.csv --json": '"object"',
             "pipelinectl logs --record guide-00001": "batch received",
             "pipelinectl reprocess --type order --since 2026-03-01 --dry-run": "would send",
-            "pipelinectl reprocess --source TEST.CSV --wait": "sent 1 of 1 record",
+            "pipelinectl reprocess --source TEST.CSV --wait": r"sent (\d+) of \1 record",
             "pipelinectl reprocess guide-00001 --wait": "unchanged",
             "aws logs filter-log-events": '"events"',
         },
@@ -281,7 +281,6 @@ EVERY = [
         {"pipelinectl cost": "durable operations"},
         {
             'pipelinectl cost "$ARN" "$ARN2"': "test_cost.py asks for some by their ARN",
-            "pipelinectl cost --prices": "is the reader's own table",
         },
     ),
     guide(
@@ -289,6 +288,7 @@ EVERY = [
         {f"{KILL} {part}": ANYTHING for part in ("runner", "gateway")}
         | {"pipelinectl executions show last": "operation"},
         {
+            "pip install": "test_installed.py does, outside of the project",
             KILL: "there is no work; resume-after-a-failure has some",
             "make chaos": "is a suite of its own",
             "CHAOS_SEED": "is a suite of its own",
