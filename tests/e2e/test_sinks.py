@@ -8,8 +8,8 @@ import re
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -276,19 +276,18 @@ def _filled(pipe: Any, record: Any) -> str:
     return re.sub(r"<\$\.([\w.]+)>", value, pipe["TargetParameters"]["InputTemplate"])
 
 
-MOST_MESSAGES = 4000
 KILLS = 3
 
 
 def test_nothing_is_lost_or_doubled_when_the_sink_is_killed_under_load(sink: Sink) -> None:
     sink.take_dead_letters()
     ids: list[str] = []
-    killed = 0
-    while killed < KILLS:
-        assert len(ids) < MOST_MESSAGES, f"killed {killed} times in {len(ids)} messages"
-        new = sink.stack.send([standard(data_source=f"load-{len(ids) + n}") for n in range(200)])
-        ids += new
-        killed += _kill_at_work(sink, new, KILLS - killed)
+    for number in range(KILLS):
+        keys = [f"load-{number}-{n}" for n in range(200)]
+        with _held_up_at(sink, keys[100]):
+            ids += sink.stack.send([standard(record_id=key) for key in keys])
+            wait_for(lambda: _waits_for_a_lock(sink))
+            assert supervisor.kill(sink.stack.cloud.settings, f"{SINK}-sink")
 
     stored = sink.stack.wait_for_items(ids)
     keys = [item["execution_id"]["S"] for item in stored.values()]
@@ -298,26 +297,25 @@ def test_nothing_is_lost_or_doubled_when_the_sink_is_killed_under_load(sink: Sin
     assert sink.take_dead_letters() == []
 
 
-def _kill_at_work(sink: Sink, ids: Sequence[str], most: int) -> int:
-    """Kill the sink whenever it is behind, until all of ``ids`` are rows; how often it was killed.
-
-    It is at work while its session in Postgres runs a statement.
-    """
-    killed = 0
-    deadline = time.monotonic() + PATIENCE
-    while missing := _missing(sink, ids):
-        assert time.monotonic() < deadline, f"{len(missing)} of {len(ids)} never became rows"
-        busy = sink.server.run(
-            "SELECT 1 FROM pg_stat_activity WHERE usename = :user AND state = 'active'", user=USER
+@contextmanager
+def _held_up_at(sink: Sink, execution_id: str) -> Iterator[None]:
+    """The sink waits as soon as it comes to this record, because somebody else has its row."""
+    with closing(sink.server.connect()) as somebody:
+        somebody.run("START TRANSACTION")
+        somebody.run(
+            "INSERT INTO processed_records (execution_id, stream_label, sequence, removed_at) "
+            "VALUES (:execution_id, '', 0, now())",
+            execution_id=execution_id,
         )
-        if busy and killed < most:
-            killed += bool(supervisor.kill(sink.stack.cloud.settings, f"{SINK}-sink"))
-    return killed
+        try:
+            yield
+        finally:
+            somebody.run("ROLLBACK")
 
 
-def _missing(sink: Sink, ids: Sequence[str]) -> set[str]:
-    found = sink.server.run("SELECT message_id FROM processed_data")
-    return set(ids) - {message_id for (message_id,) in found}
+def _waits_for_a_lock(sink: Sink) -> bool:
+    sessions = "SELECT 1 FROM pg_stat_activity WHERE usename = :user AND wait_event_type = 'Lock'"
+    return bool(sink.server.run(sessions, user=USER))
 
 
 def test_switched_off_and_on_again_the_items_stay_and_the_stream_is_another(
