@@ -19,7 +19,7 @@ class NotSucceeded(FaultsError):  # noqa: N818 - reads as what it is
     """An execution that was to succeed did not."""
 
 
-class BrokenContract(FaultsError, AssertionError):  # noqa: N818 - likewise
+class BrokenContract(FaultsError, AssertionError):  # noqa: N818 - reads as it is
     """A function does not honour the contract of the stages."""
 
 

@@ -159,10 +159,10 @@ class Harness:
 
 def _hold_to_quotas(runner: DurableFunctionTestRunner) -> None:
     """What the runner has for this is its own."""
-    executor = runner._executor  # noqa: SLF001 - as above
-    durable_quotas.enforce(executor, runner._checkpoint_processor)  # noqa: SLF001 - as above
-    executor._child_dispatcher = durable_quotas.Utf8ChildDispatcher(  # noqa: SLF001 - as above
-        executor._child_dispatcher  # noqa: SLF001 - as above
+    executor = runner._executor  # noqa: SLF001 - no other way
+    durable_quotas.enforce(executor, runner._checkpoint_processor)  # noqa: SLF001 - no other way
+    executor._child_dispatcher = durable_quotas.Utf8ChildDispatcher(  # noqa: SLF001 - no other way
+        executor._child_dispatcher  # noqa: SLF001 - no other way
     )
 
 

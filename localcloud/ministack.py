@@ -258,7 +258,7 @@ class Buckets:
 
     def _target(self, request: Request) -> tuple[str, str] | None:
         """Return the bucket, which there is, and the key that a request is for."""
-        target: tuple[str, str] | None = self._app._s3_cors_target(  # noqa: SLF001 - likewise
+        target: tuple[str, str] | None = self._app._s3_cors_target(  # noqa: SLF001 - no other way in
             request.headers["host"], unquote(request.path)
         )
         return target
@@ -386,7 +386,7 @@ def hold_notifications(sns: Any) -> None:
         return quotas.refused_notifications({"PublishBatchRequestEntries": named})
 
     def refuse(refusal: Refusal) -> Any:
-        return sns._error(refusal.code, refusal.message, refusal.status)  # noqa: SLF001 - likewise
+        return sns._error(refusal.code, refusal.message, refusal.status)  # noqa: SLF001 - no other way
 
     wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
 

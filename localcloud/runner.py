@@ -137,8 +137,8 @@ class HandlerInvoker(LambdaInvoker):
         input: DurableExecutionInvocationInput,  # noqa: A002 - the SDK's name
         endpoint_url: str | None = None,  # noqa: ARG002 - the SDK's signature
         tenant_id: str | None = None,
-        account_id: str | None = None,  # noqa: ARG002 - likewise
-        region_name: str | None = None,  # noqa: ARG002 - likewise
+        account_id: str | None = None,  # noqa: ARG002 - the SDK's
+        region_name: str | None = None,  # noqa: ARG002 - the SDK's
     ) -> InvokeResponse:
         """Run one invocation of the handler; wait for ministack if it is being restarted."""
         return _when_available(lambda: self._invoke_once(function_name, input, tenant_id))

@@ -191,10 +191,10 @@ class _Server(SigV4Auth):
     def headers_to_sign(self, request: AWSRequest) -> Any:  # noqa: ARG002 - botocore's signature
         return self._signed
 
-    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002 - likewise
+    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002 - botocore's
         return self._payload
 
-    def signature(self, string_to_sign: str, request: AWSRequest) -> str:  # noqa: ARG002 - likewise
+    def signature(self, string_to_sign: str, request: AWSRequest) -> str:  # noqa: ARG002 - botocore's
         # botocore derives the key anew each time, which is half of its work.
         key = _signing_key(self.credentials.secret_key, *self._scope)
         return _signed_by(key, string_to_sign)

@@ -26,7 +26,7 @@ GROUPS = {
 """The group of each file, or of all others in a folder. A test that has none runs anywhere."""
 
 
-class Groups(LoadScopeScheduling):  # type: ignore[misc]  # as above
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # its base is untyped
     """Gives each group to one process, the largest first, and then test by test what has none.
 
     pytest-xdist's own groups, by a mark, are passed over in silence with this version of pytest.

@@ -304,7 +304,7 @@ class Console:
         template = self._templates.get_template(page.template)
         block = template.blocks["live"](template.new_context(dict(context)))
         text = "".join(block)
-        return Markup(text), hashlib.sha256(text.encode()).hexdigest()[:16]  # noqa: S704 - rendered
+        return Markup(text), hashlib.sha256(text.encode()).hexdigest()[:16]  # noqa: S704 - from a template
 
     def _context(
         self, request: web.Request, page: Page, query: Mapping[str, str]
@@ -339,7 +339,7 @@ class Console:
         if request.headers.get("HX-Request"):
             text = self._templates.get_template("failed.html").render(context)
             query = {name: value for name, value in request.query.items() if name != "seen"}
-            return self._wrapped(Markup(text), _poll(request, query, ""), 5, status)  # noqa: S704 - rendered
+            return self._wrapped(Markup(text), _poll(request, query, ""), 5, status)  # noqa: S704 - from a template
         text = self._templates.get_template("error.html").render(context)
         return web.Response(text=text, content_type="text/html", status=status)
 

@@ -299,4 +299,4 @@ def _n(value: float) -> str:
 
 def _markup(svg: ET.Element) -> Markup:
     # ElementTree has escaped what stands in it.
-    return Markup(ET.tostring(svg, encoding="unicode"))  # noqa: S704 - as said
+    return Markup(ET.tostring(svg, encoding="unicode"))  # noqa: S704 - ElementTree escapes

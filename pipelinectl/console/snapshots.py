@@ -118,9 +118,9 @@ class Snapshot(Generic[T]):
             self._put(Seen(self.ask(self._stopping.is_set), datetime.now(UTC)))
         except errors.expected() as error:
             self._put(replace(self._seen, failure=error))
-        except Exception as error:
+        except Exception as error:  # a defect: told to who waits, and its traceback to the terminal
             self._put(replace(self._seen, failure=error))
-            raise  # a defect, whose traceback is for the terminal
+            raise
         finally:
             self._took = self.clock() - began
 

@@ -66,7 +66,7 @@ class Unfinished(Exception):  # noqa: N818 - reads as what it is, in answers and
         }
 
 
-class InvokeFailed(Exception):  # noqa: N818 - likewise
+class InvokeFailed(Exception):  # noqa: N818 - reads as what it is
     """An invocation failed as a whole: by the function's own error, which fewer rows may cure."""
 
     def __init__(self, error_type: str, message: str) -> None:

@@ -65,7 +65,7 @@ def observed(
         yield seen
     except Exception as error:  # whatever it is, it is told of and goes on its way
         # Without the traceback, whose last line may quote a record; Lambda has it in its own.
-        logger.error("failed", extra={"error_type": type(error).__name__})  # noqa: TRY400 - as above
+        logger.error("failed", extra={"error_type": type(error).__name__})  # noqa: TRY400 - a traceback could quote a record
         raise
     milliseconds = round((time.perf_counter() - began) * 1000, 1)
     logger.info("answered", extra={**seen, "duration_ms": milliseconds})

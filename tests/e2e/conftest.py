@@ -113,15 +113,7 @@ class Stack:
 
     def take_dead_letters(self) -> list[dict[str, Any]]:
         """Take all dead letters off their queue."""
-        sqs, url = self.client("sqs"), self.outputs["DeadLetterQueueUrl"]
-        letters: list[dict[str, Any]] = []
-        while messages := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
-            letters += messages
-            for message in messages:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return letters
+        return take_all(self.client("sqs"), self.outputs["DeadLetterQueueUrl"])
 
     def history(self, arn: str) -> list[Any]:
         """The events of an execution's history."""
@@ -144,6 +136,18 @@ class Stack:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return sum(int(attributes["Attributes"][name]) for name in names)
+
+
+def take_all(sqs: Any, queue_url: str) -> list[dict[str, Any]]:
+    """Take all messages off a queue."""
+    taken: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(
+        QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
+        taken += messages
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return taken
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from pipelinectl.aws import Connection
 from pipelinectl.doctor import diagnose
 from pipelinectl.doctor.stack import Deployed
 from tests import postgres
-from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, Stack
+from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, Stack, take_all
 from tests.e2e.localcloud.support import Cloud, wait_for
 from tests.events import order, standard
 
@@ -54,15 +54,7 @@ class Sink:
 
     def take_dead_letters(self) -> list[Any]:
         """Take all dead letters of the sink off their queue."""
-        sqs, url = self.stack.client("sqs"), self.outputs["SinkDeadLetterQueueUrl"]
-        letters: list[Any] = []
-        while messages := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
-            letters += messages
-            for message in messages:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return letters
+        return take_all(self.stack.client("sqs"), self.outputs["SinkDeadLetterQueueUrl"])
 
 
 @pytest.fixture(scope="module")
