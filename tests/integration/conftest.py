@@ -13,6 +13,7 @@ from typing import Any
 
 import aws_durable_execution_sdk_python.state
 import boto3
+import moto.core.models
 import pytest
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
@@ -219,7 +220,8 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
         s3.create_bucket(bucket, REGION)
     s3.put_bucket_versioning("input", "Enabled")
     _create_table("catalog", "object")
-    table = _create_table("table", "execution_id")
+    _create_table("table", "execution_id")
+    table = boto3.resource("dynamodb").Table("table")
     for name, value in {
         "ENVIRONMENT": "test",
         "STACK_NAME": "stack",
@@ -271,7 +273,7 @@ def create_topic() -> str:
     return topic_arn
 
 
-def _create_table(name: str, key: str) -> Any:
+def _create_table(name: str, key: str) -> None:
     dynamodb_backends[ACCOUNT][REGION].create_table(
         name,
         schema=[{"AttributeName": key, "KeyType": "HASH"}],
@@ -286,7 +288,6 @@ def _create_table(name: str, key: str) -> Any:
         deletion_protection_enabled=False,
         warm_throughput=None,
     )
-    return boto3.resource("dynamodb").Table(name)
 
 
 @pytest.fixture
@@ -307,6 +308,17 @@ def prompt_ends() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aws_durable_execution_sdk_python.state, "_STOP_SIGNAL_POLL_SECONDS", 0.005)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def boto3_alone_is_answered() -> Iterator[None]:
+    """Moto is not made ready to answer ``requests`` as well, which nobody uses here.
+
+    It would be for each test anew, for every address of every service, by every method.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moto.core.models, "RESPONSES_METHODS", ())
         yield
 
 
