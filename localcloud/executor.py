@@ -61,8 +61,9 @@ if TYPE_CHECKING:
         StartDurableExecutionInput,
     )
     from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
-    from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
     from aws_durable_execution_sdk_python_testing.worker.task import ExecutionTask
+
+    from localcloud.store import Store
 
 log = logging.getLogger("localcloud.runner")
 _T = TypeVar("_T")
@@ -117,7 +118,7 @@ class LocalRegistry(ExecutionRegistry):
     unless what was done is refused, or the execution was deleted meanwhile.
     """
 
-    def __init__(self, store: SQLiteExecutionStore, scheduler: Scheduler) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler) -> None:
         super().__init__(store, scheduler)
         self._metadata_of = store.get_execution_metadata
 

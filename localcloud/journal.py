@@ -5,16 +5,15 @@ The tables lie in the file of its executions, beside its own.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from localcloud.store import Store
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS localcloud_failures(
@@ -70,10 +69,10 @@ class Pause:
 class Journal:
     """The record, in the file of the executions. Safe to use from several threads."""
 
-    def __init__(self, file: Path) -> None:
-        """The file has the runner's table of executions already."""
-        self._file = file
-        with self._connection() as connection:
+    def __init__(self, store: Store) -> None:
+        """The store has its table of executions already."""
+        self._store = store
+        with store.connection() as connection:
             connection.executescript(_TABLES)
 
     def note_asynchronous(self, arn: str) -> None:
@@ -156,26 +155,19 @@ class Journal:
 
     def forget(self, arn: str) -> None:
         """Delete the execution, and all that is recorded of it."""
-        with self._connection() as connection:
+        with self._store.connection() as connection:
             for table in _OF_AN_EXECUTION:
                 connection.execute(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
             connection.execute("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
+        self._store.forget(arn)
 
     def _write(self, statement: str, arguments: Sequence[Any]) -> None:
-        with self._connection() as connection:
+        with self._store.connection() as connection:
             connection.execute(statement, arguments)
 
     def _read(self, statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._connection() as connection:
+        with self._store.connection() as connection:
             return connection.execute(statement, arguments).fetchall()
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with (
-            contextlib.closing(sqlite3.connect(self._file, timeout=30.0)) as connection,
-            connection,
-        ):
-            yield connection
 
 
 def _resumed(columns: Sequence[Any]) -> tuple[datetime | None, str | None, str | None]:

@@ -8,7 +8,6 @@ errors of handlers are Lambda's, and chained invokes need the permission of the 
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import json
 import logging
@@ -54,7 +53,6 @@ from aws_durable_execution_sdk_python_testing.invoker import (
     read_timeout_for,
 )
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
-from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 from aws_durable_execution_sdk_python_testing.web.models import HTTPResponse
 from aws_durable_execution_sdk_python_testing.web.server import (
     RequestHandler,
@@ -82,6 +80,7 @@ from localcloud.journal import Journal
 from localcloud.operations import OPERATIONS, OPERATIONS_PATH
 from localcloud.paging import MarkerError
 from localcloud.settings import HOST, Settings
+from localcloud.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -237,7 +236,7 @@ class LiveChildDispatcher(EndpointChildDispatcher):
     def __init__(
         self,
         invoker: LambdaInvoker,
-        store: SQLiteExecutionStore,
+        store: Store,
         functions: FunctionDirectory,
         permissions: Permissions,
         journal: Journal,
@@ -354,26 +353,24 @@ def main() -> None:
 
 def serve(settings: Settings) -> None:
     """Serve the durable execution API until the process ends."""
-    store = SQLiteExecutionStore.create_and_initialize(settings.executions_file)
-    # An open connection keeps the write-ahead log from being folded in after every write.
-    with contextlib.closing(_keep_open(settings)):
-        scheduler = Scheduler()
-        executor = _executor(settings, store, scheduler)
-        scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
-        with LocalWebServer(settings, executor) as server:
-            recovered = executor.recover()
-            log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
-            server.serve_forever()
+    store = Store(settings.executions_file)
+    scheduler = Scheduler()
+    executor = _executor(settings, store, scheduler)
+    scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+    with LocalWebServer(settings, executor) as server:
+        recovered = executor.recover()
+        log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
+        server.serve_forever()
 
 
 def _executor(
-    settings: Settings, store: SQLiteExecutionStore, scheduler: Scheduler
+    settings: Settings, store: Store, scheduler: Scheduler
 ) -> LocalExecutor:
     clock = RealClock()
     options = settings.root_client_options()
     functions = FunctionDirectory(boto3.client("lambda", **options))
     permissions = Permissions(boto3.client("iam", **options))
-    journal = Journal(settings.executions_file)
+    journal = Journal(store)
     invoker = HandlerInvoker(settings)
     processor = CheckpointProcessor(store, scheduler, clock=clock)
     executor = LocalExecutor(
@@ -393,10 +390,6 @@ def _executor(
     processor.add_execution_observer(executor)
     durable_quotas.enforce(executor, processor, executor.too_large)
     return executor
-
-
-def _keep_open(settings: Settings) -> sqlite3.Connection:
-    return sqlite3.connect(settings.executions_file, timeout=30.0)
 
 
 def _when_available(action: Callable[[], _T]) -> _T:

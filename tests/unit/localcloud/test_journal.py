@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 
 from localcloud.journal import Journal, Pause
+from localcloud.store import Store
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ASKED = Pause(NOON, "token", "reason", timeout_paused=True)
@@ -22,19 +22,18 @@ def at(seconds: int) -> datetime:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    SQLiteExecutionStore.create_and_initialize(tmp_path / "executions")
     return tmp_path / "executions"
 
 
 @pytest.fixture
 def journal(file: Path) -> Journal:
-    return Journal(file)
+    return Journal(Store(file))
 
 
 def test_failures_are_known_by_their_requests(journal: Journal, file: Path) -> None:
     journal.note_failure("arn", "request", {"ErrorType": "T"})
     journal.note_failure("other", "request", {"ErrorType": "U"})
-    assert Journal(file).failures("arn") == {"request": {"ErrorType": "T"}}
+    assert Journal(Store(file)).failures("arn") == {"request": {"ErrorType": "T"}}
 
 
 def test_versions_are_known_by_the_operations_that_invoked_them(journal: Journal) -> None:

@@ -35,6 +35,7 @@ from localcloud.lambda_runtime import LOG_TAIL_BYTES, platform_log
 from localcloud.operations import OPERATIONS_PATH
 from localcloud.runner import HandlerInvoker, LiveChildDispatcher, LocalWebServer
 from localcloud.settings import Settings, free_settings
+from localcloud.store import Store
 from tests.unit.localcloud.service import serving
 
 
@@ -151,8 +152,7 @@ class Directory:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    SQLiteExecutionStore.create_and_initialize(tmp_path / "executions")
-    return Journal(tmp_path / "executions")
+    return Journal(Store(tmp_path / "executions"))
 
 
 def dispatched(journal: Journal, function: str) -> Any:
