@@ -370,6 +370,11 @@ def handler(
     class Guarded(unguarded):  # type: ignore[misc, valid-type]  # a class that is given
         rfile: BinaryIO
 
+        def handle_one_request(self) -> None:
+            of_connection = self.rfile
+            super().handle_one_request()
+            self.rfile = of_connection
+
         def parse_request(self) -> bool:
             if not super().parse_request():
                 return False

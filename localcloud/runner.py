@@ -301,6 +301,10 @@ class LiveChildDispatcher(EndpointChildDispatcher):
 class OperationsHandler(RequestHandler):
     """Answers the gateway's questions (see `operations`); the SDK's requests as the SDK does."""
 
+    # The gateway keeps its connections. Head and body go out together, at the end of a request.
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
     def _handle_request(self, method: str) -> None:
         folder, _, name = self.path.rpartition("/")
         if folder != OPERATIONS_PATH:
@@ -319,6 +323,15 @@ class OperationsHandler(RequestHandler):
             self._refuse_as(ServiceException(str(error)))
         else:
             self._send_response(HTTPResponse.create_json(200, document))
+
+    def _send_response(self, response: HTTPResponse) -> None:
+        """Send an answer, with its length: the SDK's ends with the connection."""
+        body = response.body_to_bytes() if response.body else b""
+        self.send_response(response.status_code)
+        for name, value in {**response.headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
     def _refuse_as(self, error: AwsApiException) -> None:
         self._send_response(HTTPResponse.create_error_from_exception(error))
@@ -363,9 +376,7 @@ def serve(settings: Settings) -> None:
         server.serve_forever()
 
 
-def _executor(
-    settings: Settings, store: Store, scheduler: Scheduler
-) -> LocalExecutor:
+def _executor(settings: Settings, store: Store, scheduler: Scheduler) -> LocalExecutor:
     clock = RealClock()
     options = settings.root_client_options()
     functions = FunctionDirectory(boto3.client("lambda", **options))

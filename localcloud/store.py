@@ -39,7 +39,7 @@ class Store(SQLiteExecutionStore):
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection, for one transaction, which is committed unless an error is raised."""
+        """Lend the connection, for one transaction: committed, or undone if an error is raised."""
         with self._lock:
             if self._open is None:
                 self._open = sqlite3.connect(self.db_path, timeout=30.0, check_same_thread=False)

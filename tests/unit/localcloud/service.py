@@ -31,7 +31,7 @@ class Service:
     """Answers operations by name, with keyword arguments for the parameters."""
 
     def __init__(self, file: Path, scheduler: Scheduler, handler: Callable[..., Any]) -> None:
-        store = Store(file)
+        self.store = store = Store(file)
         processor = CheckpointProcessor(store, scheduler)
         registry = LocalRegistry(store, scheduler)
         self.failures: dict[str, FailedInvocation] = {}
@@ -108,6 +108,7 @@ def serving(file: Path, handler: Callable[..., Any]) -> Iterator[Service]:
             yield service
         finally:
             service.executor.shutdown()
+            service.store.close()
     scheduler._loop.close()  # the SDK leaves it to the end of the process
 
 
