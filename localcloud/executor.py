@@ -232,7 +232,6 @@ class LocalExecutor(Executor):
             ResourceConflictException: it has not ended.
         """
         self._in_lane(arn, lambda: self._delete(arn))
-        self._completion_events.pop(arn, None)
         return self._clock.now()
 
     def _in_lane(self, arn: str, action: Callable[[], None]) -> None:
@@ -319,6 +318,12 @@ class LocalExecutor(Executor):
         return execution
 
     # Ends
+
+    def _complete_events(self, execution_arn: str) -> None:
+        super()._complete_events(execution_arn)
+        # Nobody in this process waits for an end, and the SDK would keep the event for ever.
+        if event := self._completion_events.pop(execution_arn, None):
+            event.remove()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
 
     def _validate_invocation_response_and_store(
         self,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from localcloud.store import Store
 
@@ -26,7 +26,13 @@ CREATE TABLE IF NOT EXISTS localcloud_pauses(
     timeout_paused INTEGER, paused REAL, resumed REAL, resume_token TEXT, resume_reason TEXT);
 CREATE INDEX IF NOT EXISTS localcloud_pauses_arn ON localcloud_pauses(arn);
 CREATE INDEX IF NOT EXISTS localcloud_execution_name ON executions(execution_name);
+CREATE INDEX IF NOT EXISTS localcloud_end ON executions(end_timestamp);
+CREATE INDEX IF NOT EXISTS localcloud_start
+    ON executions(function_name, start_timestamp, durable_execution_arn);
+CREATE INDEX IF NOT EXISTS localcloud_status
+    ON executions(function_name, status, start_timestamp, durable_execution_arn);
 """
+_AT_ONCE = 100
 _OF_AN_EXECUTION = (
     "localcloud_failures",
     "localcloud_versions",
@@ -153,13 +159,49 @@ class Journal:
             [now.timestamp(), token, reason, arn],
         )
 
-    def forget(self, arn: str) -> None:
-        """Delete the execution, and all that is recorded of it."""
+    def forget(self, *arns: str) -> None:
+        """Delete executions, and all that is recorded of them."""
         with self._store.connection() as connection:
-            for table in _OF_AN_EXECUTION:
-                connection.execute(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
-            connection.execute("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
-        self._store.forget(arn)
+            for arn in arns:
+                for table in _OF_AN_EXECUTION:
+                    connection.execute(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
+                connection.execute("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
+        self._store.forget(*arns)
+
+    def forget_expired(self, now: datetime) -> int:
+        """Delete the executions that ended longer ago than their retention; return how many."""
+        seconds = now.timestamp()
+        query = (
+            "SELECT durable_execution_arn FROM executions WHERE end_timestamp < ? - 86400 AND "
+            "end_timestamp < ? - 86400 * "
+            "json_extract(data, '$.StartInput.ExecutionRetentionPeriodDays') LIMIT ?"
+        )
+        return self._forget_while(lambda: self._read(query, [seconds, seconds, _AT_ONCE]))
+
+    def forget_old(self, most: int, most_bytes: int) -> int:
+        """Delete the oldest of the executions that have ended; return how many.
+
+        At most so many stay, and at most as many as have room in so many bytes of the file.
+        """
+        query = (
+            "SELECT durable_execution_arn FROM executions WHERE end_timestamp IS NOT NULL "
+            "ORDER BY end_timestamp {} LIMIT ? OFFSET ?"
+        )
+        beyond, oldest = query.format("DESC"), query.format("ASC")
+        too_many = self._forget_while(lambda: self._read(beyond, [_AT_ONCE, most]))
+        return too_many + self._forget_while(
+            lambda: (
+                self._read(oldest, [_AT_ONCE, 0]) if self._store.used_bytes() > most_bytes else []
+            )
+        )
+
+    def _forget_while(self, find: Callable[[], list[tuple[Any, ...]]]) -> int:
+        """Delete what is found, some at a time: the file is nobody else's meanwhile."""
+        count = 0
+        while found := [arn for (arn,) in find()]:
+            self.forget(*found)
+            count += len(found)
+        return count
 
     def _write(self, statement: str, arguments: Sequence[Any]) -> None:
         with self._store.connection() as connection:

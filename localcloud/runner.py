@@ -105,6 +105,10 @@ _INVALID_PARAMETER = "InvalidParameterValueException"
 _FUNCTION_ERROR = re.compile(r"Lambda invocation failed with status \d+: (?P<error>.*)", re.DOTALL)
 # At the end of a log, which is all that there is of a long one.
 _REQUEST_ID = re.compile(r"^REPORT RequestId: (\S+)", re.MULTILINE)
+_FORGET_EVERY_SECONDS = 5.0
+_EXPIRED_EVERY_SECONDS = 3600.0
+# Of executions, on a laptop's disk.
+_MOST_BYTES = 1024**3
 # Who asks for a log does so, most of the time, as soon as its execution has ended.
 _MAX_TAILS = 1000
 
@@ -141,6 +145,12 @@ class HandlerInvoker(LambdaInvoker):
     ) -> InvokeResponse:
         """Run one invocation of the handler; wait for ministack if it is being restarted."""
         return _when_available(lambda: self._invoke_once(function_name, input, tenant_id))
+
+    def inherit_endpoint(self, child_execution_arn: str, parent_execution_arn: str) -> None:
+        """Do nothing: there is one endpoint, and the SDK would keep a note of each execution."""
+
+    def _pinned_endpoint(self, durable_execution_arn: str) -> tuple[str, str]:  # noqa: ARG002 - the SDK's
+        return self._current
 
     def failure_of(self, arn: str) -> FailedInvocation | None:
         """Tell once why the last invocation of an execution has failed, if the function has."""
@@ -373,7 +383,24 @@ def serve(settings: Settings) -> None:
     with LocalWebServer(settings, executor) as server:
         recovered = executor.recover()
         log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
+        forget = functools.partial(_forget_for_ever, executor.journal, settings.most_executions)
+        threading.Thread(target=forget, daemon=True).start()
         server.serve_forever()
+
+
+def _forget_for_ever(journal: Journal, most: int) -> None:
+    """Delete executions whose retention is over, or that are more than a laptop has room for."""
+    look_for_expired_at = time.monotonic()
+    while True:
+        try:
+            if time.monotonic() >= look_for_expired_at:
+                # It reads all of an execution, so it is not done often.
+                journal.forget_expired(datetime.now(UTC))
+                look_for_expired_at += _EXPIRED_EVERY_SECONDS
+            journal.forget_old(most, _MOST_BYTES)
+        except sqlite3.Error:
+            log.exception("old executions are not deleted, until the next time")
+        time.sleep(_FORGET_EVERY_SECONDS)
 
 
 def _executor(settings: Settings, store: Store, scheduler: Scheduler) -> LocalExecutor:

@@ -78,10 +78,20 @@ class Store(SQLiteExecutionStore):
             super().save(execution)
             self._remember(_twin(execution))
 
-    def forget(self, arn: str) -> None:
-        """Know an execution no more that was deleted from the file."""
+    def forget(self, *arns: str) -> None:
+        """Know executions no more that were deleted from the file."""
         with self._lock:
-            self._known.pop(arn, None)
+            for arn in arns:
+                self._known.pop(arn, None)
+
+    def used_bytes(self) -> int:
+        """Return how much of the file is in use: it does not shrink when something is deleted."""
+        with self.connection() as connection:
+            pages, free, size = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
 
     def _remember(self, execution: Execution) -> None:
         self._known[execution.durable_execution_arn] = execution

@@ -172,3 +172,33 @@ def test_a_record_that_cannot_be_read_is_no_empty_one(
     ):
         with pytest.raises(sqlite3.OperationalError, match="status"):
             ask()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"ReverseOrder": True},
+        {"Statuses": ["RUNNING", "PAUSED"]},
+        {"Statuses": ["FAILED", "SUCCEEDED"]},
+        {"DurableExecutionName": "more-7"},
+        {"StartedAfter": 5.0},
+    ],
+)
+def test_a_list_takes_no_more_work_with_more_executions_behind_it(
+    executions: Executions, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    work: list[int] = []
+    executions._connection.set_progress_handler(lambda: work.append(1), 1)
+    counts = []
+    for begin, end in ((0, 100), (100, 3000)):
+        with sqlite3.connect(executions_file(tmp_path)) as connection:
+            for number in range(begin, end):
+                row = [arn("2", f"more-{number}"), "f", f"more-{number}", "SUCCEEDED"]
+                row += [float(number), number + 1.0, "{}"]  # type: ignore[list-item]  # of a row
+                connection.execute("INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        connection.close()
+        work.clear()
+        names(executions, MaxItems=10, **asked)
+        counts.append(len(work))
+    assert counts[1] < 2 * counts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -83,10 +84,62 @@ def test_what_is_forgotten_leaves_nothing(journal: Journal, file: Path) -> None:
         journal.begin_pause(arn, ASKED)
     journal.forget("arn")
     with sqlite3.connect(file) as connection:
-        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master") if n]
-        tables = [
-            n for n in names if n.startswith("localcloud_") and not n.endswith(("_arn", "name"))
-        ]
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'localcloud_*'"
+        tables = [name for (name,) in connection.execute(query)]
         assert len(tables) == 4
         for table in tables:
             assert connection.execute(f"SELECT arn FROM {table}").fetchall() == [("other",)]  # noqa: S608 - its own tables
+
+
+def ended(
+    journal: Journal, arn: str, end: datetime | None, *, days: int = 7, size: int = 0
+) -> None:
+    data = {"StartInput": {"ExecutionRetentionPeriodDays": days}, "Text": "x" * size}
+    with journal._store.connection() as connection:
+        connection.execute(
+            "INSERT INTO executions VALUES (?, 'f', ?, ?, ?, ?, ?)",
+            [
+                *(arn, arn, "SUCCEEDED" if end else "RUNNING", NOON.timestamp()),
+                *(end and end.timestamp(), json.dumps(data)),
+            ],
+        )
+
+
+def left(journal: Journal) -> set[str]:
+    return {arn for (arn,) in journal._read("SELECT durable_execution_arn FROM executions", [])}
+
+
+def test_executions_are_kept_for_as_long_as_their_functions_say(journal: Journal) -> None:
+    ended(journal, "a day", NOON, days=1)
+    ended(journal, "a week", NOON)
+    ended(journal, "running", None, days=1)
+    assert journal.forget_expired(NOON + timedelta(days=1)) == 0
+    assert journal.forget_expired(NOON + timedelta(days=1, seconds=1)) == 1
+    assert left(journal) == {"a week", "running"}
+    assert journal.forget_expired(NOON + timedelta(days=300)) == 1
+    assert left(journal) == {"running"}
+
+
+def test_the_newest_stay_and_what_runs(journal: Journal) -> None:
+    ended(journal, "running", None)
+    for number in range(250):
+        ended(journal, str(number), at(number))
+        journal.note_asynchronous(str(number))
+    assert journal.forget_old(3, 10**9) == 247
+    assert left(journal) == {"running", "247", "248", "249"}
+    assert not journal.is_asynchronous("0")
+    assert journal.forget_old(3, 10**9) == 0
+
+
+def test_they_stay_if_there_is_room(journal: Journal) -> None:
+    ended(journal, "running", None, size=10**5)
+    for number in range(250):
+        ended(journal, str(number), at(number), size=10**4)
+    before = journal._store.used_bytes()
+    assert before > 250 * 10**4
+    went = journal.forget_old(1000, before // 2)
+    assert 100 <= went < 250
+    assert journal._store.used_bytes() <= before // 2
+    assert left(journal) == {"running", *(str(number) for number in range(went, 250))}
+    journal.forget_old(1000, 0)
+    assert left(journal) == {"running"}, "what runs is not there to be forgotten"
