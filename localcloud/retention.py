@@ -17,7 +17,7 @@ from localcloud.ministack import wrap
 
 Action = Callable[..., Any]
 
-MOST_INVOCATIONS = 5000
+MOST_INVOCATIONS = 1000
 """Invocations of a function whose log is kept."""
 MOST_POINTS = 1000
 """Values of a metric that are kept."""
