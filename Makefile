@@ -98,7 +98,7 @@ docs-test: setup ## Run every command of the guides, on a local cloud of their o
 	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, GROWTH_MESSAGES)
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: bench
