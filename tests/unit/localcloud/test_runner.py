@@ -225,6 +225,17 @@ def test_a_connection_serves_many_requests(ask: Callable[..., tuple[int, Any]]) 
         assert of_server.num_requests == 3
 
 
+def test_who_was_refused_is_told_that_the_connection_ends(
+    ask: Callable[..., tuple[int, Any]],
+) -> None:
+    with urllib3.PoolManager() as pool:
+        for signed in (False, False, True):
+            status, _ = ask(
+                "GetDurableExecution", pool=pool, signed=signed, DurableExecutionArn="a"
+            )
+            assert status == (404 if signed else 403)
+
+
 def test_an_operation_that_fails_is_answered(
     ask: Callable[..., tuple[int, Any]], tmp_path: Path
 ) -> None:
