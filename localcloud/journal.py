@@ -26,13 +26,14 @@ CREATE TABLE IF NOT EXISTS localcloud_pauses(
     timeout_paused INTEGER, paused REAL, resumed REAL, resume_token TEXT, resume_reason TEXT);
 CREATE INDEX IF NOT EXISTS localcloud_pauses_arn ON localcloud_pauses(arn);
 CREATE INDEX IF NOT EXISTS localcloud_execution_name ON executions(execution_name);
-CREATE INDEX IF NOT EXISTS localcloud_end ON executions(end_timestamp);
+CREATE INDEX IF NOT EXISTS localcloud_end ON executions(end_timestamp, durable_execution_arn);
 CREATE INDEX IF NOT EXISTS localcloud_start
     ON executions(function_name, start_timestamp, durable_execution_arn);
 CREATE INDEX IF NOT EXISTS localcloud_status
     ON executions(function_name, status, start_timestamp, durable_execution_arn);
 """
 _AT_ONCE = 100
+_DAY = 86400
 _OF_AN_EXECUTION = (
     "localcloud_failures",
     "localcloud_versions",
@@ -169,14 +170,24 @@ class Journal:
         self._store.forget(*arns)
 
     def forget_expired(self, now: datetime) -> int:
-        """Delete the executions that ended longer ago than their retention; return how many."""
-        seconds = now.timestamp()
+        """Delete the executions that ended longer ago than their retention; return how many.
+
+        It reads all of each that ended more than a day ago, some at a time.
+        """
         query = (
-            "SELECT durable_execution_arn FROM executions WHERE end_timestamp < ? - 86400 AND "
-            "end_timestamp < ? - 86400 * "
-            "json_extract(data, '$.StartInput.ExecutionRetentionPeriodDays') LIMIT ?"
+            "SELECT end_timestamp, durable_execution_arn, "
+            "json_extract(data, '$.StartInput.ExecutionRetentionPeriodDays') FROM executions "
+            "WHERE end_timestamp < ? AND (end_timestamp, durable_execution_arn) > (?, ?) "
+            "ORDER BY end_timestamp, durable_execution_arn LIMIT ?"
         )
-        return self._forget_while(lambda: self._read(query, [seconds, seconds, _AT_ONCE]))
+        seconds, count = now.timestamp(), 0
+        last: tuple[float, str] = (0.0, "")
+        while found := self._read(query, [seconds - _DAY, *last, _AT_ONCE]):
+            expired = [arn for end, arn, days in found if end < seconds - _DAY * days]
+            self.forget(*expired)
+            count += len(expired)
+            last = found[-1][:2]
+        return count
 
     def forget_old(self, most: int, most_bytes: int) -> int:
         """Delete the oldest of the executions that have ended; return how many.

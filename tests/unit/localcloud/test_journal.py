@@ -120,6 +120,13 @@ def test_executions_are_kept_for_as_long_as_their_functions_say(journal: Journal
     assert left(journal) == {"running"}
 
 
+def test_all_that_are_expired_go_whatever_is_between_them(journal: Journal) -> None:
+    for number in range(350):
+        ended(journal, str(number), at(number // 50), days=1 if number % 3 else 30)
+    assert journal.forget_expired(NOON + timedelta(days=2)) == sum(n % 3 > 0 for n in range(350))
+    assert left(journal) == {str(number) for number in range(0, 350, 3)}
+
+
 def test_the_newest_stay_and_what_runs(journal: Journal) -> None:
     ended(journal, "running", None)
     for number in range(250):
