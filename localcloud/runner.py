@@ -110,7 +110,7 @@ _EXPIRED_EVERY_SECONDS = 3600.0
 # Of executions, on a laptop's disk.
 _MOST_BYTES = 1024**3
 # Who asks for a log does so, most of the time, as soon as its execution has ended.
-_MAX_TAILS = 1000
+_MAX_TAILS = 200
 
 
 class HandlerInvoker(LambdaInvoker):
