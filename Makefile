@@ -26,7 +26,7 @@ export UV_CACHE_DIR
 .PHONY: help
 help: ## Show the targets
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready $(TOOLS)/ministack/.ready $(TOOLS)/sam/.ready ## Install everything, pinned, below this folder
@@ -98,7 +98,7 @@ docs-test: setup ## Run every command of the guides, on a local cloud of their o
 	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, GROWTH_MESSAGES)
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: bench
@@ -112,6 +112,10 @@ conformance: setup $(TOOLS)/conformance/.ready ## Run AWS's conformance tests on
 .PHONY: bench-console
 bench-console: up ## Time the pages of the console with 10,000 items and 1,000 dead letters
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.console
+
+.PHONY: bench-growth
+bench-growth: setup $(TOOLS)/bench/.ready ## Send 100,000 messages through a local cloud and see what grows (GROWTH_ARGS="--messages 5000")
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.growth $(GROWTH_ARGS)
 
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RUNNING = "RUNNING"
 SUCCEEDED = "SUCCEEDED"
+_PAUSES = {"PAUSED", "PAUSING"}
 
 # How long the runner or ministack may be away before what needs it fails.
 AWAY_SECONDS = 60.0
@@ -37,6 +38,7 @@ _POLL_SECONDS = 0.015
 # A pause is not in the runner's own record of an execution (see `journal`).
 _WITH_STATUS = """
 SELECT durable_execution_arn AS arn, execution_name, start_timestamp, end_timestamp, function_name,
+status AS recorded,
 CASE WHEN status != 'RUNNING' THEN status ELSE COALESCE(
     (SELECT CASE WHEN paused IS NULL THEN 'PAUSING' ELSE 'PAUSED' END FROM localcloud_pauses
     WHERE localcloud_pauses.arn = durable_execution_arn AND resumed IS NULL), status) END AS status
@@ -192,12 +194,18 @@ class Executions:
             arguments += last
         size = paging.size(parameters)
         order = "ASC" if oldest_first else "DESC"
-        rows = self._query(
+        query = (
             f"SELECT arn, execution_name, status, start_timestamp, end_timestamp "  # noqa: S608 - our own words
-            f"FROM ({_WITH_STATUS}) WHERE {' AND '.join(where)} "
-            f"ORDER BY start_timestamp {order}, arn {order} LIMIT ?",
-            [*arguments, size + 1],
+            f"FROM ({_WITH_STATUS}) WHERE {' AND '.join(where)} AND {{}} "
+            f"ORDER BY start_timestamp {order}, arn {order} LIMIT ?"
         )
+        # One after another: of several at once, the file would give all, to be put in order.
+        rows = [
+            row
+            for condition, status in _recorded(parameters.get("Statuses"))
+            for row in self._query(query.format(condition), [*arguments, *status, size + 1])
+        ]
+        rows.sort(key=lambda row: (row[3], row[0]), reverse=not oldest_first)
         page = rows[:size]
         last_row = [page[-1][3], page[-1][0]] if len(rows) > size else None
         return {"DurableExecutions": [_summary(*row) for row in page]} | paging.next_marker(
@@ -264,11 +272,21 @@ def _unknown(arn: str) -> ExecutionError:
     return ExecutionError(404, _NOT_FOUND, f"There is no durable execution {arn}.")
 
 
+def _recorded(statuses: Sequence[str] | None) -> list[tuple[str, list[str]]]:
+    """What the recorded status of executions may be that have one of these, as SQL."""
+    if statuses is None:
+        return [("true", [])]
+    recorded = {RUNNING if status in _PAUSES else status for status in statuses}
+    return [("recorded = ?", [status]) for status in sorted(recorded)]
+
+
 def _conditions(
     function_arn: str, parameters: Mapping[str, Any], version: str | None
 ) -> tuple[list[str], list[Any]]:
     """What the executions of a list have in common, as SQL."""
-    where = ["function_name = ?", "arn GLOB ?"]
+    # Of a name there are few; the + keeps the file from going through all of the function's.
+    by_name = "DurableExecutionName" in parameters
+    where = [f"{'+' if by_name else ''}function_name = ?", "arn GLOB ?"]
     arguments: list[Any] = [
         function_arn.rpartition(":")[2],
         f"{function_arn}:{'*' if version is None else version}/durable-execution/*",

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,7 +47,6 @@ from localcloud.quotas import utf8_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
 
     from aws_durable_execution_sdk_python.lambda_service import (
         DurableExecutionInvocationOutput,
@@ -61,8 +61,9 @@ if TYPE_CHECKING:
         StartDurableExecutionInput,
     )
     from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
-    from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
     from aws_durable_execution_sdk_python_testing.worker.task import ExecutionTask
+
+    from localcloud.store import Store
 
 log = logging.getLogger("localcloud.runner")
 _T = TypeVar("_T")
@@ -76,8 +77,7 @@ LONGEST_PAUSED = timedelta(days=366)
 # What the SDK raises for a token that is none: one is JSON in Base64.
 _NO_TOKEN = (ValueError, KeyError, TypeError, RecursionError)
 # The SDK takes a tenth of a second to suspend.
-_SUSPENDING_POLL_SECONDS = 0.005
-_SUSPENDING_POLLS = 50
+_SUSPENDING_SECONDS = 0.25
 
 
 class CallbackTimeoutException(AwsApiException):
@@ -117,7 +117,7 @@ class LocalRegistry(ExecutionRegistry):
     unless what was done is refused, or the execution was deleted meanwhile.
     """
 
-    def __init__(self, store: SQLiteExecutionStore, scheduler: Scheduler) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler) -> None:
         super().__init__(store, scheduler)
         self._metadata_of = store.get_execution_metadata
 
@@ -166,6 +166,7 @@ class LocalExecutor(Executor):
         self.log_tail_of = log_tail_of
         self._failure_of = failure_of
         self._pausing: set[str] = set()
+        self._invocations: dict[str, Future[None]] = {}
 
     def begin(self, start: StartDurableExecutionInput, *, asynchronous: bool) -> str:
         """Start an execution and return its ARN."""
@@ -231,7 +232,6 @@ class LocalExecutor(Executor):
             ResourceConflictException: it has not ended.
         """
         self._in_lane(arn, lambda: self._delete(arn))
-        self._completion_events.pop(arn, None)
         return self._clock.now()
 
     def _in_lane(self, arn: str, action: Callable[[], None]) -> None:
@@ -289,6 +289,10 @@ class LocalExecutor(Executor):
 
     def _set_invocation_gate(self, arn: str, status: InvocationState) -> None:
         super()._set_invocation_gate(arn, status)
+        if status is InvocationState.INVOKING:
+            self._invocations[arn] = Future()
+        elif ended := self._invocations.pop(arn, None):
+            ended.set_result(None)
         if arn in self._pausing and status is not InvocationState.INVOKING:
             self._pausing.discard(arn)
             if status is InvocationState.PRE_INVOKE:
@@ -314,6 +318,12 @@ class LocalExecutor(Executor):
         return execution
 
     # Ends
+
+    def _complete_events(self, execution_arn: str) -> None:
+        super()._complete_events(execution_arn)
+        # Nobody in this process waits for an end, and the SDK would keep the event for ever.
+        if event := self._completion_events.pop(execution_arn, None):
+            event.remove()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
 
     def _validate_invocation_response_and_store(
         self,
@@ -367,10 +377,8 @@ class LocalExecutor(Executor):
         A function on a laptop may answer before the handler that invoked it has suspended; on AWS
         its answer comes later. An invocation that goes on with other work is not waited for.
         """
-        for _ in range(_SUSPENDING_POLLS):
-            if self._invocation_gate(execution_arn) is not InvocationState.INVOKING:
-                break
-            await asyncio.sleep(_SUSPENDING_POLL_SECONDS)
+        if invocation := self._invocations.get(execution_arn):
+            await asyncio.wait([asyncio.wrap_future(invocation)], timeout=_SUSPENDING_SECONDS)
         await super()._finish_from_outcome(execution_arn, operation_id, outcome)
 
     def _is_current_token(self, execution: Execution, checkpoint_token: str | None) -> bool:

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _MAX_BODY_BYTES = 50 * 1024 * 1024
+# Less than the five seconds after which ministack closes a connection that nobody uses.
+_KEPT_SECONDS = 2.0
 _CHECKPOINT = "CheckpointDurableExecution"
 _STATE = "GetDurableExecutionState"
 _LIST = "ListDurableExecutionsByFunction"
@@ -315,7 +317,7 @@ def application(settings: Settings) -> web.Application:
     async def life(app: web.Application) -> AsyncIterator[None]:
         # Invocations last as long as their functions; only connecting has a limit.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS)
         async with aiohttp.ClientSession(
             timeout=timeout,
             connector=connector,

@@ -370,6 +370,11 @@ def handler(
     class Guarded(unguarded):  # type: ignore[misc, valid-type]  # a class that is given
         rfile: BinaryIO
 
+        def handle_one_request(self) -> None:
+            of_connection = self.rfile
+            super().handle_one_request()
+            self.rfile = of_connection
+
         def parse_request(self) -> bool:
             if not super().parse_request():
                 return False
@@ -388,11 +393,12 @@ def handler(
 
         def _refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            # What is left of a request that was not read cannot be told from the next one.
+            more = {"Content-Length": str(len(body)), "Connection": "close"}
+            for name, value in {**headers, **more}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
-            self.close_connection = True
 
     return Guarded
 

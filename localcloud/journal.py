@@ -5,16 +5,15 @@ The tables lie in the file of its executions, beside its own.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+
+    from localcloud.store import Store
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS localcloud_failures(
@@ -27,7 +26,14 @@ CREATE TABLE IF NOT EXISTS localcloud_pauses(
     timeout_paused INTEGER, paused REAL, resumed REAL, resume_token TEXT, resume_reason TEXT);
 CREATE INDEX IF NOT EXISTS localcloud_pauses_arn ON localcloud_pauses(arn);
 CREATE INDEX IF NOT EXISTS localcloud_execution_name ON executions(execution_name);
+CREATE INDEX IF NOT EXISTS localcloud_end ON executions(end_timestamp, durable_execution_arn);
+CREATE INDEX IF NOT EXISTS localcloud_start
+    ON executions(function_name, start_timestamp, durable_execution_arn);
+CREATE INDEX IF NOT EXISTS localcloud_status
+    ON executions(function_name, status, start_timestamp, durable_execution_arn);
 """
+_AT_ONCE = 100
+_DAY = 86400
 _OF_AN_EXECUTION = (
     "localcloud_failures",
     "localcloud_versions",
@@ -70,10 +76,10 @@ class Pause:
 class Journal:
     """The record, in the file of the executions. Safe to use from several threads."""
 
-    def __init__(self, file: Path) -> None:
-        """The file has the runner's table of executions already."""
-        self._file = file
-        with self._connection() as connection:
+    def __init__(self, store: Store) -> None:
+        """The store has its table of executions already."""
+        self._store = store
+        with store.connection() as connection:
             connection.executescript(_TABLES)
 
     def note_asynchronous(self, arn: str) -> None:
@@ -154,28 +160,67 @@ class Journal:
             [now.timestamp(), token, reason, arn],
         )
 
-    def forget(self, arn: str) -> None:
-        """Delete the execution, and all that is recorded of it."""
-        with self._connection() as connection:
-            for table in _OF_AN_EXECUTION:
-                connection.execute(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
-            connection.execute("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
+    def forget(self, *arns: str) -> None:
+        """Delete executions, and all that is recorded of them."""
+        with self._store.connection() as connection:
+            for arn in arns:
+                for table in _OF_AN_EXECUTION:
+                    connection.execute(f"DELETE FROM {table} WHERE arn = ?", [arn])  # noqa: S608 - our own tables
+                connection.execute("DELETE FROM executions WHERE durable_execution_arn = ?", [arn])
+        self._store.forget(*arns)
+
+    def forget_expired(self, now: datetime) -> int:
+        """Delete the executions that ended longer ago than their retention; return how many.
+
+        It reads all of each that ended more than a day ago, some at a time.
+        """
+        query = (
+            "SELECT end_timestamp, durable_execution_arn, "
+            "json_extract(data, '$.StartInput.ExecutionRetentionPeriodDays') FROM executions "
+            "WHERE end_timestamp < ? AND (end_timestamp, durable_execution_arn) > (?, ?) "
+            "ORDER BY end_timestamp, durable_execution_arn LIMIT ?"
+        )
+        seconds, count = now.timestamp(), 0
+        last: tuple[float, str] = (0.0, "")
+        while found := self._read(query, [seconds - _DAY, *last, _AT_ONCE]):
+            expired = [arn for end, arn, days in found if end < seconds - _DAY * days]
+            self.forget(*expired)
+            count += len(expired)
+            last = found[-1][:2]
+        return count
+
+    def forget_old(self, most: int, most_bytes: int) -> int:
+        """Delete the oldest of the executions that have ended; return how many.
+
+        At most so many stay, and at most as many as have room in so many bytes of the file.
+        """
+        query = (
+            "SELECT durable_execution_arn FROM executions WHERE end_timestamp IS NOT NULL "
+            "ORDER BY end_timestamp {} LIMIT ? OFFSET ?"
+        )
+        beyond, oldest = query.format("DESC"), query.format("ASC")
+        too_many = self._forget_while(lambda: self._read(beyond, [_AT_ONCE, most]))
+        return too_many + self._forget_while(
+            lambda: (
+                self._read(oldest, [_AT_ONCE, 0]) if self._store.used_bytes() > most_bytes else []
+            )
+        )
+
+    def _forget_while(self, find: Callable[[], list[tuple[Any, ...]]]) -> int:
+        """Delete what is found, some at a time: the file is nobody else's meanwhile."""
+        count = 0
+        while found := [arn for (arn,) in find()]:
+            self.forget(*found)
+            count += len(found)
+        return count
 
     def _write(self, statement: str, arguments: Sequence[Any]) -> None:
-        with self._connection() as connection:
+        with self._store.connection() as connection:
             connection.execute(statement, arguments)
 
     def _read(self, statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._connection() as connection:
+        with self._store.connection() as connection:
             return connection.execute(statement, arguments).fetchall()
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with (
-            contextlib.closing(sqlite3.connect(self._file, timeout=30.0)) as connection,
-            connection,
-        ):
-            yield connection
 
 
 def _resumed(columns: Sequence[Any]) -> tuple[datetime | None, str | None, str | None]:

@@ -12,33 +12,46 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 from localcloud import worker_prelude
 from localcloud.ministack import wrap
-from localcloud.worker_prelude import TOLD
+from localcloud.worker_prelude import END_OF_LOG, TOLD
 
 Action = Callable[..., Any]
 Document = dict[str, Any]
 
 LOG_TAIL_BYTES = 4096
+# A worker whose handler has put something else in the place of its standard error gives no mark.
+_LOG_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
 _DIED = re.compile(r"Worker process (died|exited immediately)|\[Errno 32\] Broken pipe")
 _TIMED_OUT = re.compile(r"Task timed out after \d+\.\d\d seconds")
+
+# Of our own lines, those that stand in the log of a worker that was killed.
+_MARKS = (TOLD, END_OF_LOG)
 
 # What of the script becomes what. Each is there once.
 _IMPORT = "        mod = importlib.import_module(module_name)\n"
 _INIT_ERROR = '_real_stdout.write(json.dumps({"status": "error", "error": str(e)}) + "\\n")'
-_ERROR = '"error": str(e), "trace": traceback.format_exc()'
+_ANSWER = '            _real_stdout.write(json.dumps({"status": "ok",'
+_ERROR = (
+    '            _real_stdout.write(json.dumps({"status": "error", '
+    '"error": str(e), "trace": traceback.format_exc()'
+)
 _CONTEXT = '        _function_name = init.get("function_name", "")\n'
 _EDITS = {
     _IMPORT: f"        set_up_logging()\n{_IMPORT}",
     _INIT_ERROR: _INIT_ERROR.replace("str(e)", "init_error(e, module_name, handler_name)"),
-    _ERROR: _ERROR.replace("str(e)", "handler_error(e)"),
+    _ANSWER: f"            end_log()\n{_ANSWER}",
+    _ERROR: "            end_log()\n" + _ERROR.replace("str(e)", "handler_error(e)"),
     _CONTEXT: f'        current_invocation["request_id"] = _ms_ctx["request_id"]\n{_CONTEXT}',
 }
 
@@ -60,6 +73,8 @@ def install(lambda_service: Any, runtime: Any) -> None:
     script = worker_script(runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001 - no other way in
     runtime._PYTHON_WORKER_SCRIPT = script  # noqa: SLF001 - no other way in
     runtime.Worker.__init__ = setting_up_logging(runtime.Worker.__init__)
+    drain = runtime.Worker._drain_stderr_bounded  # noqa: SLF001 - no other way in
+    runtime.Worker._drain_stderr_bounded = reading_to_the_mark(drain)  # noqa: SLF001 - no other way in
     wrap(lambda_service, "_execute_function_warm", telling_errors)
     wrap(lambda_service, "_execute_function_dispatch", timing)
     wrap(lambda_service, "_invoke", giving_out_the_log)
@@ -99,6 +114,43 @@ def logging_variables(logging_config: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
+def reading_to_the_mark(drain: Action) -> Action:
+    """Return ministack's reading of an invocation's log; of a Python worker's it is all, at once.
+
+    ministack looks every millisecond until nothing has come for five, or nothing at all for fifty.
+    """
+
+    def read(worker: Any, *arguments: Any, **named: Any) -> str:
+        if worker.config.get("Runtime", "python").startswith("python"):
+            return log_to_the_mark(worker._stderr_queue, worker._stderr_thread)  # noqa: SLF001 - no other way in
+        log: str = drain(worker, *arguments, **named)
+        return log
+
+    return read
+
+
+def log_to_the_mark(lines: Queue[str], reader: threading.Thread) -> str:
+    """Return the lines before the mark, or all of a worker that has ended without one.
+
+    `reader` puts them into the queue for as long as the worker has its end of them open.
+    """
+    log: list[str] = []
+    give_up_at = time.monotonic() + _LOG_SECONDS
+    while time.monotonic() < give_up_at:
+        is_all = not reader.is_alive()
+        try:
+            own, mark, _ = lines.get(timeout=0 if is_all else _LOOK_SECONDS).partition(END_OF_LOG)
+        except Empty:
+            if is_all:
+                break
+            continue
+        if own or not mark:
+            log.append(own)
+        if mark:
+            break
+    return "\n".join(log)
+
+
 def telling_errors(execute: Action) -> Action:
     """Return ministack's execution in a worker, with errors in Lambda's words."""
 
@@ -107,9 +159,9 @@ def telling_errors(execute: Action) -> Action:
         body = result.get("body")
         if result.get("error") and isinstance(body, dict) and "errorMessage" in body:
             result = {**result, "body": lambda_error(body, request_id)}
-        if isinstance(result.get("log"), str) and TOLD in result["log"]:
+        if isinstance(result.get("log"), str) and any(mark in result["log"] for mark in _MARKS):
             lines = result["log"].splitlines()
-            result = {**result, "log": "\n".join(x for x in lines if not x.startswith(TOLD))}
+            result = {**result, "log": "\n".join(x for x in lines if not x.startswith(_MARKS))}
         return result
 
     return executed

@@ -3,9 +3,10 @@
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
 event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. Lambda's
-runtime, durable functions, streams and who gets in at all have modules of their own,
-`lambda_runtime`, `durable_functions`, `streams` and `guard`. It refuses by itself items, batches
-and numbers that DynamoDB would not take, notifications above 256 KB and code above 250 MB.
+runtime, durable functions, streams, what is forgotten and who gets in at all have modules of their
+own, `lambda_runtime`, `durable_functions`, `streams`, `retention` and `guard`. It refuses by itself
+items, batches and numbers that DynamoDB would not take, notifications above 256 KB and code above
+250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
 nothing but the standard library, botocore, and modules of this package that do likewise.
@@ -78,6 +79,8 @@ def main() -> None:
     from ministack.core import iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
     from ministack.core import lambda_runtime as workers
     from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
+        cloudwatch,
+        cloudwatch_logs,
         dynamodb,
         iam,
         lambda_svc,
@@ -90,7 +93,7 @@ def main() -> None:
     )
 
     # These need `wrap` of this module.
-    from localcloud import durable_functions, lambda_runtime, streams
+    from localcloud import durable_functions, lambda_runtime, retention, streams
 
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
@@ -107,6 +110,7 @@ def main() -> None:
     durable_functions.install(lambda_svc, workers, provisioners, os.environ[GATEWAY_VARIABLE])
     durable_functions.add_managed_policy(iam)
     streams.install(lambda_svc, dynamodb)
+    retention.install(lambda_svc, cloudwatch_logs, cloudwatch)
     root = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     workers.hashlib = SimpleNamespace(sha256=keyed_by(root))
     sign_for_gateway(root, durable_functions.is_sending_event)

@@ -8,7 +8,6 @@ errors of handlers are Lambda's, and chained invokes need the permission of the 
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import json
 import logging
@@ -54,7 +53,6 @@ from aws_durable_execution_sdk_python_testing.invoker import (
     read_timeout_for,
 )
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
-from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 from aws_durable_execution_sdk_python_testing.web.models import HTTPResponse
 from aws_durable_execution_sdk_python_testing.web.server import (
     RequestHandler,
@@ -82,6 +80,7 @@ from localcloud.journal import Journal
 from localcloud.operations import OPERATIONS, OPERATIONS_PATH
 from localcloud.paging import MarkerError
 from localcloud.settings import HOST, Settings
+from localcloud.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,8 +105,12 @@ _INVALID_PARAMETER = "InvalidParameterValueException"
 _FUNCTION_ERROR = re.compile(r"Lambda invocation failed with status \d+: (?P<error>.*)", re.DOTALL)
 # At the end of a log, which is all that there is of a long one.
 _REQUEST_ID = re.compile(r"^REPORT RequestId: (\S+)", re.MULTILINE)
+_FORGET_EVERY_SECONDS = 5.0
+_EXPIRED_EVERY_SECONDS = 3600.0
+# Of executions, on a laptop's disk.
+_MOST_BYTES = 1024**3
 # Who asks for a log does so, most of the time, as soon as its execution has ended.
-_MAX_TAILS = 1000
+_MAX_TAILS = 200
 
 
 class HandlerInvoker(LambdaInvoker):
@@ -142,6 +145,12 @@ class HandlerInvoker(LambdaInvoker):
     ) -> InvokeResponse:
         """Run one invocation of the handler; wait for ministack if it is being restarted."""
         return _when_available(lambda: self._invoke_once(function_name, input, tenant_id))
+
+    def inherit_endpoint(self, child_execution_arn: str, parent_execution_arn: str) -> None:
+        """Do nothing: there is one endpoint, and the SDK would keep a note of each execution."""
+
+    def _pinned_endpoint(self, durable_execution_arn: str) -> tuple[str, str]:  # noqa: ARG002 - the SDK's
+        return self._current
 
     def failure_of(self, arn: str) -> FailedInvocation | None:
         """Tell once why the last invocation of an execution has failed, if the function has."""
@@ -237,7 +246,7 @@ class LiveChildDispatcher(EndpointChildDispatcher):
     def __init__(
         self,
         invoker: LambdaInvoker,
-        store: SQLiteExecutionStore,
+        store: Store,
         functions: FunctionDirectory,
         permissions: Permissions,
         journal: Journal,
@@ -302,6 +311,10 @@ class LiveChildDispatcher(EndpointChildDispatcher):
 class OperationsHandler(RequestHandler):
     """Answers the gateway's questions (see `operations`); the SDK's requests as the SDK does."""
 
+    # The gateway keeps its connections. Head and body go out together, at the end of a request.
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
     def _handle_request(self, method: str) -> None:
         folder, _, name = self.path.rpartition("/")
         if folder != OPERATIONS_PATH:
@@ -320,6 +333,15 @@ class OperationsHandler(RequestHandler):
             self._refuse_as(ServiceException(str(error)))
         else:
             self._send_response(HTTPResponse.create_json(200, document))
+
+    def _send_response(self, response: HTTPResponse) -> None:
+        """Send an answer, with its length: the SDK's ends with the connection."""
+        body = response.body_to_bytes() if response.body else b""
+        self.send_response(response.status_code)
+        for name, value in {**response.headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
     def _refuse_as(self, error: AwsApiException) -> None:
         self._send_response(HTTPResponse.create_error_from_exception(error))
@@ -354,26 +376,39 @@ def main() -> None:
 
 def serve(settings: Settings) -> None:
     """Serve the durable execution API until the process ends."""
-    store = SQLiteExecutionStore.create_and_initialize(settings.executions_file)
-    # An open connection keeps the write-ahead log from being folded in after every write.
-    with contextlib.closing(_keep_open(settings)):
-        scheduler = Scheduler()
-        executor = _executor(settings, store, scheduler)
-        scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
-        with LocalWebServer(settings, executor) as server:
-            recovered = executor.recover()
-            log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
-            server.serve_forever()
+    store = Store(settings.executions_file)
+    scheduler = Scheduler()
+    executor = _executor(settings, store, scheduler)
+    scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+    with LocalWebServer(settings, executor) as server:
+        recovered = executor.recover()
+        log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))
+        forget = functools.partial(_forget_for_ever, executor.journal, settings.most_executions)
+        threading.Thread(target=forget, daemon=True).start()
+        server.serve_forever()
 
 
-def _executor(
-    settings: Settings, store: SQLiteExecutionStore, scheduler: Scheduler
-) -> LocalExecutor:
+def _forget_for_ever(journal: Journal, most: int) -> None:
+    """Delete executions whose retention is over, or that are more than a laptop has room for."""
+    look_for_expired_at = time.monotonic()
+    while True:
+        try:
+            if time.monotonic() >= look_for_expired_at:
+                # It reads all of an execution, so it is not done often.
+                journal.forget_expired(datetime.now(UTC))
+                look_for_expired_at += _EXPIRED_EVERY_SECONDS
+            journal.forget_old(most, _MOST_BYTES)
+        except sqlite3.Error:
+            log.exception("old executions are not deleted, until the next time")
+        time.sleep(_FORGET_EVERY_SECONDS)
+
+
+def _executor(settings: Settings, store: Store, scheduler: Scheduler) -> LocalExecutor:
     clock = RealClock()
     options = settings.root_client_options()
     functions = FunctionDirectory(boto3.client("lambda", **options))
     permissions = Permissions(boto3.client("iam", **options))
-    journal = Journal(settings.executions_file)
+    journal = Journal(store)
     invoker = HandlerInvoker(settings)
     processor = CheckpointProcessor(store, scheduler, clock=clock)
     executor = LocalExecutor(
@@ -393,10 +428,6 @@ def _executor(
     processor.add_execution_observer(executor)
     durable_quotas.enforce(executor, processor, executor.too_large)
     return executor
-
-
-def _keep_open(settings: Settings) -> sqlite3.Connection:
-    return sqlite3.connect(settings.executions_file, timeout=30.0)
 
 
 def _when_available(action: Callable[[], _T]) -> _T:

@@ -21,6 +21,11 @@ REGION = "eu-central-2"
 ROOT = Path(__file__).resolve().parent.parent
 """The folder above this package."""
 
+MOST_EXECUTIONS = 10_000
+"""Executions that have ended that a local cloud keeps if it is told no number."""
+_MOST_EXECUTIONS_VARIABLE = "LOCALCLOUD_EXECUTIONS"
+_FEWEST_EXECUTIONS = 100
+
 BASE_PORT = 4566
 """What LOCALCLOUD_PORT is without being set; the offsets of the three ports follow."""
 _OFFSETS = {
@@ -51,6 +56,7 @@ class Settings:
     ministack_command: Path
     sam_command: Path
     region: str = REGION
+    most_executions: int = MOST_EXECUTIONS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -60,7 +66,7 @@ class Settings:
         nearest template.yaml. Its ports are those it was made with; variables say otherwise.
 
         Raises:
-            LocalCloudError: a value is no port.
+            LocalCloudError: a value is no port, or no number of executions.
         """
         tools = _tools()
         directory = _directory(environ)
@@ -74,6 +80,7 @@ class Settings:
                 environ, "LOCALCLOUD_MINISTACK", tools / "ministack" / "bin" / "ministack"
             ),
             sam_command=_command(environ, "LOCALCLOUD_SAM", tools / "sam" / "bin" / "sam"),
+            most_executions=_most_executions(environ),
         )
 
     @property
@@ -144,6 +151,7 @@ class Settings:
             **self._ports(),
             "LOCALCLOUD_MINISTACK": str(self.ministack_command),
             "LOCALCLOUD_SAM": str(self.sam_command),
+            _MOST_EXECUTIONS_VARIABLE: str(self.most_executions),
         }
 
     def root_client_options(self) -> dict[str, Any]:
@@ -264,6 +272,17 @@ def _number(
             f"{name}={text!r} is not a TCP port: set it to a number from 1 to {highest}."
         )
     return int(text) + offset
+
+
+def _most_executions(environ: Mapping[str, str]) -> int:
+    text = environ.get(_MOST_EXECUTIONS_VARIABLE) or str(MOST_EXECUTIONS)
+    # Fewer might be gone before whoever started one has read what became of it.
+    if not text.isdecimal() or int(text) < _FEWEST_EXECUTIONS:
+        raise LocalCloudError(
+            f"{_MOST_EXECUTIONS_VARIABLE}={text!r} is not how many executions to keep: set it to a "
+            f"number from {_FEWEST_EXECUTIONS} on."
+        )
+    return int(text)
 
 
 def _command(environ: Mapping[str, str], variable: str, default: Path) -> Path:

@@ -57,6 +57,9 @@ _STOP_SECONDS = 30.0
 _SUPERVISOR_STOP_SECONDS = 45.0
 _HEALTH_SECONDS = 2.0
 _LOG_TAIL_LINES = 15
+MOST_LOG_BYTES = 10_000_000
+"""Of a log, before it is begun anew."""
+_LOG_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 # Of what a supervisor runs. One of another version cannot restart its services: their modules have
 # other names now.
@@ -730,6 +733,7 @@ class Supervisor:
             while not self._stopping:
                 self._wait()
                 self._look_after_children()
+                self._cut_logs()
         finally:
             self._stop_everything()
 
@@ -753,15 +757,17 @@ class Supervisor:
         waited_for = [self._wakeup_read]
         if self._starter_pipe is not None:
             waited_for.append(self._starter_pipe)
-        readable, _, _ = select.select(waited_for, [], [], self._seconds_to_next_start())
+        readable, _, _ = select.select(waited_for, [], [], self._seconds_to_wait())
         if self._wakeup_read in readable:
             os.read(self._wakeup_read, 4096)
         if self._starter_pipe in readable:
             self._hear_from_starter(self._starter_pipe)
 
-    def _seconds_to_next_start(self) -> float | None:
+    def _seconds_to_wait(self) -> float:
+        """Until a child is to be started again, or the logs are to be looked at."""
+        now = time.monotonic()
         planned = [c.start_again_at for c in self._children if c.start_again_at is not None]
-        return max(0.0, min(planned) - time.monotonic()) if planned else None
+        return max(0.0, min([*planned, now + _LOG_SECONDS]) - now)
 
     def _hear_from_starter(self, pipe: int) -> None:
         go_ahead = os.read(pipe, 1)
@@ -778,6 +784,10 @@ class Supervisor:
                 self._handle_death(child, code)
             elif child.start_again_at is not None and time.monotonic() >= child.start_again_at:
                 self._start(child)
+
+    def _cut_logs(self) -> None:
+        for name in ("supervisor", *SERVICE_NAMES):
+            cut_log(logs_path(self._settings, name))
 
     def _handle_death(self, child: Child, code: int) -> None:
         child.plan_restart()
@@ -827,6 +837,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     Supervisor(Settings.from_environment(os.environ), options.starter_pipe).run()
+
+
+def cut_log(path: Path) -> None:
+    """Begin a log anew that has become long; its end so far is in the file `<name>.log.1`.
+
+    Whoever writes it appends, and goes on where it ends.
+    """
+    if path.exists() and path.stat().st_size > MOST_LOG_BYTES:
+        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        os.truncate(path, 0)
 
 
 def _wait_or_kill(child: Child) -> None:

@@ -6,6 +6,7 @@ the text of this file there. The process has nothing else of this project.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -16,6 +17,9 @@ from typing import Any
 
 TOLD = "lambda-error:"
 """Marks an error that is told as a document."""
+
+END_OF_LOG = "\0localcloud:end-of-log\0"
+"""Marks where the log of an invocation ends."""
 
 current_invocation: dict[str, str] = {}
 """`request_id` of the invocation that runs."""
@@ -44,6 +48,15 @@ def init_error(error: BaseException, module: str, handler: str) -> str:
 
 def _told(kind: str, message: str, trace: list[str]) -> str:
     return TOLD + json.dumps({"errorType": kind, "errorMessage": message, "stackTrace": trace})
+
+
+def end_log() -> None:
+    """Mark the end of what an invocation has written, before its answer is given."""
+    # A handler may have closed what it writes to, or put something else in its place.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        os.write(2, f"{END_OF_LOG}\n".encode())
 
 
 class JsonLines(logging.Formatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -221,8 +222,11 @@ class FileLog:
             while follow:
                 if line := file.readline():
                     yield _file_line(line)
-                else:
-                    self.pause(POLL_SECONDS)
+                    continue
+                self.pause(POLL_SECONDS)
+                # The local cloud begins a long one anew.
+                if self.path.stat().st_size < os.lseek(file.fileno(), 0, os.SEEK_CUR):
+                    file.seek(0)
 
 
 def _file_line(line: str) -> LogLine:

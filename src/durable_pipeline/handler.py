@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import Any
 
-from aws_durable_execution_sdk_python import DurableContext, durable_execution
+from aws_durable_execution_sdk_python import DurableContext, durable_execution, state
 from aws_lambda_powertools import Logger
 
 from durable_pipeline.calls import Tally
@@ -17,6 +17,10 @@ from durable_pipeline.report import exporters, report, report_received
 from durable_pipeline.settings import Settings
 from durable_pipeline.stages import process
 from pipeline_core.settings import read_settings
+
+# An invocation ends when the SDK's thread for checkpoints has seen that it is to stop. It looks
+# every tenth of a second, which is waited for, and paid for, at the end of each invocation.
+state._STOP_SIGNAL_POLL_SECONDS = 0.01  # noqa: SLF001 - the SDK, which is pinned, has no setting
 
 logger = Logger(service="durable-pipeline", use_rfc3339=True)  # or Lambda misjudges its level
 

@@ -14,12 +14,12 @@ from aws_durable_execution_sdk_python_testing.checkpoint.processor import Checkp
 from aws_durable_execution_sdk_python_testing.client import InMemoryServiceClient
 from aws_durable_execution_sdk_python_testing.invoker import InProcessInvoker
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
-from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 
 from localcloud import durable_quotas
 from localcloud.executor import FailedInvocation, LocalExecutor, LocalRegistry
 from localcloud.journal import Journal
 from localcloud.operations import OPERATIONS
+from localcloud.store import Store
 
 T = TypeVar("T")
 SECONDS = 60.0
@@ -31,12 +31,12 @@ class Service:
     """Answers operations by name, with keyword arguments for the parameters."""
 
     def __init__(self, file: Path, scheduler: Scheduler, handler: Callable[..., Any]) -> None:
-        store = SQLiteExecutionStore.create_and_initialize(file)
+        self.store = store = Store(file)
         processor = CheckpointProcessor(store, scheduler)
         registry = LocalRegistry(store, scheduler)
         self.failures: dict[str, FailedInvocation] = {}
         self.executor = LocalExecutor(
-            journal=Journal(file),
+            journal=Journal(store),
             failure_of=lambda arn: self.failures.pop(arn, None),
             log_tail_of=lambda _: "dGFpbA==",
             store=store,
@@ -108,6 +108,7 @@ def serving(file: Path, handler: Callable[..., Any]) -> Iterator[Service]:
             yield service
         finally:
             service.executor.shutdown()
+            service.store.close()
     scheduler._loop.close()  # the SDK leaves it to the end of the process
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 
 from localcloud.executions import ExecutionError, Executions
 from localcloud.journal import Journal, Pause
 from localcloud.paging import MarkerError
 from localcloud.settings import Settings
+from localcloud.store import Store
 from tests.unit.localcloud.test_paging import HAND_MADE
 
 FUNCTION = "arn:aws:lambda:eu-central-2:000000000000:function:f"
@@ -41,20 +41,20 @@ def executions_file(directory: Path) -> Path:
 @pytest.fixture
 def executions(tmp_path: Path) -> Iterator[Executions]:
     settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
-    file = settings.executions_file
-    SQLiteExecutionStore.create_and_initialize(file)
-    with sqlite3.connect(file) as connection:
+    settings.executions_file.parent.mkdir(exist_ok=True)
+    store = Store(settings.executions_file)
+    with store.connection() as connection:
         for version, name, *rest in ROWS:
             row = [arn(version, name), "f", name, *rest, "{}"]
             connection.execute("INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         other = [arn("1", "o", f"{FUNCTION}2"), "f2", "o", "SUCCEEDED", 1.0, 2.0, "{}"]
         connection.execute("INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?)", other)
-    connection.close()
-    journal = Journal(file)
+    journal = Journal(store)
     journal.begin_pause(arn("2", "five"), Pause(NOON, None, None, timeout_paused=True))
     found = Executions(settings, cast("Any", None))
     yield found
     found._connection.close()
+    store.close()
 
 
 def names(executions: Executions, version: str | None = None, **parameters: Any) -> list[str]:
@@ -142,7 +142,7 @@ def test_who_waits_is_told_of_a_deletion(executions: Executions, tmp_path: Path)
     async def scenario() -> None:
         waiting = asyncio.gather(*(executions.wait(arn("2", "five")) for _ in range(2)))
         await asyncio.sleep(0)
-        Journal(executions_file(tmp_path)).forget(arn("2", "five"))
+        Journal(Store(executions_file(tmp_path))).forget(arn("2", "five"))
         with pytest.raises(ExecutionError, match="There is no durable execution") as caught:
             await waiting
         assert caught.value.says_there_is_none
@@ -172,3 +172,33 @@ def test_a_record_that_cannot_be_read_is_no_empty_one(
     ):
         with pytest.raises(sqlite3.OperationalError, match="status"):
             ask()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"ReverseOrder": True},
+        {"Statuses": ["RUNNING", "PAUSED"]},
+        {"Statuses": ["FAILED", "SUCCEEDED"]},
+        {"DurableExecutionName": "more-7"},
+        {"StartedAfter": 5.0},
+    ],
+)
+def test_a_list_takes_no_more_work_with_more_executions_behind_it(
+    executions: Executions, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    work: list[int] = []
+    executions._connection.set_progress_handler(lambda: work.append(1), 1)
+    counts = []
+    for begin, end in ((0, 100), (100, 3000)):
+        with sqlite3.connect(executions_file(tmp_path)) as connection:
+            for number in range(begin, end):
+                row = [arn("2", f"more-{number}"), "f", f"more-{number}", "SUCCEEDED"]
+                row += [float(number), number + 1.0, "{}"]  # type: ignore[list-item]  # of a row
+                connection.execute("INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        connection.close()
+        work.clear()
+        names(executions, MaxItems=10, **asked)
+        counts.append(len(work))
+    assert counts[1] < 2 * counts[0]

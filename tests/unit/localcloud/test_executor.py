@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,6 +213,7 @@ def test_a_paused_execution_is_not_invoked_until_it_is_resumed(service: Service)
     assert "Reason" not in bare["PauseDetails"]
 
     # What is pending completes; the handler is not invoked for it.
+    time.sleep(0.002)  # histories tell the order of milliseconds
     service.ask("SendDurableExecutionCallbackSuccess", CallbackId=callback, Result="1")
     wait_for(lambda: service.executor.get_execution(arn).has_deferred_invocation)
     assert service.kinds(arn)[-1] == "CallbackSucceeded"
@@ -397,6 +399,29 @@ def test_an_execution_that_is_stopped_between_invocations_keeps_no_thread(
     wait_for(lambda: service.executor._invocation_gate(arn).name == "PRE_INVOKE")
     service.ask("StopDurableExecution", arn)
     wait_for(lambda: not workers(arn))
+
+
+def _kept(service: Service) -> dict[str, int]:
+    """How many of what there are in everything in which the process keeps something."""
+    parts = [service.executor, service.executor._registry, service.executor._scheduler]
+    return {
+        f"{type(part).__name__}.{name}": len(value)
+        for part in parts
+        for name, value in vars(part).items()
+        if isinstance(value, (dict, list, set)) and value
+    }
+
+
+def test_nothing_is_kept_of_executions_that_have_ended(service: Service) -> None:
+    before = _kept(service)
+    for event in ({"steps": 2}, {"fail": True}, {"callback": 1}):
+        going.set()
+        arn = service.start(event)
+        if "callback" in event:
+            service.callback_id(arn)
+            service.ask("StopDurableExecution", arn)
+        service.end(arn)
+    wait_for(lambda: _kept(service) == before)
 
 
 def test_a_pause_that_the_journal_alone_has_holds_after_a_restart(tmp_path: Path) -> None:

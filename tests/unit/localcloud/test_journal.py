@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 
 from localcloud.journal import Journal, Pause
+from localcloud.store import Store
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ASKED = Pause(NOON, "token", "reason", timeout_paused=True)
@@ -22,19 +23,18 @@ def at(seconds: int) -> datetime:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    SQLiteExecutionStore.create_and_initialize(tmp_path / "executions")
     return tmp_path / "executions"
 
 
 @pytest.fixture
 def journal(file: Path) -> Journal:
-    return Journal(file)
+    return Journal(Store(file))
 
 
 def test_failures_are_known_by_their_requests(journal: Journal, file: Path) -> None:
     journal.note_failure("arn", "request", {"ErrorType": "T"})
     journal.note_failure("other", "request", {"ErrorType": "U"})
-    assert Journal(file).failures("arn") == {"request": {"ErrorType": "T"}}
+    assert Journal(Store(file)).failures("arn") == {"request": {"ErrorType": "T"}}
 
 
 def test_versions_are_known_by_the_operations_that_invoked_them(journal: Journal) -> None:
@@ -84,10 +84,69 @@ def test_what_is_forgotten_leaves_nothing(journal: Journal, file: Path) -> None:
         journal.begin_pause(arn, ASKED)
     journal.forget("arn")
     with sqlite3.connect(file) as connection:
-        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master") if n]
-        tables = [
-            n for n in names if n.startswith("localcloud_") and not n.endswith(("_arn", "name"))
-        ]
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'localcloud_*'"
+        tables = [name for (name,) in connection.execute(query)]
         assert len(tables) == 4
         for table in tables:
             assert connection.execute(f"SELECT arn FROM {table}").fetchall() == [("other",)]  # noqa: S608 - its own tables
+
+
+def ended(
+    journal: Journal, arn: str, end: datetime | None, *, days: int = 7, size: int = 0
+) -> None:
+    data = {"StartInput": {"ExecutionRetentionPeriodDays": days}, "Text": "x" * size}
+    with journal._store.connection() as connection:
+        connection.execute(
+            "INSERT INTO executions VALUES (?, 'f', ?, ?, ?, ?, ?)",
+            [
+                *(arn, arn, "SUCCEEDED" if end else "RUNNING", NOON.timestamp()),
+                *(end and end.timestamp(), json.dumps(data)),
+            ],
+        )
+
+
+def left(journal: Journal) -> set[str]:
+    return {arn for (arn,) in journal._read("SELECT durable_execution_arn FROM executions", [])}
+
+
+def test_executions_are_kept_for_as_long_as_their_functions_say(journal: Journal) -> None:
+    ended(journal, "a day", NOON, days=1)
+    ended(journal, "a week", NOON)
+    ended(journal, "running", None, days=1)
+    assert journal.forget_expired(NOON + timedelta(days=1)) == 0
+    assert journal.forget_expired(NOON + timedelta(days=1, seconds=1)) == 1
+    assert left(journal) == {"a week", "running"}
+    assert journal.forget_expired(NOON + timedelta(days=300)) == 1
+    assert left(journal) == {"running"}
+
+
+def test_all_that_are_expired_go_whatever_is_between_them(journal: Journal) -> None:
+    for number in range(350):
+        ended(journal, str(number), at(number // 50), days=1 if number % 3 else 30)
+    assert journal.forget_expired(NOON + timedelta(days=2)) == sum(n % 3 > 0 for n in range(350))
+    assert left(journal) == {str(number) for number in range(0, 350, 3)}
+
+
+def test_the_newest_stay_and_what_runs(journal: Journal) -> None:
+    ended(journal, "running", None)
+    for number in range(250):
+        ended(journal, str(number), at(number))
+        journal.note_asynchronous(str(number))
+    assert journal.forget_old(3, 10**9) == 247
+    assert left(journal) == {"running", "247", "248", "249"}
+    assert not journal.is_asynchronous("0")
+    assert journal.forget_old(3, 10**9) == 0
+
+
+def test_they_stay_if_there_is_room(journal: Journal) -> None:
+    ended(journal, "running", None, size=10**5)
+    for number in range(250):
+        ended(journal, str(number), at(number), size=10**4)
+    before = journal._store.used_bytes()
+    assert before > 250 * 10**4
+    went = journal.forget_old(1000, before // 2)
+    assert 100 <= went < 250
+    assert journal._store.used_bytes() <= before // 2
+    assert left(journal) == {"running", *(str(number) for number in range(went, 250))}
+    journal.forget_old(1000, 0)
+    assert left(journal) == {"running"}, "what runs is not there to be forgotten"

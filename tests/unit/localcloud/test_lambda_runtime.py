@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
+from queue import Queue
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +16,15 @@ from localcloud.lambda_runtime import (
     LOG_TAIL_BYTES,
     giving_out_the_log,
     lambda_error,
+    log_to_the_mark,
     logging_variables,
+    reading_to_the_mark,
     setting_up_logging,
     telling_errors,
     timing,
     worker_script,
 )
-from localcloud.worker_prelude import handler_error
+from localcloud.worker_prelude import END_OF_LOG, handler_error
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,49 @@ def test_it_is_not_given_out_unasked_and_ends_at_its_limit() -> None:
     assert asyncio.run(giving_out_the_log(plain)("f", {}, {}))[1] == {}
 
 
+def lines(*written: str) -> Queue[str]:
+    queue: Queue[str] = Queue()
+    for line in written:
+        queue.put(line)
+    return queue
+
+
+def test_a_log_is_all_before_its_mark() -> None:
+    alive = threading.current_thread()
+    queue = lines("one", "two", END_OF_LOG, "of the next one", f"no newline{END_OF_LOG}")
+    assert log_to_the_mark(queue, alive) == "one\ntwo"
+    assert log_to_the_mark(queue, alive) == "of the next one\nno newline"
+    assert log_to_the_mark(lines("", END_OF_LOG), alive) == "", "an empty line is a line"
+
+
+def test_a_log_of_a_worker_that_ended_is_what_there_is() -> None:
+    ended = threading.Thread(target=print)
+    assert log_to_the_mark(lines("one", "two"), ended) == "one\ntwo"
+
+
+def test_a_mark_is_waited_for() -> None:
+    queue = lines("one")
+    late = threading.Timer(0.2, queue.put, ["two"])
+    last = threading.Timer(0.3, queue.put, [END_OF_LOG])
+    late.start()
+    last.start()
+    assert log_to_the_mark(queue, threading.current_thread()) == "one\ntwo"
+    last.join()
+
+
+def test_only_workers_that_give_a_mark_are_read_to_it() -> None:
+    read = reading_to_the_mark(lambda *_: "as ministack does")
+    given = {"_stderr_queue": lines("one", END_OF_LOG), "_stderr_thread": threading.main_thread()}
+    python = SimpleNamespace(config={"Runtime": "python3.14"}, **given)
+    assert read(python) == "one"
+    assert read(SimpleNamespace(config={"Runtime": "nodejs22.x"})) == "as ministack does"
+
+
+def test_our_marks_do_not_stay_in_a_log_that_was_cut_off() -> None:
+    result = {"body": {}, "error": True, "log": f"one\n{END_OF_LOG}"}
+    assert telling_errors(lambda *_: result)(None, None, "r-1")["log"] == "one"
+
+
 def test_another_script_than_the_one_that_was_read_is_refused() -> None:
     with pytest.raises(ValueError, match="worker script"):
         worker_script("print()")
@@ -119,10 +166,12 @@ def test_another_script_than_the_one_that_was_read_is_refused() -> None:
 
 def test_all_of_it_is_put_in_place() -> None:
     script = "".join(f"{part}\n" for part in lambda_runtime._EDITS)
-    runtime = SimpleNamespace(_PYTHON_WORKER_SCRIPT=script, Worker=type("Worker", (), {}))
+    runtime = SimpleNamespace(
+        _PYTHON_WORKER_SCRIPT=script, Worker=type("Worker", (), {"_drain_stderr_bounded": print})
+    )
     service = SimpleNamespace(
         _execute_function_warm=print, _execute_function_dispatch=print, _invoke=print
     )
     lambda_runtime.install(service, runtime)
     assert "set_up_logging()" in runtime._PYTHON_WORKER_SCRIPT
-    assert print not in vars(service).values()
+    assert print not in (*vars(service).values(), *vars(runtime.Worker).values())

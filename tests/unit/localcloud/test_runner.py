@@ -35,6 +35,7 @@ from localcloud.lambda_runtime import LOG_TAIL_BYTES, platform_log
 from localcloud.operations import OPERATIONS_PATH
 from localcloud.runner import HandlerInvoker, LiveChildDispatcher, LocalWebServer
 from localcloud.settings import Settings, free_settings
+from localcloud.store import Store
 from tests.unit.localcloud.service import serving
 
 
@@ -151,8 +152,7 @@ class Directory:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    SQLiteExecutionStore.create_and_initialize(tmp_path / "executions")
-    return Journal(tmp_path / "executions")
+    return Journal(Store(tmp_path / "executions"))
 
 
 def dispatched(journal: Journal, function: str) -> Any:
@@ -184,12 +184,18 @@ def ask(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Any]]]:
     settings = free_settings(tmp_path)
     settings.make_credentials()
 
-    def asked(operation: str, *, signed: bool = True, **parameters: str) -> tuple[int, Any]:
+    def asked(
+        operation: str,
+        *,
+        signed: bool = True,
+        pool: urllib3.PoolManager | None = None,
+        **parameters: str,
+    ) -> tuple[int, Any]:
         url = f"{settings.runner_endpoint_url}{OPERATIONS_PATH}/{operation}"
         body = json.dumps(parameters).encode()
         root = settings.credentials
         headers = signatures.sign(root, settings.region, "POST", url, body=body) if signed else {}
-        answer = urllib3.request("POST", url, body=body, headers=headers, timeout=60)
+        answer = (pool or urllib3).request("POST", url, body=body, headers=headers, timeout=60)
         return answer.status, answer.json()
 
     with (
@@ -208,6 +214,26 @@ def ask(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Any]]]:
 def test_who_is_unknown_gets_no_answer_of_the_server(ask: Callable[..., tuple[int, Any]]) -> None:
     status, error = ask("GetDurableExecution", signed=False, DurableExecutionArn="arn")
     assert (status, error["__type"]) == (403, "MissingAuthenticationToken")
+
+
+def test_a_connection_serves_many_requests(ask: Callable[..., tuple[int, Any]]) -> None:
+    with urllib3.PoolManager() as pool:
+        for number in range(3):
+            assert ask("GetDurableExecution", pool=pool, DurableExecutionArn=str(number))[0] == 404
+        (of_server,) = (pool.pools[key] for key in pool.pools.keys())  # noqa: SIM118 - no mapping
+        assert of_server.num_connections == 1
+        assert of_server.num_requests == 3
+
+
+def test_who_was_refused_is_told_that_the_connection_ends(
+    ask: Callable[..., tuple[int, Any]],
+) -> None:
+    with urllib3.PoolManager() as pool:
+        for signed in (False, False, True):
+            status, _ = ask(
+                "GetDurableExecution", pool=pool, signed=signed, DurableExecutionArn="a"
+            )
+            assert status == (404 if signed else 403)
 
 
 def test_an_operation_that_fails_is_answered(

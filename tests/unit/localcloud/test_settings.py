@@ -79,6 +79,19 @@ def test_settings_survive_the_way_to_another_process(tmp_path: Path) -> None:
     assert Settings.from_environment(settings.to_environment()) == settings
 
 
+def test_how_many_executions_to_keep_can_be_said(tmp_path: Path) -> None:
+    said = {"LOCALCLOUD_DIR": str(tmp_path), "LOCALCLOUD_EXECUTIONS": "500"}
+    settings = Settings.from_environment(said)
+    assert settings.most_executions == 500
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+@pytest.mark.parametrize("text", ["99", "-1", "many", "1e4"])
+def test_what_is_no_number_of_executions_is_refused(text: str) -> None:
+    with pytest.raises(LocalCloudError, match="LOCALCLOUD_EXECUTIONS"):
+        Settings.from_environment({"LOCALCLOUD_EXECUTIONS": text})
+
+
 def test_clients_are_pointed_at_the_local_cloud_with_its_own_credentials(tmp_path: Path) -> None:
     settings = Settings.from_environment({"LOCALCLOUD_DIR": str(tmp_path)})
     settings.make_credentials()

@@ -149,3 +149,21 @@ def test_a_fresh_cloud_has_nothing_of_the_last_and_ends_with_its_block(
         interrupted()
 
     assert calls == [("down", True), ("up", False), ("down", False)]
+
+
+def test_a_long_log_is_begun_anew_and_its_writer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "MOST_LOG_BYTES", 10)
+    log = tmp_path / "runner.log"
+    supervisor.cut_log(log)
+    assert not log.exists()
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"0123456789")
+        supervisor.cut_log(log)
+        assert log.read_bytes() == b"0123456789"
+        writer.write(b"more")
+        supervisor.cut_log(log)
+        writer.write(b"new")
+    assert log.read_bytes() == b"new"
+    assert (tmp_path / "runner.log.1").read_bytes() == b"0123456789more"

@@ -104,3 +104,12 @@ def test_the_level_is_lambdas_word() -> None:
     assert len(lines) == 1
     assert logged("logging.warning('no')", AWS_LAMBDA_LOG_LEVEL="ERROR") == []
     assert logging.getLevelName("WARN") == logging.WARNING
+
+
+def test_the_end_of_a_log_is_marked_whatever_a_handler_has_done_to_its_streams() -> None:
+    prelude = Path(worker_prelude.__file__).read_text()
+    for done in ("", "sys.stderr.close()", "sys.stderr = None", "sys.stderr = sys.stdout"):
+        script = f"{prelude}\nsys.stderr.write('no newline')\n{done}\nend_log()\n"
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+        if "close" not in done:  # of which nothing is left to be marked
+            assert ran.stderr.decode() == f"no newline{worker_prelude.END_OF_LOG}\n"
