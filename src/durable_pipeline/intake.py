@@ -3,8 +3,8 @@
 What a message says is found out by `pipeline_core.messages`; which of it is believed, and which
 identity it has at every delivery, is decided here, by the door that it came through:
 
-- The queues that anybody may send to, one of them FIFO, bring documents and claim checks. A producer may give its
-  record an id of its own; nothing else that is said about a record is believed.
+- The queues that anybody may send to, a FIFO one among them, bring documents and claim checks. A
+  producer may give its record an id of its own; nothing else that is said about it is believed.
 - S3, and the queue that only S3 and SNS may send to, bring objects.
 - The queues of the pipeline's own bring what it handed over and what operators send again. There,
   and only there, a message says whose record it is and how old. What it says besides is read by the

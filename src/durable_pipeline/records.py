@@ -138,9 +138,10 @@ class Outcome(TypedDict):
 
     ``in_company`` is there where a neighbour may be at fault: the record failed together with
     others, or waited for them until there was no time left. ``held_back`` is there where it was not
-    tried, because an earlier one of its group must be settled first. ``untold`` is there where the topic of
-    events took no announcement of it. ``record_id`` is what a stage has read in a document that
-    lies in S3, which is not known before. An outcome is never replaced by what went wrong later.
+    tried, because an earlier one of its group must be settled first. ``untold`` is there where the
+    topic of events took no announcement of it. ``record_id`` is what a stage has read in a document
+    that lies in S3, which is not known before. An outcome is never replaced by what went wrong
+    later.
     """
 
     outcome: OutcomeName
