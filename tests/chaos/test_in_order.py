@@ -24,7 +24,7 @@ from tests.chaos.test_conservation import SETTLE_SECONDS, Options, killing
 from tests.e2e.localcloud.support import running
 from tests.events import order, standard
 
-MESSAGES, GROUPS = 1000, 20
+MESSAGES, GROUPS, SECONDS = 1000, 20, 180.0
 WRONG, TRANSIENT = 0.03, 0.05
 PAUSE_SECONDS = 0.3
 AT_ONCE = 10
@@ -72,19 +72,20 @@ def cloud(tmp_path: Path) -> Iterator[ChaosCloud]:
 def test_each_group_is_in_order_whatever_is_killed(
     cloud: ChaosCloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = Options.from_environment()
+    seed = Options.from_environment().seed
     count = int(os.environ.get("CHAOS_MESSAGES") or MESSAGES)
+    seconds = float(os.environ.get("CHAOS_SECONDS") or SECONDS)
     with capsys.disabled():
-        print(f"\nCHAOS_SEED={options.seed}: {count} messages in {GROUPS} groups")
-    turns = mixed(Random(options.seed), count)
-    killer = Killer(cloud.settings, Random(options.seed))
+        print(f"\nCHAOS_SEED={seed}: {count} messages in {GROUPS} groups")
+    turns = mixed(Random(seed), count)
+    killer = Killer(cloud.settings, Random(seed))
 
     started = time.monotonic()
     with killing(killer):
-        for turn in turns:
+        for number, turn in enumerate(turns):
+            due = started + seconds * number / len(turns)
+            time.sleep(max(0.0, due - time.monotonic()))
             send(cloud, turn)
-        # Most of the work is done meanwhile; the rest is, when nothing is killed any more.
-        cloud.wait_until_settled(options.seconds)
     supervisor.up(cloud.settings)
     cloud.wait_until_settled(SETTLE_SECONDS)
 
