@@ -321,5 +321,6 @@ def _queue_url(message: Mapping[str, Any], settings: Settings) -> str:
         settings.fifo_internal_queue_url,
     )
     return next(
-        (url for url in urls if url.rsplit("/", 1)[-1] == name), settings.data_processing_queue_url
+        (url for url in urls if url and url.rsplit("/", 1)[-1] == name),
+        settings.data_processing_queue_url,
     )
