@@ -363,7 +363,8 @@ class Redrive:
         outcome = sender.send_batch(batch)
         self.redriven.sent += outcome.sent
         self.redriven.refused += outcome.refused
-        self.redriven.stopped |= {one.message.message_group_id for one in outcome.refused}
+        if sender.is_in_order:
+            self.redriven.stopped |= {one.message.message_group_id for one in outcome.refused}
         if not self.audit.after("redrive", results_of(outcome)):
             self.redriven.untold += [again.origin for again in batch]
         kept = [letters[sent.message.origin] for sent in outcome.sent]

@@ -151,6 +151,7 @@ def test_each_dead_letter_goes_to_the_internal_queue_of_its_kind_in_its_order(
 def test_a_refused_dead_letter_keeps_those_behind_it_and_no_other_group(
     deployed: Deployed, in_order: InOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    give_up(deployed, "2", message_id="standard", group="b")  # refused, too, and of no order
     for number in range(8):
         letter(deployed, in_order, f"{number}", "ab"[number % 2])
     send = refusing(deployed.sqs, "2")
