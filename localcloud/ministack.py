@@ -2,11 +2,11 @@
 
 What it does unlike AWS is put right where it looks its own functions up; nothing of it offers a
 hook. Each difference has its section here: its end, the code that workers share, batches of an
-event source mapping, ranges of an object's versions, the ARN of who calls, and quotas. Lambda's
-runtime, durable functions, streams, what is forgotten and who gets in at all have modules of their
-own, `lambda_runtime`, `durable_functions`, `streams`, `retention` and `guard`. It refuses by itself
-items, batches and numbers that DynamoDB would not take, notifications above 256 KB and code above
-250 MB.
+event source mapping, groups of a FIFO queue side by side, ranges of an object's versions, the ARN
+of who calls, and quotas. Lambda's runtime, durable functions, streams, what is forgotten and who
+gets in at all have modules of their own, `lambda_runtime`, `durable_functions`, `streams`,
+`retention` and `guard`. It refuses by itself items, batches and numbers that DynamoDB would not
+take, notifications above 256 KB and code above 250 MB.
 
 ministack's own interpreter runs this module, so it imports ministack where it needs it, and else
 nothing but the standard library, botocore, and modules of this package that do likewise.
@@ -64,6 +64,8 @@ _PRINCIPAL_ARN = "aws:principalarn"
 _SESSION = re.compile(r"arn:([a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
 _FUNCTION = "AWS::Lambda::Function"
+_MAPPING = "AWS::Lambda::EventSourceMapping"
+_QUEUE = "AWS::SQS::Queue"
 
 Action = Callable[..., Any]
 Message = dict[str, Any]
@@ -103,6 +105,9 @@ def main() -> None:
     workers.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
     wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
     hold_messages(sqs)
+    hold_queues(sqs, provisioners)
+    hold_mappings(lambda_svc, provisioners)
+    wrap(lambda_svc, "_sqs_esm_concurrency", by_groups)
     hold_notifications(sns)
     hold_keys(s3)
     hold_functions(lambda_svc, provisioners)
@@ -305,6 +310,20 @@ def put_back(message: Message) -> None:
         message["first_receive_at"] = None
 
 
+def by_groups(concurrency: Action) -> Action:
+    """Return ministack's count of batches that a mapping may have in flight, for FIFO queues too.
+
+    ministack takes one after the other from those. Lambda takes several, of other groups: no
+    message of a group is received while another one of it is in flight, in ministack as in SQS.
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+    """
+
+    def count(mapping: Any, function: Any, configuration: Any, _queue: Any = None) -> Any:
+        return concurrency(mapping, function, configuration, None)
+
+    return count
+
+
 def record_bytes(message: Message) -> int:
     """Bytes, at most, of a message as a record in the event of a batch."""
     carried = [message["body"], message.get("message_attributes") or {}]
@@ -376,6 +395,67 @@ def hold_messages(sqs: Any) -> None:
     ):
         held = wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
         sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
+
+
+def hold_queues(sqs: Any, provisioners: Any) -> None:
+    """Have SQS look at where a queue gives up to."""
+
+    def refuse(refusal: Refusal) -> Any:
+        raise sqs._Err(refusal.code, refusal.message)  # noqa: SLF001 - no other way in
+
+    def check(parameters: Any) -> Refusal | None:
+        policy = (parameters.get("Attributes") or {}).get("RedrivePolicy") or "{}"
+        name = parameters.get("QueueName") or parameters.get("QueueUrl") or ""
+        return quotas.refused_redrive_policy(name, _json(policy))
+
+    def check_resource(properties: Any) -> Refusal | None:
+        policy = _json(properties.get("RedrivePolicy") or {})
+        # A name that CloudFormation makes up ends like that of any queue of the kind.
+        kind = quotas.FIFO if str(properties.get("FifoQueue")).lower() == "true" else ""
+        return quotas.refused_redrive_policy(kind, policy)
+
+    for action, name in (
+        ("CreateQueue", "_act_create_queue"),
+        ("SetQueueAttributes", "_act_set_queue_attributes"),
+    ):
+        held = wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
+        sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
+    _hold_resource(provisioners, _QUEUE, check_resource)
+
+
+def hold_mappings(lambda_service: Any, provisioners: Any) -> None:
+    """Have Lambda look at what a mapping takes from a FIFO queue at once."""
+
+    def refuse(refusal: Refusal) -> Any:
+        return lambda_service.error_response_json(refusal.code, refusal.message, refusal.status)
+
+    def updating(update: Action) -> Action:
+        def checked(uuid: str, changes: Mapping[str, Any]) -> Any:
+            mapping = {**(lambda_service._esms.get(uuid) or {}), **changes}  # noqa: SLF001 - no other way to it
+            refusal = quotas.refused_mapping(mapping)
+            return refuse(refusal) if refusal else update(uuid, changes)
+
+        return checked
+
+    held = functools.partial(_checking, check=quotas.refused_mapping, refuse=refuse)
+    wrap(lambda_service, "_create_esm", held)
+    wrap(lambda_service, "_update_esm", updating)
+    _hold_resource(provisioners, _MAPPING, quotas.refused_mapping)
+
+
+def _hold_resource(provisioners: Any, kind: str, check: Callable[[Any], Refusal | None]) -> None:
+    """Have CloudFormation, which goes past the services' APIs, look at a resource's properties."""
+    handlers = provisioners._RESOURCE_HANDLERS[kind]  # noqa: SLF001 - no other way in
+    for verb, position in (("create", 1), ("update", 2)):
+        handlers[verb] = _checking(handlers[verb], check, _fail, position)
+
+
+def _json(policy: Any) -> Any:
+    """A policy that may be text; what is no JSON is ministack's to refuse."""
+    try:
+        return json.loads(policy) if isinstance(policy, str) else policy
+    except ValueError:
+        return {}
 
 
 def hold_notifications(sns: Any) -> None:

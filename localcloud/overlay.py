@@ -152,8 +152,18 @@ def _allowing_statements(resources: JsonObject) -> Iterator[JsonObject]:
 def _inline_policies(properties: JsonObject) -> Iterator[JsonObject]:
     policies = properties.get("Policies", [])
     for policy in policies if isinstance(policies, list) else [policies]:
-        if isinstance(policy, dict):
-            yield policy.get("PolicyDocument", policy)
+        for case in _cases(policy):
+            yield case.get("PolicyDocument", case)
+
+
+def _cases(policy: object) -> Iterator[JsonObject]:
+    """What a policy may be: itself, or what a condition chooses from."""
+    match policy:
+        case {"Fn::If": [_, *cases]}:
+            for case in cases:
+                yield from _cases(case)
+        case dict():
+            yield policy
 
 
 def _allow_batch_calls(statement: JsonObject) -> None:

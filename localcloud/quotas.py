@@ -7,6 +7,7 @@ imports nothing that is not in the standard library.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ MAX_MESSAGE_BYTES = MIB
 MAX_BATCH_ENTRIES = 10
 MAX_MESSAGE_ATTRIBUTES = 10
 MAX_DELAY_SECONDS = 900
+FIFO = ".fifo"
+MAX_FIFO_BATCH = 10
+"""https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"""
 _GROUP_ID = re.compile(r"[!-~]{1,128}")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
 _ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[a-zA-Z0-9_.-]{1,256}(?<!\.)")
@@ -135,6 +139,33 @@ def refused_messages(parameters: Mapping[str, Any]) -> Refusal | None:
             f"Batch requests cannot be longer than {MAX_MESSAGE_BYTES} bytes. You have sent "
             f"{total} bytes.",
         )
+    return None
+
+
+def refused_redrive_policy(name: str, policy: Any) -> Refusal | None:
+    """What SQS has against where a queue of this name gives up to."""
+    target = str(policy.get("deadLetterTargetArn") or "") if isinstance(policy, Mapping) else ""
+    if not target or target.endswith(FIFO) is name.endswith(FIFO):
+        return None
+    return _invalid(
+        f"Value {json.dumps(policy)} for parameter RedrivePolicy is invalid. Reason: Dead-letter "
+        "queue must be same type of queue as the source."
+    )
+
+
+def refused_mapping(properties: Mapping[str, Any]) -> Refusal | None:
+    """What Lambda has against an event source mapping with these properties."""
+    if not str(properties.get("EventSourceArn") or "").endswith(FIFO):
+        return None
+    code = "InvalidParameterValueException"
+    if int(properties.get("BatchSize") or 0) > MAX_FIFO_BATCH:
+        return Refusal(
+            code,
+            f"Maximum batch size for FIFO queues is {MAX_FIFO_BATCH}: BatchSize is "
+            f"{properties['BatchSize']}.",
+        )
+    if int(properties.get("MaximumBatchingWindowInSeconds") or 0):
+        return Refusal(code, "Batching window is not supported for FIFO queues.")
     return None
 
 

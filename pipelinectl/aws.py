@@ -230,6 +230,13 @@ OUTPUTS = {
 }
 """The stack's output that each field of a `Stack` is read from."""
 
+IN_ORDER = {
+    "fifo_queue_url": "FifoQueueUrl",
+    "fifo_internal_queue_url": "FifoInternalQueueUrl",
+    "fifo_dead_letter_queue_url": "FifoDeadLetterQueueUrl",
+}
+"""The same, of what is there with the parameter FifoDoor alone."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -237,6 +244,7 @@ class Stack:
 
     `environment` is its parameter of that name, the prefix of the ids that it gives; None where
     the stack has no such parameter. `parameters` are all of them, as text. `arn` is the stack's.
+    The URLs of FIFO queues are empty where there is no FIFO door.
     """
 
     name: str
@@ -257,6 +265,9 @@ class Stack:
     operators_topic_arn: str
     processing_events_topic_arn: str
     audit_log_group: str
+    fifo_queue_url: str = ""
+    fifo_internal_queue_url: str = ""
+    fifo_dead_letter_queue_url: str = ""
     environment: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -286,6 +297,7 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> Stack:
             environment=parameters_of(stack).get("Environment"),
             parameters=parameters_of(stack),
             **{field: outputs[output] for field, output in OUTPUTS.items()},
+            **{field: outputs.get(output, "") for field, output in IN_ORDER.items()},
         )
     except KeyError as error:
         msg = f"stack '{name}' has no output {error}: deploy it again with this template.yaml"

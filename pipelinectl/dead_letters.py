@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_core import exact_json
 from pipeline_core.messages import (
+    FIFO,
     MAX_ENTRIES,
     MESSAGE_GROUP_ID,
     Inline,
@@ -51,7 +52,7 @@ _LAMBDAS = frozenset({REQUEST_ID, ERROR_CODE, ERROR_MESSAGE})
 """What Lambda's dead-letter queue gives an event, at least:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq"""
 
-_BELIEVED = ("-internal", "-files")
+_BELIEVED = ("-internal", "-files", "-internal.fifo")
 """How the names of the queues end that only the pipeline and its operators send to."""
 _OBJECTS = "-objects"
 
@@ -66,7 +67,8 @@ class DeadLetter:
     attributes of Lambda's own. `message_attributes` are in the form that Lambda has them in an
     event, `sent_timestamp` is in ms; `max_receives` is what the redrive policy allows, None where
     that is not known; `source` is the name of the queue that SQS moved it out of, None of what was
-    sent here. `message_group_id` is the group that its record was sent in, empty of none.
+    sent here. `message_group_id` is the group that its record was sent in, empty of none;
+    `is_in_order` says that it came through the FIFO door.
     """
 
     message_id: str
@@ -77,6 +79,7 @@ class DeadLetter:
     max_receives: int | None = None
     source: str | None = None
     message_group_id: str = ""
+    is_in_order: bool = False
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
@@ -332,17 +335,32 @@ class Letters:
 
 @dataclass(frozen=True)
 class DeadLetterQueue:
-    """The dead-letter queue; `long_poll` is in seconds, `source_url` the queue it belongs to."""
+    """The dead-letter queue; `long_poll` is in seconds, `source_url` the queue it belongs to.
+
+    With the FIFO door there is another one beside it, `fifo_url`. Of a group in there SQS shows
+    what one receive has room for, ten at most, until these are gone; `cut_groups` are those of
+    which there may be more than the last reading has seen.
+    """
 
     sqs: SQSClient
     url: str
     long_poll: int | None = None
     source_url: str | None = None
+    fifo_url: str = ""
+    cut_groups: set[str] = field(default_factory=set, compare=False)
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """The one, and the other if there is one."""
+        return (self.url, self.fifo_url) if self.fifo_url else (self.url,)
 
     def about(self) -> int:
-        """Roughly how many messages the queue holds, as SQS counts them."""
+        """Roughly how many messages there are, as SQS counts them."""
+        return sum(map(self._about, self.urls))
+
+    def _about(self, url: str) -> int:
         wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
-        response = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[wanted])
+        response = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[wanted])
         return int(response["Attributes"][wanted])
 
     def peek(
@@ -362,6 +380,8 @@ class DeadLetterQueue:
         try:
             yield from itertools.islice(filter(wanted.takes, held.new_letters()), limit)
         finally:
+            self.cut_groups.clear()
+            self.cut_groups.update(held.cut_groups)
             held.release()
 
     def read(self, stopping: Callable[[], bool] = lambda: False) -> Letters:
@@ -377,16 +397,17 @@ class DeadLetterQueue:
                 found.append(letter)
                 total += len(letter.body)
         found.sort(key=lambda letter: letter.failed_at, reverse=True)
-        return Letters(tuple(found), complete)
+        return Letters(tuple(found), complete and not self.cut_groups)
 
     def hold(self, hidden_seconds: int) -> Held:
         """Begin to receive messages that stay hidden for so long, or until they are released."""
         long_poll = LONG_POLL_SECONDS if self.long_poll is None else self.long_poll
-        return Held(self.sqs, self.url, long_poll, hidden_seconds, self.max_receives)
+        return Held(self.sqs, self.urls, long_poll, hidden_seconds, self.max_receives)
 
     def purge(self) -> None:
         """Delete every message for good, hidden ones included."""
-        self.sqs.purge_queue(QueueUrl=self.url)
+        for url in self.urls:
+            self.sqs.purge_queue(QueueUrl=url)
 
     @cached_property
     def max_receives(self) -> int | None:
@@ -401,14 +422,19 @@ class DeadLetterQueue:
 
 @dataclass
 class Held:
-    """Messages that were received and not yet given back, by message id."""
+    """Messages that were received and not yet given back, by message id.
+
+    `_handles` has of each its queue and its receipt handle. `cut_groups` are groups of a FIFO queue
+    of which there may be more: SQS shows no more of a group until those that it has shown are gone.
+    """
 
     sqs: SQSClient
-    url: str
+    urls: Sequence[str]
     wait_seconds: int
     hidden_seconds: int
     max_receives: int | None
-    _handles: dict[str, str] = field(default_factory=dict)
+    cut_groups: set[str] = field(default_factory=set)
+    _handles: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def new_letters(self) -> Iterator[DeadLetter]:
         """Dead letters, each once, until nothing new comes."""
@@ -420,16 +446,22 @@ class Held:
     def receives(self, count: int = MAX_ENTRIES) -> Iterator[list[DeadLetter]]:
         """What each receive of at most `count` messages brings, until nothing new comes.
 
-        A message whose time is up before the end is reached comes again. So the end is reached
-        when nothing comes, or when as many receives brought nothing new as might be needed to
-        have all the old ones out of the way.
+        What one brings is of one queue, and of a FIFO queue in its order. A message whose time is
+        up before the end is reached comes again. So the end is reached when nothing comes, or when
+        as many receives brought nothing new as might be needed to have all the old ones out of the
+        way.
         """
-        stale = 0
-        while stale <= len(self._handles) and (letters := self._receive(count)):
-            known = len(self._handles)
-            self._handles |= {letter.message_id: letter.receipt_handle for letter in letters}
-            stale = 0 if len(self._handles) > known else stale + 1
-            yield letters
+        for url in self.urls:
+            # Of a FIFO queue the first of a group hides the others from the next receive.
+            most = MAX_ENTRIES if url.endswith(FIFO) else count
+            stale = 0
+            while stale <= len(self._handles) and (letters := self._receive(url, most)):
+                new = [one for one in letters if one.message_id not in self._handles]
+                if len(letters) == MAX_ENTRIES:
+                    self.cut_groups |= {one.message_group_id for one in new if one.is_in_order}
+                self._handles |= {one.message_id: (url, one.receipt_handle) for one in letters}
+                stale = 0 if new else stale + 1
+                yield letters
 
     def those(self, message_ids: set[str], count: int = MAX_ENTRIES) -> Iterator[list[DeadLetter]]:
         """The messages with these ids as they come, at most `count` at once, each once."""
@@ -443,17 +475,19 @@ class Held:
 
     def hide(self, letter: DeadLetter, seconds: int) -> None:
         """Keep a message hidden for this many seconds from now."""
+        url, _ = self._handles[letter.message_id]
         self.sqs.change_message_visibility(
-            QueueUrl=self.url, ReceiptHandle=letter.receipt_handle, VisibilityTimeout=seconds
+            QueueUrl=url, ReceiptHandle=letter.receipt_handle, VisibilityTimeout=seconds
         )
 
     def delete(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        """Delete messages; answers with those that SQS did not delete, which are held on to."""
+        """Delete messages of one queue; answers with those that SQS did not, which are kept."""
         by_id = {str(index): letter for index, letter in enumerate(letters)}
         if not by_id:
             return []
+        ((url, _), *_) = (self._handles[letter.message_id] for letter in by_id.values())
         response = self.sqs.delete_message_batch(
-            QueueUrl=self.url,
+            QueueUrl=url,
             Entries=[{"Id": i, "ReceiptHandle": m.receipt_handle} for i, m in by_id.items()],
         )
         for deleted in response.get("Successful", []):
@@ -462,19 +496,20 @@ class Held:
 
     def release(self) -> None:
         """Make all messages visible; those that already are so are none of our business."""
-        handles = iter(self._handles.values())
-        while batch := list(itertools.islice(handles, MAX_ENTRIES)):
-            self.sqs.change_message_visibility_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                    for index, handle in enumerate(batch)
-                ],
-            )
+        for url in self.urls:
+            handles = iter([handle for of, handle in self._handles.values() if of == url])
+            while batch := list(itertools.islice(handles, MAX_ENTRIES)):
+                self.sqs.change_message_visibility_batch(
+                    QueueUrl=url,
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                        for index, handle in enumerate(batch)
+                    ],
+                )
 
-    def _receive(self, count: int) -> list[DeadLetter]:
+    def _receive(self, url: str, count: int) -> list[DeadLetter]:
         response = self.sqs.receive_message(
-            QueueUrl=self.url,
+            QueueUrl=url,
             MaxNumberOfMessages=count,
             VisibilityTimeout=self.hidden_seconds,
             WaitTimeSeconds=self.wait_seconds,
@@ -485,9 +520,9 @@ class Held:
             ],
             MessageAttributeNames=["All"],
         )
-        return [self._dead_letter(message) for message in response.get("Messages", [])]
+        return [self._dead_letter(message, url) for message in response.get("Messages", [])]
 
-    def _dead_letter(self, message: MessageTypeDef) -> DeadLetter:
+    def _dead_letter(self, message: MessageTypeDef, url: str) -> DeadLetter:
         system = message.get("Attributes", {})
         source = system.get("DeadLetterQueueSourceArn")
         return DeadLetter(
@@ -499,6 +534,7 @@ class Held:
             max_receives=self.max_receives,
             source=source and source.rpartition(":")[2],
             message_group_id=message_group_id_in(system),
+            is_in_order=url.endswith(FIFO),
         )
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from pipelinectl.aws import Stack
 
-DoorName = Literal["messages", "objects", "internal", "files"]
+DoorName = Literal["messages", "objects", "internal", "files", "fifo", "fifo-internal"]
 """The doors that have a queue, by what it brings. That of `direct/` has none: S3 invokes the
 function itself, and there is no switch but the bucket's notification, without which S3 would tell
-nobody of what was put there meanwhile."""
+nobody of what was put there meanwhile. The last two are there with the parameter FifoDoor."""
 
 NAMES: tuple[DoorName, ...] = get_args(DoorName)
 
@@ -30,10 +30,25 @@ https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html"
 PAUSED = frozenset({DISABLED, "Disabling"})
 """The states in which a mapping takes nothing in and will not by itself."""
 
+NO_FIFO_DOOR = "the stack has no FIFO door: deploy it with the parameter FifoDoor=true"
+
 PATIENCE = 600.0
 """Seconds until a mapping is taken for one that will not change any more."""
 
 _PAUSE_SECONDS = 1.0
+
+
+def queues_of(stack: Stack) -> dict[DoorName, str]:
+    """The URL of the queue of each door that the stack has."""
+    urls: dict[DoorName, str] = {
+        "messages": stack.queue_url,
+        "objects": stack.objects_queue_url,
+        "internal": stack.internal_queue_url,
+        "files": stack.files_queue_url,
+        "fifo": stack.fifo_queue_url,
+        "fifo-internal": stack.fifo_internal_queue_url,
+    }
+    return {name: url for name, url in urls.items() if url}
 
 
 @dataclass(frozen=True)
@@ -59,12 +74,17 @@ class Doors:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
-    def mappings(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
-        """The mappings of these doors.
+    def mappings(self, doors: Collection[DoorName] | None = None) -> list[Mapping]:
+        """The mappings of these doors, or of all that the stack has.
 
         Raises:
-            StackMissingError: a door has none.
+            StackMissingError: a door has none, or the stack has no such door.
         """
+        queues = queues_of(self.stack)
+        wanted = queues.keys() if doors is None else doors
+        for door in wanted:
+            if door not in queues:
+                raise StackMissingError(NO_FIFO_DOOR)
         pages = self.lambda_.get_paginator("list_event_source_mappings").paginate(
             FunctionName=self.stack.durable_function_arn
         )
@@ -73,10 +93,14 @@ class Doors:
             for page in pages
             for one in page["EventSourceMappings"]
         }
-        return [self._mapping(door, by_queue) for door in NAMES if door in doors]
+        return [
+            _mapping(door, url.rpartition("/")[2], by_queue)
+            for door, url in queues.items()
+            if door in wanted
+        ]
 
-    def pause(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
-        """Disable the mappings of these doors, and wait until they are.
+    def pause(self, doors: Collection[DoorName] | None = None) -> list[Mapping]:
+        """Disable the mappings of these doors, or of all, and wait until they are.
 
         Those that are so already are left alone, and those that are changing until they have.
         Batches that a mapping has taken are processed.
@@ -86,11 +110,14 @@ class Doors:
         """
         return self._set(DISABLED, doors)
 
-    def resume(self, doors: Collection[DoorName] = NAMES) -> list[Mapping]:
-        """Enable the mappings of these doors, and wait until they are; raises as `pause` does."""
+    def resume(self, doors: Collection[DoorName] | None = None) -> list[Mapping]:
+        """Enable the mappings of these doors, or of all, and wait until they are.
+
+        Raises as `pause` does.
+        """
         return self._set(ENABLED, doors)
 
-    def _set(self, wanted: str, doors: Collection[DoorName]) -> list[Mapping]:
+    def _set(self, wanted: str, doors: Collection[DoorName] | None) -> list[Mapping]:
         give_up_at = self.clock() + PATIENCE
         mappings = self.mappings(doors)
         switched: set[str] = set()
@@ -120,21 +147,12 @@ class Doors:
             return False  # somebody else changes it: it is asked again when it has changed
         return True
 
-    def _mapping(
-        self, door: DoorName, by_queue: dict[str, EventSourceMappingConfigurationTypeDef]
-    ) -> Mapping:
-        queue = self._queue_of(door)
-        if queue not in by_queue:
-            msg = f"queue '{queue}' has no event source mapping: see 'pipelinectl doctor'"
-            raise StackMissingError(msg)
-        found = by_queue[queue]
-        return Mapping(door, found["UUID"], found["State"])
 
-    def _queue_of(self, door: DoorName) -> str:
-        urls: dict[DoorName, str] = {
-            "messages": self.stack.queue_url,
-            "objects": self.stack.objects_queue_url,
-            "internal": self.stack.internal_queue_url,
-            "files": self.stack.files_queue_url,
-        }
-        return urls[door].rpartition("/")[2]
+def _mapping(
+    door: DoorName, queue: str, by_queue: dict[str, EventSourceMappingConfigurationTypeDef]
+) -> Mapping:
+    if queue not in by_queue:
+        msg = f"queue '{queue}' has no event source mapping: see 'pipelinectl doctor'"
+        raise StackMissingError(msg)
+    found = by_queue[queue]
+    return Mapping(door, found["UUID"], found["State"])

@@ -30,7 +30,6 @@ from pipeline_core.objects import Pointer, is_s3_event
 from pipelinectl.audit import subject_of
 from pipelinectl.dead_letters import DeadLetter, object_key
 from pipelinectl.errors import OperationFailedError, StackMissingError
-from pipelinectl.sending import requests
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -54,7 +53,8 @@ class Redelivery:
 
     `origin` is the id it had in its old place; `carried` is what is known of its record.
     `object_key` is the key of the item of the object that it tells of, as far as that is known,
-    `message_group_id` the group that it was in, and is sent in again, empty of none.
+    `message_group_id` the group that it was in, and is sent in again, empty of none; with
+    `is_in_order` it came through the FIFO door.
     """
 
     origin: str
@@ -62,6 +62,7 @@ class Redelivery:
     carried: Carried
     object_key: str | None = None
     message_group_id: str = ""
+    is_in_order: bool = False
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -118,6 +119,7 @@ def of_letter(
         cast("Carried", carried),
         object_key(letter.envelope, environment),
         letter.message_group_id,
+        letter.is_in_order,
     )
 
 
@@ -177,14 +179,17 @@ def as_letter(record: Any) -> DeadLetter:
     """
     match record:
         case {"messageId": str(message_id), "body": str(body)}:
+            source = str(record.get("eventSourceARN", "")).rpartition(":")[2]
+            group = messages.message_group_id_in(record.get("attributes"))
             return DeadLetter(
                 message_id,
                 receipt_handle="",
                 body=body,
                 message_attributes=_message_attributes(record),
                 sent_timestamp=system_number(record, "SentTimestamp") or 0,
-                source=str(record.get("eventSourceARN", "")).rpartition(":")[2],
-                message_group_id=messages.message_group_id_in(record.get("attributes")),
+                source=source,
+                message_group_id=group,
+                is_in_order=source.endswith(messages.FIFO) and group != "",
             )
     raise _no_event("one of its records has no 'messageId' or no 'body'")
 
@@ -259,7 +264,8 @@ class Redriven:
     """What became of the dead letters so far; `left` and `not_deleted` are message ids.
 
     `left` were not to be sent as they are, `not_deleted` were sent and are dead letters still,
-    `untold` were dealt with, and the log group took no line of how that ended.
+    `untold` were dealt with, and the log group took no line of how that ended. `stopped` are groups
+    of the FIFO door of which one was refused: none of those behind it is sent before it.
     """
 
     sent: list[Sent[Redelivery]] = field(default_factory=list)
@@ -267,11 +273,12 @@ class Redriven:
     left: list[str] = field(default_factory=list)
     not_deleted: list[str] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
+    stopped: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class Redrive:
-    """Redrives from one queue to another.
+    """Redrives from one queue to another; what came in order goes by `in_order`, if there is that.
 
     `environment` is the prefix of the ids that the pipeline gives. Without `edit` each dead letter
     is sent as it is. `read` reads what a dead letter points to. `note` goes into the audit lines.
@@ -286,6 +293,7 @@ class Redrive:
     edit: Edit | None = None
     read: ReadPayload = no_payloads
     note: str | None = None
+    in_order: Sender | None = None
     redriven: Redriven = field(default_factory=Redriven)
 
     def run(self, message_ids: Iterable[str]) -> Generator[int, None, None]:
@@ -309,32 +317,54 @@ class Redrive:
             held.release()
 
     def _redrive(self, held: Held, letters: list[DeadLetter]) -> Iterator[int]:
-        again = [m for m in (self._message(held, one) for one in letters) if m]
+        for letter in letters if self.edit else ():
+            held.hide(letter, EDITING_SECONDS)
+        again = [m for m in map(self._message, letters) if m]
         by_id = {letter.message_id: letter for letter in letters}
-        for batch in requests(again, self.pace.batch(MAX_ENTRIES)):
-            self.pace.wait(len(batch))
-            with held_back():
-                self._send(held, batch, by_id)
+        sender = self._sender_of(letters[0])
+        for batch in sender.requests(again, self.pace.batch(MAX_ENTRIES)):
+            if going := self._without_stopped(sender, batch):
+                self.pace.wait(len(going))
+                with held_back():
+                    self._send(held, sender, going, by_id)
             yield len(batch)
         if len(again) < len(letters):
             yield len(letters) - len(again)
 
-    def _message(self, held: Held, letter: DeadLetter) -> Redelivery | None:
+    def _sender_of(self, letter: DeadLetter) -> Sender:
+        """What one receive brings is of one queue, and goes to one."""
+        return self.in_order if self.in_order and letter.is_in_order else self.sender
+
+    def _without_stopped(self, sender: Sender, batch: list[Redelivery]) -> list[Redelivery]:
+        if not sender.is_in_order:
+            return batch
+        stopped = [one for one in batch if one.message_group_id in self.redriven.stopped]
+        self.redriven.left += [one.origin for one in stopped]
+        return [one for one in batch if one not in stopped]
+
+    def _message(self, letter: DeadLetter) -> Redelivery | None:
         if self.edit is None:
             return of_letter(letter, self.environment, read=self.read)
-        held.hide(letter, EDITING_SECONDS)
         body = self.edit(letter)
         if body is None:
             self.redriven.left.append(letter.message_id)
             return None
         return of_letter(letter, self.environment, body, read=self.read)
 
-    def _send(self, held: Held, batch: list[Redelivery], letters: dict[str, DeadLetter]) -> None:
+    def _send(
+        self,
+        held: Held,
+        sender: Sender,
+        batch: list[Redelivery],
+        letters: dict[str, DeadLetter],
+    ) -> None:
         subjects = [self._subject(again, letters[again.origin]) for again in batch]
         self.audit.before("redrive", subjects, self.note)
-        outcome = self.sender.send_batch(batch)
+        outcome = sender.send_batch(batch)
         self.redriven.sent += outcome.sent
         self.redriven.refused += outcome.refused
+        if sender.is_in_order:
+            self.redriven.stopped |= {one.message.message_group_id for one in outcome.refused}
         if not self.audit.after("redrive", results_of(outcome)):
             self.redriven.untold += [again.origin for again in batch]
         kept = [letters[sent.message.origin] for sent in outcome.sent]

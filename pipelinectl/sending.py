@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pipeline_core import exact_json
 from pipeline_core.messages import (
+    FIFO,
     MAX_ENTRIES,
     MAX_GROUP_CHARACTERS,
     MAX_MESSAGE_BYTES,
     NOT_ALLOWED,
     in_group,
+    in_order,
     is_message_group_id,
     message_size,
     pointer_to,
@@ -286,6 +288,9 @@ class PayloadStore:
             return None
 
 
+HELD_BACK = ("HeldBack", "what is ahead of it in its group was refused")
+"""Code and reason of a message that was not sent."""
+
 WORKERS = 3
 ATTEMPTS = 5
 _FIRST_BACKOFF_SECONDS = 0.2
@@ -341,18 +346,37 @@ class BatchOutcome(Generic[M]):
 
 @dataclass(frozen=True)
 class Sender:
-    """Sends to one queue; `sleep` takes seconds and is what waits between attempts."""
+    """Sends to one queue; `sleep` takes seconds and is what waits between attempts.
+
+    Into a FIFO queue nothing of a group goes before what is ahead of it was accepted.
+    """
 
     sqs: SQSClient
     queue_url: str
     sleep: Callable[[float], None] = time.sleep
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the queue is a FIFO queue."""
+        return self.queue_url.endswith(FIFO)
+
+    def requests(self, messages: Iterable[M], max_count: int = MAX_ENTRIES) -> Iterator[list[M]]:
+        """Cut `messages` into lists that go in one request: of a FIFO queue's, one of each group.
+
+        SQS may take some of a request and refuse others, and these would come after them.
+        """
+        return (in_turns if self.is_in_order else requests)(messages, max_count)
+
     def send(self, messages: Iterable[M]) -> Iterator[BatchOutcome[M]]:
         """Send all messages and yield each batch's outcome, in the order of the messages.
 
         A failure of a whole request (no such queue, no permission) is raised as boto3 has it;
-        batches that were not started by then are not sent.
+        batches that were not started by then are not sent. In order, one batch is sent after the
+        other, and nothing of a group after one of it was refused.
         """
+        if self.is_in_order:
+            yield from self._send_in_order(messages)
+            return
         groups = requests(messages)
         pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="send")
         try:
@@ -360,25 +384,41 @@ class Sender:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def _send_in_order(self, messages: Iterable[M]) -> Iterator[BatchOutcome[M]]:
+        stopped: set[str] = set()
+        for batch in self.requests(messages):
+            held = [one for one in batch if one.message_group_id in stopped]
+            outcome = self.send_batch([one for one in batch if one not in held])
+            stopped |= {one.message.message_group_id for one in outcome.refused}
+            refused = (*outcome.refused, *(Refused(one, *HELD_BACK) for one in held))
+            yield BatchOutcome(outcome.sent, refused)
+
     def send_batch(self, batch: list[M]) -> BatchOutcome[M]:
         """Send one batch, and again what SQS did not take for reasons of its own."""
         sent: dict[int, Sent[M]] = {}
         pending = dict(enumerate(batch))
         refused = list(_too_large(pending))
+        # The same at each attempt: SQS takes one message of an id, and no second.
+        ids = {n: str(uuid.uuid4()) for n in pending if self.is_in_order}
         for attempt in range(1, ATTEMPTS + 1):
             if not pending:
                 break
             if attempt > 1:
                 self.sleep(_backoff(attempt - 1))
-            response = self._request(pending)
+            response = self._request(pending, ids)
             for accepted in response.get("Successful", []):
                 index = int(accepted["Id"])
                 sent[index] = Sent(pending.pop(index), accepted["MessageId"])
             refused += _refused(response.get("Failed", []), pending, last=attempt == ATTEMPTS)
         return BatchOutcome(tuple(sent[index] for index in sorted(sent)), tuple(refused))
 
-    def _request(self, pending: dict[int, M]) -> SendMessageBatchResultTypeDef:
-        entries: Any = [{"Id": str(n), **_entry(message)} for n, message in pending.items()]
+    def _request(
+        self, pending: dict[int, M], ids: Mapping[int, str]
+    ) -> SendMessageBatchResultTypeDef:
+        entries: Any = [
+            in_order({"Id": str(n), **_entry(message)}, ids.get(n, ""))
+            for n, message in pending.items()
+        ]
         return self.sqs.send_message_batch(QueueUrl=self.queue_url, Entries=entries)
 
 
@@ -395,6 +435,17 @@ def size_of(message: Message) -> int:
 def requests(messages: Iterable[M], max_count: int = MAX_ENTRIES) -> Iterator[list[M]]:
     """Cut `messages` into lists that SQS takes in one request."""
     return batches(messages, size_of, max_bytes=MAX_MESSAGE_BYTES, max_entries=max_count)
+
+
+def in_turns(messages: Iterable[M], max_count: int = MAX_ENTRIES) -> Iterator[list[M]]:
+    """Cut `messages`, which stay in their order, so that no list has two of a group."""
+    turn: list[M] = []
+    for message in messages:
+        if any(message.message_group_id == one.message_group_id for one in turn):
+            yield from requests(turn, max_count)
+            turn = []
+        turn.append(message)
+    yield from requests(turn, max_count)
 
 
 def _too_large(pending: dict[int, M]) -> Iterator[Refused[M]]:

@@ -192,13 +192,14 @@ def last_hour(connection: Connection, stack: Stack, now: datetime) -> LastHour:
         items = Items(connection.dynamodb, stack.table_name)
         return LastHour(items.count(Only(since=since)), None)
     ours = {"service": _SERVICE, "stack": stack.name}
-    dead = {"QueueName": name_of(stack.dead_letter_queue_url)}
-    queries = [
-        _query(0, _NAMESPACE, "RecordsStored", "Sum", seconds, **ours),
-        _query(1, "AWS/SQS", "NumberOfMessagesSent", "Sum", seconds, **dead),
+    letters = filter(None, (stack.dead_letter_queue_url, stack.fifo_dead_letter_queue_url))
+    queries = [_query(0, _NAMESPACE, "RecordsStored", "Sum", seconds, **ours)] + [
+        _query(n, "AWS/SQS", "NumberOfMessagesSent", "Sum", seconds, QueueName=name_of(url))
+        for n, url in enumerate(letters, 1)
     ]
     values = _values(connection.cloudwatch, queries, since, now)
-    return LastHour(*(round(sum(values.get(index, []))) for index in (0, 1)))
+    stored, *dead = (round(sum(values.get(index, []))) for index in range(len(queries)))
+    return LastHour(stored, sum(dead))
 
 
 def _query(

@@ -47,12 +47,27 @@ def dashboard(stack: str) -> dict[str, Any]:
     """The dashboard's body; what refers to a resource is its logical id."""
     body, lists = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     text: str = body.replace("${AWS::StackName}", stack).replace("${AWS::Region}", "eu-central-2")
-    for name, joined in lists.items():
-        separator, values = joined["Fn::Join"]
-        names = [_value(v, stack) for v in values if "Fn::If" not in v]  # only where it is set
-        text = text.replace(f"${{{name}}}", separator.join(names))
+    for name, value in lists.items():
+        text = text.replace(f"${{{name}}}", _text(value, stack))
     document: dict[str, Any] = json.loads(re.sub(r"\$\{(\w+)(?:\.\w+)?\}", r"\1", text))
     return document
+
+
+def _text(value: Any, stack: str) -> str:
+    """What stands in the body, as in a stack that has all that a stack may have of its own."""
+    if isinstance(chosen := _with_all(value), str):
+        return chosen
+    separator, values = chosen["Fn::Join"]
+    names = [_value(each, stack) for v in values if isinstance(each := _with_all(v), Mapping)]
+    return str(separator).join(names)
+
+
+def _with_all(value: Any) -> Any:
+    """``value`` where each condition holds; what is no name of ours then is its text, or None."""
+    chosen = value["Fn::If"][1] if "Fn::If" in value else value
+    if "Fn::Sub" in chosen:
+        return chosen["Fn::Sub"]
+    return None if "Fn::Select" in chosen else chosen
 
 
 def shown(stack: str) -> set[Metric]:

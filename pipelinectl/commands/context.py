@@ -21,6 +21,8 @@ from pipelinectl.commands.output import err, note
 from pipelinectl.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline_core.catalog import Catalog
     from pipelinectl.audit import Audit
     from pipelinectl.dead_letters import DeadLetterQueue
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from pipelinectl.items import Items
     from pipelinectl.objects import Results
     from pipelinectl.record import Records
-    from pipelinectl.redrive import ReadPayload
+    from pipelinectl.redrive import ReadPayload, Redelivery
     from pipelinectl.reprocess import Sources
     from pipelinectl.sending import PayloadStore, Sender
     from pipelinectl.uploading import UploadsApi
@@ -99,11 +101,39 @@ class Pipeline:
         return Sender(self.connection.sqs, self.stack.queue_url)
 
     @property
+    def sender_in_order(self) -> Sender:
+        """Sends to the FIFO queue that producers send to.
+
+        Raises:
+            StackMissingError: there is none.
+        """
+        from pipelinectl.doors import NO_FIFO_DOOR
+        from pipelinectl.errors import StackMissingError
+        from pipelinectl.sending import Sender
+
+        if not self.stack.fifo_queue_url:
+            raise StackMissingError(NO_FIFO_DOOR)
+        return Sender(self.connection.sqs, self.stack.fifo_queue_url)
+
+    @property
     def resender(self) -> Sender:
         """Sends again, to the queue in which it is believed whose record a message is."""
         from pipelinectl.sending import Sender
 
         return Sender(self.connection.sqs, self.stack.internal_queue_url)
+
+    @property
+    def resender_in_order(self) -> Sender | None:
+        """The same for what came through the FIFO door; None where the stack has none."""
+        from pipelinectl.sending import Sender
+
+        url = self.stack.fifo_internal_queue_url
+        return Sender(self.connection.sqs, url) if url else None
+
+    def resender_of(self, again: Sequence[Redelivery]) -> Sender:
+        """Sends `again` what one queue has brought."""
+        in_order = self.resender_in_order
+        return in_order if in_order and any(one.is_in_order for one in again) else self.resender
 
     @property
     def items(self) -> Items:
@@ -128,6 +158,7 @@ class Pipeline:
             self.connection.sqs,
             self.stack.dead_letter_queue_url,
             source_url=self.stack.queue_url,
+            fifo_url=self.stack.fifo_dead_letter_queue_url,
         )
 
     @property

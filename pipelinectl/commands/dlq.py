@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from pipelinectl.dead_letters import DeadLetterQueue
     from pipelinectl.following import Became, Following
     from pipelinectl.redrive import Redelivery
 
@@ -389,9 +390,11 @@ def redrive(
 ) -> None:
     """Send dead letters to the pipeline's internal queue, as the same records.
 
-    A message is deleted from the dead-letter queue only after the internal queue accepted it,
-    and keeps its producer's attributes, its group, its execution_id, and the time it was first
-    sent: however often it is sent, it becomes one item. None is sent without its audit line. With
+    Those that came in order go to the FIFO queue beside it, one of a group after the other, and
+    none after one that was refused. A message is deleted from the dead-letter queue only after the
+    internal queue accepted it, and keeps its producer's attributes, its group, its execution_id,
+    and the time it was first sent: however often it is sent, it becomes one item. None is sent
+    without its audit line. With
     --json: one object with the message ids of what was sent, refused, left and not deleted, with
     --wait also what each record became; with --dry-run an array of dead letters. What tells of
     objects is not waited for: 'pipelinectl objects show' follows them.
@@ -422,6 +425,7 @@ def redrive(
         new_body,
         pipeline.read_payload,
         why,
+        pipeline.resender_in_order,
     )
     watch = following(pipeline, identities(pipeline, chosen)) if wait else None
     redriven = _run(plan, [one.message_id for one in chosen], quiet=as_json or edit)
@@ -476,9 +480,21 @@ def _check(ids: list[str], only: Filter, *, every: bool) -> None:
 
 def _chosen(pipeline: Pipeline, ids: list[str], only: Filter) -> list[DeadLetter]:
     """Look through the whole queue: what is not there now is not waited for later."""
-    letters = pipeline.dead_letters.peek(only=only, hidden_seconds=HOLD_SECONDS)
-    with closing(letters):
-        return meant(letters, ids) if ids else list(letters)
+    queue = pipeline.dead_letters
+    with closing(queue.peek(only=only, hidden_seconds=HOLD_SECONDS)) as letters:
+        found = meant(letters, ids) if ids else list(letters)
+    if not ids:
+        _tell_of_cut(queue)
+    return found
+
+
+def _tell_of_cut(queue: DeadLetterQueue) -> None:
+    """That there may be more, which a FIFO queue does not show."""
+    if count := len(queue.cut_groups):
+        groups = counted(count, "group")
+        note(
+            f"of {groups} in order there may be more: SQS shows what is behind when these are gone"
+        )
 
 
 def _check_single(chosen: list[DeadLetter]) -> None:
@@ -607,8 +623,10 @@ def list_(
     def draw() -> None:
         if counting:
             _show_groups(by_group(queue.peek(only=only)), as_json=as_json)
+            _tell_of_cut(queue)
             return
         shown = listed(lambda count: queue.peek(only=only, limit=count), most)
+        _tell_of_cut(queue)
         if as_json:
             print_json([document(letter) for letter in shown.found])
             return

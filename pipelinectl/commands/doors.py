@@ -10,7 +10,7 @@ import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, note, print_json
-from pipelinectl.doors import NAMES, DoorName, Doors
+from pipelinectl.doors import DoorName, Doors
 from pipelinectl.errors import OperationFailedError
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def resume(ctx: typer.Context, *, door: Door = None, as_json: JsonFlag = False) 
     _report(mappings, "resumed", None, as_json=as_json)
 
 
-def _meant(door: DoorName | None) -> Sequence[DoorName]:
-    return NAMES if door is None else (door,)
+def _meant(door: DoorName | None) -> Sequence[DoorName] | None:
+    return None if door is None else (door,)
 
 
 def _running(pipeline: Pipeline) -> int:

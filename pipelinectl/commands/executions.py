@@ -495,7 +495,7 @@ def retry(
     found = pipeline.executions.input_of(arn)
     again = messages(found, pipeline.stack.environment, force=force, read=pipeline.read_payload)
     pipeline.audit.before("retry", subjects(again, arn), why)
-    outcome = send_all(pipeline.resender, again, quiet=as_json)
+    outcome = send_all(pipeline.resender_of(again), again, quiet=as_json)
     if not pipeline.audit.after("retry", results_of(outcome)):
         note(untold(counted(len(again), "message")))
     note(_MAY_COME_BACK)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -131,6 +131,9 @@ def _put(store: PayloadStore, bodies: Sequence[Body], *, quiet: bool) -> list[Cl
             note(f"nothing was sent; payloads put so far stay in {store.bucket} until they expire")
     return checks
 
+
+SendingDoor: TypeAlias = Literal["messages", "fifo"]
+"""The doors that producers send messages to."""
 
 Wait = Annotated[
     bool,
@@ -259,6 +262,13 @@ def send(
             "group keep the others waiting, and the group stays with the record.",
         ),
     ] = None,
+    door: Annotated[
+        SendingDoor,
+        typer.Option(
+            "--door",
+            help="fifo: the FIFO queue, whose messages are processed in order in each --group.",
+        ),
+    ] = "messages",
     claim_check_above: Annotated[
         int,
         typer.Option(
@@ -275,6 +285,9 @@ def send(
 ) -> None:
     """Send messages to the pipeline's queue, as they are, in full batches.
 
+    Through the FIFO door (parameter FifoDoor) each is sent when the one ahead of it was accepted,
+    and none after one that was refused.
+
     Bodies that break a rule of SQS (at least 1 byte, no control characters) are found before
     anything is sent. A large body is sent as a claim check, in the format of the Amazon SQS
     Extended Client; should its message not be sent, its payload expires by itself. With --json:
@@ -288,17 +301,22 @@ def send(
     - `pipelinectl send - < large.json`
     - `jq -c .records[] export.json | pipelinectl send --file - --record-id-prefix import-7`
     - `pipelinectl send --file events/orders.jsonl --group tenant-7`
+    - `pipelinectl send --file events/orders.jsonl --door fifo --group customer-7`
     """
     if group is not None:
         sending.check_group(group)
+    elif door == "fifo":
+        msg = "a FIFO queue takes no message without a group: say with --group whose order it is"
+        raise UsageError(msg)
     found = [replace(one, message_group_id=group or "") for one in _read(body, file)]
     prepared = _prepared(tuple(found), count, record_id_prefix)
     sending.check(prepared, claim_checks_above=claim_check_above)
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
+    sender = pipeline.sender_in_order if door == "fifo" else pipeline.sender
     messages = with_claim_checks(pipeline, prepared, claim_check_above, quiet=as_json)
     record_ids = _record_ids(messages, pipeline.read_payload) if wait else {}
     followed = following(pipeline, list(record_ids.values())) if wait else None
-    outcome = _send(pipeline, messages, quiet=as_json)
+    outcome = _send(pipeline, sender, messages, quiet=as_json)
     if not as_json:
         _report(outcome)
     document = _document(outcome)
@@ -315,10 +333,12 @@ def send(
     judge(became, timeout)
 
 
-def _send(pipeline: Pipeline, messages: list[Prepared], *, quiet: bool) -> BatchOutcome[Prepared]:
+def _send(
+    pipeline: Pipeline, sender: Sender, messages: list[Prepared], *, quiet: bool
+) -> BatchOutcome[Prepared]:
     unsent = messages
     try:
-        outcome = send_all(pipeline.sender, messages, quiet=quiet)
+        outcome = send_all(sender, messages, quiet=quiet)
         unsent = [refused.message for refused in outcome.refused]
     finally:
         if any(isinstance(message, ClaimCheck) for message in unsent):

@@ -12,7 +12,8 @@ import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, in_a_terminal, open_pipeline
 from pipelinectl.commands.output import counted, duration, err, note, out, print_json, visible
-from pipelinectl.errors import ExitCode, UsageError
+from pipelinectl.doors import NO_FIFO_DOOR
+from pipelinectl.errors import ExitCode, StackMissingError, UsageError
 from pipelinectl.exact_json import dumps
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _STYLES = {"holds": "green", "differs": "bold red", "cannot be seen": "magenta"}
 _VERDICT_WIDTH = max(map(len, _STYLES))
 _GAP = "  "
+_IN_ORDER = "in-order"
+"""The line of the FIFO door, which a stack need not have."""
 _ACCOUNT = re.compile(r"\b\d{12}\b")
 _MASK = "<account>"
 
@@ -83,6 +86,10 @@ def verify(
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     if clean is None:
         _require_consent(pipeline, yes=yes)
+    if not pipeline.stack.fifo_queue_url:
+        if only == [_IN_ORDER]:
+            raise StackMissingError(NO_FIFO_DOOR)
+        lines = [line for line in lines if line.name != _IN_ORDER]
     deployed = Deployed(pipeline.connection, pipeline.stack, pipeline.uploads_api)
     if clean is not None:
         _tell_what_is_left(clean_up(deployed, prefix), prefix, as_json=as_json)

@@ -17,7 +17,7 @@ from pipelinectl.commands.output import counted
 from pipelinectl.commands.send import following, refusal, untold
 from pipelinectl.console import pages
 from pipelinectl.discard import Discard
-from pipelinectl.doors import NAMES, Doors
+from pipelinectl.doors import Doors, queues_of
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.executions import Executions
@@ -141,6 +141,7 @@ def _redrive(
         None if body is None else lambda _: body,
         pipeline.read_payload,
         note,
+        pipeline.resender_in_order,
     )
     redriven = plan.redriven
     job.following = following(pipeline, dlq.identities(pipeline, letters))
@@ -227,7 +228,7 @@ def _retry(pipeline: Pipeline, again: Sequence[Redelivery], job: Job) -> None:
     unnoted = 0
     wanted = itertools.takewhile(lambda _: not job.stopping.is_set(), again)
     try:
-        for outcome in pipeline.resender.send(wanted):
+        for outcome in pipeline.resender_of(again).send(wanted):
             sent += outcome.sent
             refused += outcome.refused
             job.done = len(sent) + len(refused)
@@ -371,9 +372,10 @@ def _switch_doors(
     switch: Callable[[Doors, Sequence[DoorName]], list[DoorMapping]],
 ) -> Answer:
     door = form.get("door") or None
-    chosen = tuple(name for name in NAMES if door in (None, name))
+    names = queues_of(session.pipeline.stack)
+    chosen = tuple(name for name in names if door in (None, name))
     if not chosen:
-        raise UsageError(f"'{door}' is no door: choose one of {', '.join(NAMES)}")
+        raise UsageError(f"'{door}' is no door: choose one of {', '.join(names)}")
 
     def work(job: Job) -> None:
         pipeline = session.pipeline

@@ -21,7 +21,7 @@ from pipelinectl.console.session import COSTED
 from pipelinectl.console.snapshots import FIRST_WAIT_SECONDS
 from pipelinectl.dead_letters import Filter, grouped, meant
 from pipelinectl.doctor.stack import Level
-from pipelinectl.doors import NAMES
+from pipelinectl.doors import queues_of
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 from pipelinectl.exact_json import dumps
 from pipelinectl.logs import FunctionLogs, LogEvent
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pipelinectl.console.snapshots import Seen
     from pipelinectl.dead_letters import DeadLetter, Letters
     from pipelinectl.deliveries import Delivery
+    from pipelinectl.doors import DoorName
     from pipelinectl.executions import Execution
     from pipelinectl.items import Item
     from pipelinectl.record import Life
@@ -95,19 +96,24 @@ def overview(session: Session, query: Query) -> Page:
             "checks": checks,
             "bad": bad,
             "sample": SAMPLE,
-            "doors": NAMES,
+            "doors": tuple(queues_of(session.pipeline.stack)),
         },
     )
 
 
+_TITLES: Mapping[DoorName, str] = {
+    "messages": "Messages",
+    "objects": "S3 objects",
+    "internal": "Sent again",
+    "files": "Files to go on with",
+    "fifo": "Messages in order",
+    "fifo-internal": "Sent again in order",
+}
+
+
 def _flow(session: Session, now: status.Status, letters: Seen[Letters]) -> drawing.Flow:
     stack = session.pipeline.stack
-    doors = (
-        ("Messages", stack.queue_url, "messages"),
-        ("S3 objects", stack.objects_queue_url, "objects"),
-        ("Sent again", stack.internal_queue_url, "internal"),
-        ("Files to go on with", stack.files_queue_url, "files"),
-    )
+    doors = [(_TITLES[door], url, door) for door, url in queues_of(stack).items()]
     running, failed = _counted_up_to(now.running), _counted_up_to(now.failed)
     return drawing.Flow(
         [_queue_node(name, now.queue(url), door in now.paused) for name, url, door in doors],
@@ -121,7 +127,15 @@ def _flow(session: Session, now: status.Status, letters: Seen[Letters]) -> drawi
         ("validate", "transform", "store"),
         [
             _items_node(now),
-            _dead_letters_node(now, now.queue(stack.dead_letter_queue_url), letters),
+            _dead_letters_node(
+                now,
+                [
+                    queue
+                    for url in (stack.dead_letter_queue_url, stack.fifo_dead_letter_queue_url)
+                    if (queue := now.queue(url))
+                ],
+                letters,
+            ),
         ],
     )
 
@@ -144,10 +158,10 @@ def _items_node(now: status.Status) -> drawing.Node:
 
 
 def _dead_letters_node(
-    now: status.Status, queue: status.QueueState | None, letters: Seen[Letters]
+    now: status.Status, queues: Sequence[status.QueueState], letters: Seen[Letters]
 ) -> drawing.Node:
     known = letters.value.letters if letters.value else ()
-    count = queue.depth if queue else len(known)
+    count = sum(queue.depth for queue in queues) if queues else len(known)
     recent = now.last_hour.dead_letters
     if recent is None:
         recent = sum(letter.failed_at >= now.at - status.HOUR for letter in known)

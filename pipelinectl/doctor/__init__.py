@@ -220,7 +220,8 @@ CHECKS = (
         Check(
             queues.batch_window,
             f"batches of more than {queues.LARGEST_BATCH_WITHOUT_WINDOW} have a batching "
-            "window of at least 1 second (Lambda ends a batch at 6 MB by itself)",
+            "window of at least 1 second (Lambda ends a batch at 6 MB by itself), and what comes "
+            "from a FIFO queue comes one by one",
             _MAPPINGS,
         ),
         Check(

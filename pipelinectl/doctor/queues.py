@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pipeline_core.messages import FIFO
 from pipelinectl.aws import parameters_of
 from pipelinectl.doctor.stack import (
     MAPPING,
@@ -35,7 +36,13 @@ LARGEST_BATCH_WITHOUT_WINDOW = 10
 # Outputs of the queues that refuse strangers: S3's events always, the others where operators are
 # named (template.yaml).
 _FOR_S3 = ("ObjectsQueueUrl",)
-_FOR_OPERATORS = ("InternalQueueUrl", "FilesQueueUrl", "DeadLetterQueueUrl")
+_FOR_OPERATORS = (
+    "InternalQueueUrl",
+    "FilesQueueUrl",
+    "DeadLetterQueueUrl",
+    "FifoInternalQueueUrl",
+    "FifoDeadLetterQueueUrl",
+)
 _SENDING = frozenset({"sqs:sendmessage", "sqs:*"})
 _SENDERS = frozenset({"aws:sourcearn", "aws:principalarn"})
 
@@ -86,10 +93,18 @@ def partial_batch_response(stack: Deployed, uuid: str) -> Findings:
 
 
 def batch_window(stack: Deployed, uuid: str) -> Findings:
-    """One receive brings at most 10 messages; Lambda collects more only within a window."""
+    """One receive brings at most 10 messages; Lambda collects more only within a window.
+
+    From a FIFO queue they come one by one: each delivery counts, also of what waits for another.
+    """
     mapping = stack.read(MAPPING, uuid)
     window = mapping.get("MaximumBatchingWindowInSeconds", 0)
     found = f"{mapping['BatchSize']} in {window} s"
+    if mapping["EventSourceArn"].endswith(FIFO):
+        alone = mapping["BatchSize"] == 1
+        remedy = _update(uuid, "--batch-size 1")
+        yield verdict(_queue_of(mapping), found, remedy, bad=None if alone else Level.PROBLEM)
+        return
     cut = mapping["BatchSize"] > LARGEST_BATCH_WITHOUT_WINDOW and window < 1
     remedy = _update(uuid, "--maximum-batching-window-in-seconds 1")
     yield verdict(_queue_of(mapping), found, remedy, bad=Level.PROBLEM if cut else None)
@@ -189,7 +204,7 @@ def dead_letters(stack: Deployed, url: str) -> Findings:
         return
     count = queue["ApproximateNumberOfMessages"]
     remedy = f"aws sqs receive-message --queue-url {url} --max-number-of-messages 10"
-    if url == stack.output("DeadLetterQueueUrl"):
+    if url in map(stack.output, ("DeadLetterQueueUrl", "FifoDeadLetterQueueUrl")):
         remedy = "see why with 'pipelinectl dlq list', repair, then 'pipelinectl dlq redrive'"
     yield verdict(name, count, remedy, bad=None if count == "0" else Level.WARNING)
 

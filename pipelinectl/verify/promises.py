@@ -17,6 +17,7 @@ from pipelinectl.verify.sent import (
     CLAIM_CHECK,
     COUNTS,
     DIRECT,
+    IN_ORDER,
     INPUT_DOCUMENT,
     INPUT_FILE,
     MESSAGE,
@@ -88,6 +89,19 @@ def _judged_group(item: Item, group: str) -> Seen:
         f"item {item.execution_id} is in no group, sent in {group}",
         "look in the execution's input for MessageGroupId: without it Lambda did not pass it on",
     )
+
+
+def _in_order(run: Run) -> Seen:
+    """What came through the FIFO door in one group was stored one after the other."""
+    times: list[str] = []
+    for name in IN_ORDER:
+        item = run.observed.item(_key(run, name))
+        if item is None:
+            return _missing_item(run, name)
+        times.append(item.text("stored_at") or "")
+    if times != sorted(set(times)):
+        return differs(f"stored at {', '.join(times)}", "look at the mapping of the FIFO queue")
+    return holds(f"{len(times)} items, one after the other")
 
 
 def _judged(item: Item, prefix: str) -> Seen:
@@ -420,6 +434,13 @@ LINES = (
         (MESSAGE,),
         _group,
         after=(MESSAGE,),
+    ),
+    Line(
+        "in-order",
+        "messages in one group of the FIFO door become items in the order sent",
+        "docs/guides/keep-order.md",
+        IN_ORDER,
+        _in_order,
     ),
     Line(
         INPUT_DOCUMENT,

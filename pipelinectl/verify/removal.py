@@ -10,7 +10,7 @@ from pipelinectl import errors
 from pipelinectl.items import KEY, Items, Only
 from pipelinectl.verify.judging import Run
 from pipelinectl.verify.seen import Observations, said
-from pipelinectl.verify.sent import MESSAGES_OBJECT, OBJECTS, Names, Sent
+from pipelinectl.verify.sent import IN_ORDER, MESSAGES_OBJECT, OBJECTS, Names, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline_core.objects import ObjectId
     from pipelinectl.verify.sent import Deployed
 
-_RECORDS = ("message", "claim-check", "rejected", "same-record", "redriven")
+_RECORDS = ("message", "claim-check", "rejected", "same-record", "redriven", *IN_ORDER)
 _HOLD_SECONDS = 60
 _CLEANUP_SECONDS = 20.0
 _PAUSE_SECONDS = 0.5

@@ -93,7 +93,10 @@ class Observations:
         """The dead-letter queue."""
         stack = self.deployed.stack
         return DeadLetterQueue(
-            self.deployed.connection.sqs, stack.dead_letter_queue_url, source_url=stack.queue_url
+            self.deployed.connection.sqs,
+            stack.dead_letter_queue_url,
+            source_url=stack.queue_url,
+            fifo_url=stack.fifo_dead_letter_queue_url,
         )
 
     def look(self) -> None:

@@ -42,6 +42,9 @@ SAME_RECORD = "same-record"
 REDRIVEN = "redriven"
 REFUSED_EVENT = "refused-event"
 
+IN_ORDER = ("in-order-1", "in-order-2", "in-order-3")
+"""What goes through the FIFO door, in one group, where the stack has that."""
+
 REMOVED_DOCUMENT = "removed-document"
 REMOVED_FILE = "removed-file"
 REMOVED_DIRECT = "removed-direct"
@@ -194,31 +197,47 @@ def send(deployed: Deployed, sent: Sent, wanted: Sequence[str]) -> None:
             sent.done.add(name)
         except errors.expected() as error:
             sent.refused[name] = error
-    messages = _messages(sent, wanted)
-    try:
-        _send_messages(deployed, sent, messages)
-    except errors.expected() as error:
-        unsent = [message.origin for message in messages if message.origin not in sent.done]
-        sent.refused |= dict.fromkeys(unsent, error)
+    _send_messages(deployed, sent, deployed.stack.queue_url, _messages(sent, wanted))
+    if in_order := [_body(sent.names, name) for name in IN_ORDER if name in wanted]:
+        _send_messages(deployed, sent, deployed.stack.fifo_queue_url, in_order)
 
 
 def _messages(sent: Sent, wanted: Sequence[str]) -> list[Message]:
     names = sent.names
     plain = (MESSAGE, REJECTED, BROKEN_JSON, REDRIVEN, SAME_RECORD, SAME_RECORD)
-    group = names.prefix
-    found: list[Message] = [Body(names.body(name), name, group) for name in plain if name in wanted]
+    found: list[Message] = [_body(names, name) for name in plain if name in wanted]
     if CLAIM_CHECK in sent.done:
         place = names.claim_check
         size = len(names.body(CLAIM_CHECK).encode())
         found.append(
-            ClaimCheck(CLAIM_CHECK, {"bucket": place.bucket, "key": place.key}, size, None, group)
+            ClaimCheck(
+                CLAIM_CHECK,
+                {"bucket": place.bucket, "key": place.key},
+                size,
+                None,
+                names.prefix,
+            )
         )
     return found
 
 
-def _send_messages(deployed: Deployed, sent: Sent, messages: Sequence[Message]) -> None:
-    sender = Sender(deployed.connection.sqs, deployed.stack.queue_url)
-    for outcome in sender.send(messages):
+def _body(names: Names, name: str) -> Body:
+    return Body(names.body(name), name, names.prefix)
+
+
+def _send_messages(
+    deployed: Deployed, sent: Sent, queue_url: str, messages: Sequence[Message]
+) -> None:
+    """Send to one queue; where it refuses, or is silent, that is noted."""
+    try:
+        _send_to(deployed, sent, queue_url, messages)
+    except errors.expected() as error:
+        unsent = [message.origin for message in messages if message.origin not in sent.done]
+        sent.refused |= dict.fromkeys(unsent, error)
+
+
+def _send_to(deployed: Deployed, sent: Sent, queue_url: str, messages: Sequence[Message]) -> None:
+    for outcome in Sender(deployed.connection.sqs, queue_url).send(messages):
         for one in outcome.sent:
             sent.message_ids.setdefault(one.message.origin, []).append(one.message_id)
             sent.done.add(one.message.origin)

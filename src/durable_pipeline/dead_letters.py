@@ -18,6 +18,7 @@ from pipeline_core.messages import (
     MAX_MESSAGE_BYTES,
     NOT_ALLOWED,
     in_group,
+    in_order,
     message_size,
     requests,
 )
@@ -45,19 +46,27 @@ def send(
     failed_at: str,
 ) -> list[int]:
     """Send each record with its outcome; which of them, by number, the queue did not accept."""
-    entries = [
-        _entry(index, record, outcome, settings, execution_arn, failed_at)
-        for index, (record, outcome) in enumerate(dead)
-    ]
-    fitting = [entry for entry in entries if message_size(entry) <= MAX_MESSAGE_BYTES]
-    if len(fitting) < len(entries):
-        logger.warning("%d dead letters too large; SQS moves them", len(entries) - len(fitting))
+    queues: dict[str, list[dict[str, Any]]] = {}
+    for index, (record, outcome) in enumerate(dead):
+        entry = _entry(index, record, outcome, settings, execution_arn, failed_at)
+        if message_size(entry) <= MAX_MESSAGE_BYTES:
+            queues.setdefault(_queue_of(record, settings), []).append(entry)
+        else:
+            logger.warning("the dead letter of %s is too large; SQS moves it", record.id)
     accepted = {
         int(entry_id)
-        for batch in requests(fitting)
-        for entry_id in _send_batch(client, settings.dead_letter_queue_url, batch)
+        for url, entries in queues.items()
+        for batch in requests(entries)
+        for entry_id in _send_batch(client, url, batch)
     }
     return [index for index in range(len(dead)) if index not in accepted]
+
+
+def _queue_of(record: Record, settings: Settings) -> str:
+    """A FIFO queue gives up to a FIFO queue, where the record keeps its place in its group."""
+    if record.is_in_order:
+        return settings.fifo_dead_letter_queue_url
+    return settings.dead_letter_queue_url
 
 
 def _entry(
@@ -79,6 +88,8 @@ def _entry(
         "MessageAttributes": attributes(record, outcome, execution_arn, failed_at),
     }
     entry = in_group(message, record.message_group_id)
+    if record.is_in_order:
+        entry = in_order(entry, record.id)  # as SQS does with what it moves itself
     if message_size(entry) <= MAX_MESSAGE_BYTES:
         return entry
     pointer = in_place_of(s3(), settings.payload_bucket, record)

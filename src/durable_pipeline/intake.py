@@ -3,8 +3,8 @@
 What a message says is found out by `pipeline_core.messages`; which of it is believed, and which
 identity it has at every delivery, is decided here, by the door that it came through:
 
-- The queue that anybody may send to brings documents and claim checks. A producer may give its
-  record an id of its own; nothing else that is said about a record is believed.
+- The queues that anybody may send to, a FIFO one among them, bring documents and claim checks. A
+  producer may give its record an id of its own; nothing else that is said about it is believed.
 - S3, and the queue that only S3 and SNS may send to, bring objects.
 - The queues of the pipeline's own bring what it handed over and what operators send again. There,
   and only there, a message says whose record it is and how old. What it says besides is read by the
@@ -18,7 +18,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from durable_pipeline.records import IGNORED, OFFLOADED, Batch, Outcome, Record, rejection
+from durable_pipeline.records import (
+    HELD_BACK,
+    IGNORED,
+    OFFLOADED,
+    Batch,
+    Outcome,
+    Record,
+    rejection,
+)
 from durable_pipeline.settings import Settings
 from pipeline_core import objects
 from pipeline_core.files import COMPRESSED, DOCUMENT_SUFFIX, FILE_SUFFIXES
@@ -65,11 +73,27 @@ def read(event: Mapping[str, Any], settings: Settings) -> Batch:
     """
     # SQS may deliver a message twice in one batch; the later receipt handle is the one that counts.
     readings = {reading.record.id: reading for reading in _readings(event, settings)}
+    readings |= {record.id: Reading(record, HELD_BACK) for record in _behind(readings.values())}
     return Batch(
         [reading.record for reading in readings.values()],
         {key: reading.outcome for key, reading in readings.items() if reading.outcome},
         {key: reading.bodies for key, reading in readings.items() if reading.bodies},
     )
+
+
+def _behind(readings: Iterable[Reading]) -> list[Record]:
+    """The records that another one of their group, in a FIFO queue, stands before.
+
+    The mapping brings such records one by one. One that brings more, after a change by hand, must
+    not break their order: whether the first is settled is known when this execution has ended.
+    """
+    seen: set[str] = set()
+    behind = []
+    for record in (reading.record for reading in readings if reading.record.is_in_order):
+        if record.message_group_id in seen:
+            behind.append(record)
+        seen.add(record.message_group_id)
+    return behind
 
 
 def _readings(event: Mapping[str, Any], settings: Settings) -> Iterable[Reading]:
@@ -114,12 +138,14 @@ def _record(message: Mapping[str, Any], settings: Settings) -> Record:
 
 
 def _reading(record: Record, message: Mapping[str, Any], settings: Settings) -> Reading:
-    if record.queue_url == settings.data_processing_queue_url:
+    if record.queue_url in (settings.data_processing_queue_url, settings.fifo_queue_url):
         record = replace(record, door="messages")
     elif record.queue_url == settings.objects_queue_url:
         record = replace(record, door="objects")
     else:
         record = _believed(record, message.get("messageAttributes", {}))
+    if record.is_in_order:  # objects have an order of their own
+        record = replace(record, door="messages")
     return _of_envelope(record, envelope_of(record.body, record.door), settings)
 
 
@@ -287,7 +313,14 @@ def _number(text: object) -> int:
 def _queue_url(message: Mapping[str, Any], settings: Settings) -> str:
     """The queue that the message came from; of one that is not known the least is believed."""
     name = message["eventSourceARN"].rsplit(":", 1)[-1]
-    urls = (settings.objects_queue_url, settings.internal_queue_url, settings.files_queue_url)
+    urls = (
+        settings.objects_queue_url,
+        settings.internal_queue_url,
+        settings.files_queue_url,
+        settings.fifo_queue_url,
+        settings.fifo_internal_queue_url,
+    )
     return next(
-        (url for url in urls if url.rsplit("/", 1)[-1] == name), settings.data_processing_queue_url
+        (url for url in urls if url and url.rsplit("/", 1)[-1] == name),
+        settings.data_processing_queue_url,
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from pipeline_core.contract import Reason
 from pipeline_core.files import FILE_SUFFIXES, Counts, Cursor
-from pipeline_core.messages import Carried, Door
+from pipeline_core.messages import FIFO, Carried, Door
 from pipeline_core.objects import ObjectState, Pointer
 from pipeline_core.sizes import POINTED_BYTES, checkpoint_size
 
@@ -68,6 +68,14 @@ class Record:
     def travelling_size(self) -> int:
         """Bytes that it brings into a checkpoint, at most."""
         return POINTED_BYTES if self.content is None else checkpoint_size(self.content)
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether it came from a FIFO queue: what is later in its group waits until it is settled.
+
+        It goes back to that queue and nowhere else: sent on in another message it would be last.
+        """
+        return self.queue_url.endswith(FIFO)
 
     @property
     def is_suspect(self) -> bool:
@@ -129,9 +137,11 @@ class Outcome(TypedDict):
     ``superseded``: its object was replaced or removed since. ``ignored``: it says nothing.
 
     ``in_company`` is there where a neighbour may be at fault: the record failed together with
-    others, or waited for them until there was no time left. ``untold`` is there where the topic of
-    events took no announcement of it. ``record_id`` is what a stage has read in a document that
-    lies in S3, which is not known before. An outcome is never replaced by what went wrong later.
+    others, or waited for them until there was no time left. ``held_back`` is there where it was not
+    tried, because an earlier one of its group must be settled first. ``untold`` is there where the
+    topic of events took no announcement of it. ``record_id`` is what a stage has read in a document
+    that lies in S3, which is not known before. An outcome is never replaced by what went wrong
+    later.
     """
 
     outcome: OutcomeName
@@ -139,6 +149,7 @@ class Outcome(TypedDict):
     reason: Reason | None
     summary: NotRequired[FileSummary]
     in_company: NotRequired[Literal[True]]
+    held_back: NotRequired[Literal[True]]
     untold: NotRequired[Literal[True]]
     record_id: NotRequired[str]
 
@@ -169,6 +180,11 @@ def failure(stage: str, error_type: str, message: str) -> Outcome:
     """The outcome of a record for which another attempt may succeed."""
     return {"outcome": "failed", "stage": stage, "reason": {"type": error_type, "message": message}}
 
+
+HELD_BACK: Outcome = {
+    **failure("read", "HeldBack", "an earlier record of its group must be settled first"),
+    "held_back": True,
+}
 
 MAX_ERRORS = 50
 MAX_CHARACTERS = 1024
@@ -244,10 +260,12 @@ def fate(record: Record, outcome: Outcome, max_receive_count: int) -> Fate:
     because of its neighbours as long as it may still be sent on.
     """
     last = record.receive_count >= max_receive_count
-    onwards = record.handed_over < MAX_HANDED_OVER
+    onwards = record.handed_over < MAX_HANDED_OVER and not record.is_in_order
     match outcome["outcome"]:
         case "rejected":
             return "dead letter" if last or "untold" not in outcome else "back"
+        case "failed" if "held_back" in outcome:
+            return "back"
         case "failed" if last:
             return "onwards" if onwards and "in_company" in outcome else "dead letter"
         case "failed":

@@ -70,6 +70,7 @@ OF_STAGES = frozenset(
         "BucketUnavailable",
         "DeadlineExceeded",
         "QueueUnavailable",
+        "HeldBack",
         "QuotaReached",
         "Runtime.ExitError",
         "TopicUnavailable",

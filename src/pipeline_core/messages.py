@@ -407,6 +407,15 @@ def in_group(message: dict[str, Any], message_group_id: str) -> dict[str, Any]:
     return message | {MESSAGE_GROUP_ID: message_group_id} if message_group_id else message
 
 
+FIFO: Final = ".fifo"
+"""How the name of each FIFO queue ends, and of no other."""
+
+
+def in_order(message: dict[str, Any], deduplication_id: str) -> dict[str, Any]:
+    """``message``, for a FIFO queue, which takes one of that id in five minutes and no second."""
+    return message | {"MessageDeduplicationId": deduplication_id} if deduplication_id else message
+
+
 def requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """``entries`` in requests that SQS takes: 10 entries, and 1 MiB with their attributes."""
     return batches(entries, message_size, max_bytes=MAX_MESSAGE_BYTES, max_entries=MAX_ENTRIES)

@@ -53,6 +53,7 @@ PARAMETERS = {
 DELIVERIES = 60
 
 _QUEUES = ("DataProcessingQueueUrl", "ObjectsQueueUrl", "InternalQueueUrl", "FilesQueueUrl")
+_IN_ORDER = ("FifoQueueUrl", "FifoInternalQueueUrl")
 _COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -85,7 +86,8 @@ class ChaosCloud:
 
     def queued(self) -> int:
         """How many messages are queued, received or not; some are handed over."""
-        return sum(self._queued(self.outputs[name]) for name in _QUEUES)
+        names = (*_QUEUES, *(name for name in _IN_ORDER if name in self.outputs))
+        return sum(self._queued(self.outputs[name]) for name in names)
 
     def _queued(self, url: str) -> int:
         attributes = self.client("sqs").get_queue_attributes(
@@ -163,15 +165,18 @@ class ChaosCloud:
         return letters
 
 
-def deployed(settings: Settings, directory: Path) -> ChaosCloud:
-    """The pipeline, deployed with faults in its stages from a copy in ``directory``."""
+def deployed(settings: Settings, directory: Path, **more: str) -> ChaosCloud:
+    """The pipeline, deployed with faults in its stages from a copy in ``directory``.
+
+    ``more`` are parameters.
+    """
     template = with_faults(Application(ROOT / "template.yaml"), FUNCTIONS, directory)
     document = json.loads(template.read_text())
-    for name in ("DataProcessingQueue", "ObjectsQueue", "InternalQueue", "FilesQueue"):
+    for name in (output.removesuffix("Url") for output in (*_QUEUES, *_IN_ORDER)):
         queue = document["Resources"][name]["Properties"]
         queue["RedrivePolicy"]["maxReceiveCount"] = DELIVERIES
     template.write_text(json.dumps(document))
-    outputs = deploy(settings, template=template, stack_name=STACK, parameters=PARAMETERS)
+    outputs = deploy(settings, template=template, stack_name=STACK, parameters=PARAMETERS | more)
     return ChaosCloud(settings, outputs)
 
 

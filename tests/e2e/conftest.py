@@ -29,7 +29,7 @@ STACK = "durable-pipeline"
 # Short, so that a message whose execution was lost comes back while a test is waiting for it.
 # Ranges are small, and few an execution, so that small files show what happens to large ones.
 # Operators are named, so that others are refused: the tests' own clients are the account's root.
-# So is a page that may upload.
+# So is a page that may upload. What is off by default and changes nothing else is on.
 ACCOUNT = "arn:aws:iam::000000000000"
 OPERATOR = "operator"
 VERIFIER = "verifier"
@@ -38,6 +38,7 @@ PARAMETERS = {
     "UploadsAllowedOrigins": PAGE,
     "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR},{ACCOUNT}:role/{VERIFIER}",
     "Environment": "test",
+    "FifoDoor": "true",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "75",
     "StageTimeout": "20",

@@ -19,7 +19,13 @@ from tests.events import order, s3_event, sns_envelope, standard
 
 PUBLIC = "DataProcessingQueueUrl"
 S3S = "ObjectsQueueUrl"
-BELIEVED = ("InternalQueueUrl", "FilesQueueUrl", "DeadLetterQueueUrl")
+BELIEVED = (
+    "InternalQueueUrl",
+    "FilesQueueUrl",
+    "DeadLetterQueueUrl",
+    "FifoInternalQueueUrl",
+    "FifoDeadLetterQueueUrl",
+)
 QUEUES = (PUBLIC, S3S, *BELIEVED)
 
 Sender = Callable[..., Any]

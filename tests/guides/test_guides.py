@@ -40,6 +40,7 @@ OUTPUTS = {
     "PAYLOAD_BUCKET": "PayloadBucketName",
     "QUEUE_URL": "DataProcessingQueueUrl",
     "DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",
+    "FIFO_QUEUE_URL": "FifoQueueUrl",
     "UPLOADS_API": "UploadsApiUrl",
     "AUDIT_LOG_GROUP": "AuditLogGroupName",
 }
@@ -65,6 +66,12 @@ A_TENANTS_DEAD_LETTER = """
 jq -c 'select(.order_id == "A-1001") | .quantity = 0' events/orders.jsonl |
   pipelinectl send --file - --group tenant-7
 until pipelinectl dlq list --group tenant-7 | grep ValidationError; do sleep 1; done
+"""
+
+A_DEAD_LETTER_IN_ORDER = """
+jq -c 'select(.order_id == "A-1001") | .quantity = 0' events/orders.jsonl |
+  pipelinectl send --file - --door fifo --group customer-7
+until pipelinectl dlq list --group customer-7 | grep ValidationError; do sleep 1; done
 """
 
 AN_UPLOAD = "\n".join(UPLOADS.blocks("bash"))
@@ -241,6 +248,17 @@ EVERY = [
             "pipelinectl items --group tenant-7 --count": r"^[1-9]\d*$",
         },
         before=A_TENANTS_DEAD_LETTER,
+    ),
+    guide(
+        "keep-order",
+        {
+            "pipelinectl send": SENT,
+            "aws sqs send-message": '"SequenceNumber"',
+            "pipelinectl dlq list": "ValidationError",
+            "pipelinectl dlq redrive": "would send",
+        },
+        {"sam deploy": AWS_ONLY},
+        before=A_DEAD_LETTER_IN_ORDER,
     ),
     guide("uploads-api", {"pipelinectl download": r'"n": 1'}, before=AN_UPLOAD),
     guide(

@@ -22,6 +22,10 @@ MADE_BY = {
     "AWS::Lambda::Permission": ("lambda:AddPermission", "lambda:RemovePermission"),
     "AWS::IAM::Role": ("iam:CreateRole", "iam:DeleteRole"),
     "AWS::IAM::Policy": ("iam:PutRolePolicy", "iam:DeleteRolePolicy"),
+    "AWS::Lambda::EventSourceMapping": (
+        "lambda:CreateEventSourceMapping",
+        "lambda:DeleteEventSourceMapping",
+    ),
     "AWS::SQS::Queue": ("sqs:CreateQueue", "sqs:DeleteQueue"),
     "AWS::SQS::QueuePolicy": ("sqs:SetQueueAttributes",),
     "AWS::SNS::Topic": ("sns:CreateTopic", "sns:DeleteTopic"),

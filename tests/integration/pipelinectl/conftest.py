@@ -238,6 +238,49 @@ def deployed(aws: None) -> Deployed:
     )
 
 
+FIFO = {
+    "FifoQueueUrl": "in.fifo",
+    "FifoInternalQueueUrl": "internal.fifo",
+    "FifoDeadLetterQueueUrl": "dead.fifo",
+}
+"""The outputs of the FIFO door, and the names of their queues."""
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """The URLs of the FIFO door's queues."""
+
+    queue_url: str
+    internal_queue_url: str
+    dead_letter_queue_url: str
+
+
+@pytest.fixture
+def in_order(deployed: Deployed) -> InOrder:
+    """The stack with the FIFO door."""
+    queues = {
+        output: {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {
+                "QueueName": name,
+                "FifoQueue": True,
+                "DeduplicationScope": "messageGroup",
+                "FifoThroughputLimit": "perMessageGroupId",
+            },
+        }
+        for output, name in FIFO.items()
+    }
+    outputs = {output: {"Value": {"Ref": output}} for output in FIFO}
+    body = {
+        **TEMPLATE,
+        "Resources": TEMPLATE["Resources"] | queues,
+        "Outputs": TEMPLATE["Outputs"] | outputs,
+    }
+    boto3.client("cloudformation").update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(body))
+    urls = (deployed.sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in FIFO.values())
+    return InOrder(*urls)
+
+
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     """The executions that there are, in place of Lambda's; none at first."""

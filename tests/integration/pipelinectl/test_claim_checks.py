@@ -111,7 +111,7 @@ def test_payloads_of_messages_that_are_not_sent_are_left_to_expire(deployed: Dep
 def test_a_refused_message_leaves_its_payload_too(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Sender, pending: dict[int, Any]) -> Any:
+    def refuse(_: Sender, pending: dict[int, Any], _ids: object) -> Any:
         failed = {"Code": "Busy", "SenderFault": True}
         return {"Failed": [failed | {"Id": str(index)} for index in pending]}
 

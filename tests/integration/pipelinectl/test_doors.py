@@ -11,17 +11,19 @@ from botocore.exceptions import ClientError
 from pipelinectl.aws import Connection
 from pipelinectl.commands.context import Pipeline
 from pipelinectl.doors import NAMES
-from tests.integration.pipelinectl.conftest import Deployed
+from tests.integration.pipelinectl.conftest import Deployed, InOrder
 from tests.unit.pipelinectl.stories import Story, Told
 
 QUEUES = {"messages": "in", "objects": "objects", "internal": "internal", "files": "files"}
+IN_ORDER = {"fifo": "in.fifo", "fifo-internal": "internal.fifo"}
 
 
 class Mappings:
     """The mappings of the function, each of which takes `reads` to become what it is set to."""
 
     def __init__(self, reads: int = 2) -> None:
-        self.states = dict.fromkeys((*QUEUES.values(), "foreign"), "Enabled")
+        queues = (*QUEUES.values(), *IN_ORDER.values(), "foreign")
+        self.states = dict.fromkeys(queues, "Enabled")
         self.updates: list[tuple[str, bool]] = []
         self.refuses = False
         self.refused = 0
@@ -79,17 +81,38 @@ def test_all_doors_are_paused_and_resumed_and_none_else(
     states = dict(mappings.states)
     resumed = deployed.run("resume", "--json").json
 
+    assert paused == {"doors": dict.fromkeys(QUEUES, "Disabled"), "running": 0}
+    assert {queue for queue, state in states.items() if state == "Disabled"} == {*QUEUES.values()}
+    assert resumed == {"doors": dict.fromkeys(QUEUES, "Enabled")}
+
+
+def test_the_fifo_door_is_among_them_where_the_stack_has_it(
+    deployed: Deployed, in_order: InOrder, mappings: Mappings
+) -> None:
+    paused = deployed.run("pause", "--json").json
+
     assert paused == {"doors": dict.fromkeys(NAMES, "Disabled"), "running": 0}
-    assert states.pop("foreign") == "Enabled"
-    assert set(states.values()) == {"Disabled"}
-    assert resumed == {"doors": dict.fromkeys(NAMES, "Enabled")}
+    assert {*QUEUES, *IN_ORDER} == {*NAMES}
 
 
 @pytest.mark.parametrize("door", NAMES)
-def test_one_door_is_paused_alone(deployed: Deployed, mappings: Mappings, door: str) -> None:
+def test_one_door_is_paused_alone(
+    deployed: Deployed, in_order: InOrder, mappings: Mappings, door: str
+) -> None:
     assert deployed.run("pause", "--door", door).stdout.startswith(f"paused {door}\n")
 
-    assert mappings.updates == [(QUEUES[door], False)]
+    assert mappings.updates == [((QUEUES | IN_ORDER)[door], False)]
+
+
+@pytest.mark.parametrize("door", IN_ORDER)
+def test_a_door_that_the_stack_does_not_have_is_named_with_the_remedy(
+    deployed: Deployed, mappings: Mappings, door: str
+) -> None:
+    result = deployed.run("pause", "--door", door)
+
+    assert result.exit_code == 3
+    assert "no FIFO door: deploy it with the parameter FifoDoor=true" in result.stderr
+    assert mappings.updates == []
 
 
 def test_what_is_so_already_is_left_alone(deployed: Deployed, mappings: Mappings) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from durable_pipeline.intake import read
 from durable_pipeline.records import Record
+from durable_pipeline.settings import Settings
 from pipeline_core.messages import ATTRIBUTE, Carried
 from pipeline_core.objects import ObjectId, ObjectState
 from tests.events import (
@@ -404,3 +406,50 @@ def test_an_event_that_s3_sends_itself_has_no_group() -> None:
     (record,) = read(s3_event(STATE), SETTINGS).all_records
 
     assert record.message_group_id == ""
+
+
+IN_ORDER = replace(
+    SETTINGS,
+    fifo_queue_url="https://sqs/000000000000/queue.fifo",
+    fifo_internal_queue_url="https://sqs/000000000000/internal.fifo",
+)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, IN_ORDER])
+def test_a_queue_without_a_name_is_that_of_producers(settings: Settings) -> None:
+    (record,) = read(sqs_event(sqs_message(standard(), queue="")), settings).all_records
+
+    assert record.queue_url == SETTINGS.data_processing_queue_url
+
+
+def test_a_fifo_queue_is_none_of_a_stack_that_has_none() -> None:
+    (record,) = read(sqs_event(sqs_message(standard(), queue="queue.fifo")), SETTINGS).all_records
+
+    assert record.queue_url == SETTINGS.data_processing_queue_url
+    assert not record.is_in_order
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["{}", "wrong"]))))
+def test_of_each_group_in_a_fifo_queue_the_first_goes_and_no_other(
+    messages: list[tuple[str, str]],
+) -> None:
+    event = sqs_event(
+        *(
+            sqs_message(body, f"{group}-{number}", queue="queue.fifo", group=group)
+            for number, (group, body) in enumerate(messages)
+        )
+    )
+
+    batch = read(event, IN_ORDER)
+
+    going = [record.message_group_id for record in batch.all_records if record in batch.records]
+    assert going == list(dict.fromkeys(group for group, _ in messages))
+    assert all("held_back" in outcome for outcome in batch.unreadable.values())
+    assert len(batch.records) + len(batch.unreadable) == len(messages)
+
+
+@given(st.lists(st.sampled_from(["a", "b", ""])))
+def test_in_a_standard_queue_a_group_holds_nothing_back(groups: list[str]) -> None:
+    event = sqs_event(*(sqs_message("{}", f"m-{n}", group=g) for n, g in enumerate(groups)))
+
+    assert len(read(event, IN_ORDER).records) == len(groups)

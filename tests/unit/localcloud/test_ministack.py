@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import tempfile
 import zipfile
@@ -60,6 +61,70 @@ def test_every_way_to_send_a_message_is_held() -> None:
         assert refused.value.code == "InvalidParameterValue"
     with pytest.raises(RefusedError, match="You have sent 1048577 bytes"):
         sqs._HANDLERS["SendMessageBatch"]({"Entries": [{"MessageBody": "x" * (MIB + 1)}]}, "url")
+
+
+def test_every_way_to_give_a_queue_its_dead_letters_is_held() -> None:
+    handlers = {"AWS::SQS::Queue": {"create": passes, "update": passes}}
+    names = ("_act_create_queue", "_act_set_queue_attributes")
+    sqs = SimpleNamespace(_Err=RefusedError, _HANDLERS={}, **dict.fromkeys(names, passes))
+    ministack.hold_queues(sqs, SimpleNamespace(_RESOURCE_HANDLERS=handlers))
+    fifo, standard = (
+        {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:1:{name}", "maxReceiveCount": 5}
+        for name in ("dead.fifo", "dead")
+    )
+    for action, by in (("CreateQueue", "QueueName"), ("SetQueueAttributes", "QueueUrl")):
+        act = sqs._HANDLERS[action]
+        for name, right, wrong in (("q.fifo", fifo, standard), ("q", standard, fifo)):
+            assert act({by: name, "Attributes": {"RedrivePolicy": json.dumps(right)}}, "") == PASSED
+            assert act({by: name, "Attributes": {"RedrivePolicy": ""}}, "") == PASSED
+            assert act({by: name, "Attributes": {"RedrivePolicy": "no json"}}, "") == PASSED
+            assert act({by: name}, "") == PASSED
+            with pytest.raises(RefusedError, match="must be same type of queue as the source"):
+                act({by: name, "Attributes": {"RedrivePolicy": json.dumps(wrong)}}, "")
+    of_stack = handlers["AWS::SQS::Queue"]
+    new: dict[str, Any]
+    for write, before in ((of_stack["create"], ()), (of_stack["update"], ({},))):
+        for new in ({"FifoQueue": True, "RedrivePolicy": fifo}, {"RedrivePolicy": standard}, {}):
+            assert write("id", *before, new, "stack") == PASSED
+        for new in ({"FifoQueue": "true", "RedrivePolicy": standard}, {"RedrivePolicy": fifo}):
+            with pytest.raises(ValueError, match="must be same type of queue as the source"):
+                write("id", *before, new, "stack")
+
+
+def test_every_way_to_make_a_mapping_of_a_fifo_queue_is_held() -> None:
+    handlers = {"AWS::Lambda::EventSourceMapping": {"create": passes, "update": passes}}
+    source = {"EventSourceArn": "arn:aws:sqs:us-east-1:1:q.fifo"}
+    lambdas = SimpleNamespace(
+        error_response_json=error,
+        _create_esm=passes,
+        _update_esm=passes,
+        _esms={"fifo": source, "other": {"EventSourceArn": "arn:aws:sqs:us-east-1:1:q"}},
+    )
+    ministack.hold_mappings(lambdas, SimpleNamespace(_RESOURCE_HANDLERS=handlers))
+    refused = ("InvalidParameterValueException", 400)
+    for wrong in ({"BatchSize": 11}, {"BatchSize": 10, "MaximumBatchingWindowInSeconds": 1}):
+        assert lambdas._create_esm({**source, "BatchSize": 10}) == PASSED
+        assert lambdas._create_esm(lambdas._esms["other"] | wrong) == PASSED
+        assert lambdas._create_esm({**source, **wrong}) == refused
+        assert lambdas._update_esm("fifo", wrong) == refused
+        assert lambdas._update_esm("fifo", {"BatchSize": 1}) == PASSED
+        assert lambdas._update_esm("other", wrong) == PASSED
+        assert lambdas._update_esm("gone", wrong) == PASSED  # ministack's to refuse
+        of_stack = handlers["AWS::Lambda::EventSourceMapping"]
+        with pytest.raises(ValueError, match="FIFO queues"):
+            of_stack["create"]("Id", {**source, **wrong}, "stack")
+        with pytest.raises(ValueError, match="FIFO queues"):
+            of_stack["update"]("id", source, {**source, **wrong}, "stack")
+        assert of_stack["create"]("Id", {**source, "BatchSize": "1"}, "stack") == PASSED
+
+
+def test_groups_of_a_fifo_queue_are_worked_on_side_by_side() -> None:
+    def counted(_mapping: Any, _function: Any, _configuration: Any, queue: Any = None) -> int:
+        return 1 if (queue or {}).get("is_fifo") else 5
+
+    count = ministack.by_groups(counted)
+
+    assert count({}, {}, {}, {"is_fifo": True}) == count({}, {}, {}, {}) == count({}, {}, {}) == 5
 
 
 def test_a_batch_of_notifications_is_held() -> None:

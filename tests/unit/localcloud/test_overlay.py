@@ -197,6 +197,21 @@ def test_a_role_that_may_send_a_message_may_send_a_batch(
     assert statement["Action"][-2:] == both
 
 
+def test_a_role_that_may_send_by_a_condition_may_send_a_batch() -> None:
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "arn"}
+    policy = {"PolicyName": "name", "PolicyDocument": {"Statement": [statement]}}
+    none = {"Ref": "AWS::NoValue"}
+    choice = {"Fn::If": ["A", {"Fn::If": ["B", none, policy]}, none]}
+
+    resource = overlaid({"It": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [choice]}}})[
+        "It"
+    ]
+
+    (found,) = resource["Properties"]["Policies"]
+    (allowed,) = found["Fn::If"][1]["Fn::If"][2]["PolicyDocument"]["Statement"]
+    assert allowed["Action"] == ["sqs:SendMessage", "sqs:SendMessageBatch"]
+
+
 def test_what_is_not_served_locally_is_left_out() -> None:
     query = {"Type": "AWS::Logs::QueryDefinition", "Properties": {"Name": "q", "QueryString": "s"}}
 

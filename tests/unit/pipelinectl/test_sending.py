@@ -6,6 +6,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_core.messages import MAX_MESSAGE_BYTES, Pointed, document_in
 from pipelinectl import sending
@@ -270,3 +272,44 @@ def test_only_a_message_of_a_group_is_sent_in_one() -> None:
         (outcome,) = Sender(sqs, QUEUE).send(messages)
 
     assert len(outcome.sent) == 3
+
+
+class Queue:
+    """A FIFO queue that is busy `refusals` times, and takes what it has the id of only once."""
+
+    def __init__(self, refusals: int) -> None:
+        self.left = refusals
+        self.taken: dict[str, tuple[str, str]] = {}
+        self.requests = 0
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:
+        self.requests += 1
+        groups = [entry["MessageGroupId"] for entry in Entries]
+        assert len(groups) == len(set(groups))
+        for entry in Entries:  # also what it then says that it has not taken
+            said = (entry["MessageGroupId"], entry["MessageBody"])
+            self.taken.setdefault(entry["MessageDeduplicationId"], said)
+        if self.left:
+            self.left -= 1
+            return {
+                "Failed": [{"Id": e["Id"], "Code": "Busy", "SenderFault": False} for e in Entries]
+            }
+        return {"Successful": [{"Id": e["Id"], "MessageId": e["Id"]} for e in Entries]}
+
+
+@given(
+    groups=st.lists(st.sampled_from("abc"), max_size=30),
+    refusals=st.integers(0, ATTEMPTS - 1),
+)
+def test_a_fifo_queue_gets_each_message_once_and_each_group_in_its_order(
+    groups: list[str], refusals: int
+) -> None:
+    queue: Any = Queue(refusals)
+    bodies = [Body(f"{number}", "test", group) for number, group in enumerate(groups)]
+
+    outcomes = list(Sender(queue, f"{QUEUE}.fifo", lambda _: None).send(bodies))
+
+    assert [one.message for outcome in outcomes for one in outcome.sent] == bodies
+    for group in "abc":
+        found = [body for of, body in queue.taken.values() if of == group]
+        assert found == [str(n) for n, of in enumerate(groups) if of == group]

@@ -125,6 +125,12 @@ FAULTS = [
         "ReportBatchItemFailures",
     ),
     ("batch-window", mapping(BatchSize=11), PROBLEM, "11 in 0 s"),
+    (
+        "batch-window",
+        mapping(EventSourceArn=f"{ANSWERS[FROM_IN]['EventSourceArn']}.fifo", BatchSize=2),
+        PROBLEM,
+        "--batch-size 1",
+    ),
     ("visibility-timeout", but_queue(IN, VisibilityTimeout="900"), PROBLEM, "=901"),
     ("visibility-timeout", but_queue(TOLD, VisibilityTimeout="179"), PROBLEM, "=180"),
     (

@@ -10,7 +10,7 @@ import pytest
 from pipelinectl.verify.judging import Run, Seen, Verdict
 from pipelinectl.verify.promises import LINES, judged_code, judged_file
 from pipelinectl.verify.seen import Execution, denials
-from pipelinectl.verify.sent import COUNTS
+from pipelinectl.verify.sent import COUNTS, IN_ORDER
 from tests.documents import ROOT
 from tests.unit.pipelinectl.verify.runs import NAMES, item, letter, run, told
 
@@ -64,6 +64,24 @@ def test_an_item_with_what_was_sent_holds() -> None:
     told(one).items[NAMES.record_id("message")] = item("message")
 
     assert look(one, "message").verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [("123", Verdict.HOLDS), ("132", Verdict.DIFFERS), ("113", Verdict.DIFFERS)],
+)
+def test_items_that_were_not_stored_one_after_the_other_differ(
+    times: str, verdict: Verdict
+) -> None:
+    one = run()
+    for name, at in zip(IN_ORDER, times, strict=True):
+        told(one).items[NAMES.record_id(name)] = item(name, stored_at=at)
+
+    assert look(one, "in-order").verdict is verdict
+
+
+def test_one_in_order_that_is_missing_is_awaited() -> None:
+    assert look(run(), "in-order").verdict is Verdict.AWAITED
 
 
 def test_an_item_of_something_else_differs() -> None:
