@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -146,7 +147,9 @@ class FileStore:
         content.seek(first)
         length = last - first + 1
         body = _Body(content, length)
-        return {"Body": body, "ContentLength": length, "ETag": ETAG, "Metadata": {}}
+        put_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        found = {"ContentLength": length, "ETag": ETAG, "Metadata": {}, "LastModified": put_at}
+        return {"Body": body, **found}
 
     def head_object(self, **arguments: str) -> dict[str, Any]:
         """None of the results is there before it is written.

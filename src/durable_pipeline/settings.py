@@ -23,7 +23,7 @@ class Settings:
     """Functions to chain, queues to settle with, and what there is of attempts and of time.
 
     Timeouts and delays are in seconds, ``range_size`` is in bytes. ``enrichment_function_arn`` is
-    empty where there is no own stage.
+    empty where there is no own stage. ``file_rows`` is what rows become of files that do not say.
     """
 
     environment: str
@@ -51,6 +51,7 @@ class Settings:
     ranges_per_execution: int
     range_concurrency: int
     enrichment_function_arn: str = ""
+    file_rows: str = "results"
 
 
 # The clients of the durable function, once per execution environment, and how its steps retry.

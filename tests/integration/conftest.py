@@ -63,6 +63,7 @@ class Pipeline(Harness):
         self.files_queue_url = urls["files"]
         self.events_queue_url = urls["events"]
         self.dead_letter_queue_url = urls["dead-letters"]
+        self.cleanup_queue_url = urls["cleanup"]
 
     @property
     def items(self) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     sqs, s3 = boto3.client("sqs"), boto3.client("s3")
     urls = {
         name: sqs.create_queue(QueueName=name)["QueueUrl"]
-        for name in ("queue", "objects", "internal", "files", "dead-letters", "events")
+        for name in ("queue", "objects", "internal", "files", "dead-letters", "events", "cleanup")
     }
     topic_arn = create_topic()
     for bucket in BUCKETS:
@@ -247,6 +248,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
         "STAGE_TIMEOUT": "60",
         "RETRY_DELAY": "5",
         "MAX_RETRY_DELAY": "300",
+        "CLEANUP_QUEUE_URL": urls["cleanup"],
     }.items():
         monkeypatch.setenv(name, value)
     return Pipeline(table, urls)

@@ -432,6 +432,7 @@ def test_the_pipeline_sends_only_where_it_is_believed() -> None:
         ("DurablePipelineRole", "FilesQueue"),
         ("DurablePipelineRole", "DeadLetterQueue"),
         ("CleanupRole", "InternalQueue"),
+        ("CleanupRole", "CleanupQueue"),
     }
 
 

@@ -190,7 +190,8 @@ def test_a_row_that_is_not_utf_8_is_told() -> None:
     assert found["type"] == "NotUtf8"
     assert found["message"].startswith("row is not UTF-8 (byte 0xE4, 2 bytes from")
     assert found["message"].endswith(
-        "it seems to be Windows-1252 or ISO 8859-1; save the whole file as UTF-8"
+        "it seems to be Windows-1252 or ISO 8859-1; name what it is in the metadata 'encoding', or "
+        "save the whole file as UTF-8"
     )
 
 

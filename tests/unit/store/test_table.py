@@ -65,7 +65,7 @@ class FakeDynamoDB:
         return {"UnprocessedItems": {name: left} if left else {}}
 
 
-def age(item: dict[str, Any]) -> tuple[str, int, bool, str]:
+def age(item: dict[str, Any]) -> tuple[str, int, bool, str, int]:
     return Write(item, contested=True).age()
 
 
