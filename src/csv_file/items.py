@@ -30,7 +30,7 @@ from transform.processing_types import processing_metadata
 
 STAGE = "store"
 
-BLOCK_ROWS = 5 * ROWS_AT_ONCE
+BLOCK_ROWS = 2 * ROWS_AT_ONCE
 """In one invoke, which makes transactions of them that take turns at the catalog."""
 
 BLOCK_BYTES = 1_000_000

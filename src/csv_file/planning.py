@@ -118,7 +118,7 @@ def _processing_type(key: str, metadata: Mapping[str, str]) -> str:
 
 # Finds where rows start, in one pass over a file, and cuts it there into ranges.
 
-ITEMS_RANGE_BYTES = 256 * 1024
+ITEMS_RANGE_BYTES = 64 * 1024
 """The most that a range has where rows become items. To write those takes far longer, so an
 invocation has time for less, and after a crash repeats less."""
 
