@@ -46,7 +46,7 @@ def is_further(item: Item | None, values: Mapping[str, Any]) -> bool:
 
 
 def is_of(item: Item | None, values: Mapping[str, Any]) -> bool:
-    return (item or {}).get("object") == values[":object"]
+    return bool((item or {}).get("object") == values[":object"])
 
 
 def is_newest_row(item: Item, values: Mapping[str, Any]) -> bool:
