@@ -98,7 +98,7 @@ docs-test: setup ## Run every command of the guides, on a local cloud of their o
 	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB)
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, LARGE_FILE_ROWS)
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: bench
@@ -112,6 +112,10 @@ conformance: setup $(TOOLS)/conformance/.ready ## Run AWS's conformance tests on
 .PHONY: bench-console
 bench-console: up ## Time the pages of the console with 10,000 items and 1,000 dead letters
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.console
+
+.PHONY: bench-rows
+bench-rows: setup ## Measure rows of a file as items (BENCH_ROWS=1000000)
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.row_items
 
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests

@@ -94,11 +94,12 @@ def write_orders(path: Path, size: int) -> None:
         written = file.write(HEADER)
         number = 0
         while written < size:
-            written += file.write(_order(number))
+            written += file.write(order(number))
             number += 1
 
 
-def _order(number: int) -> str:
+def order(number: int) -> str:
+    """The row with this number, from 0."""
     return ROW.format(
         n=number,
         s=number % 500,
