@@ -98,7 +98,7 @@ docs-test: setup ## Run every command of the guides, on a local cloud of their o
 	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, GROWTH_MESSAGES)
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, LARGE_FILE_ROWS, GROWTH_MESSAGES)
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: bench
@@ -116,6 +116,10 @@ bench-console: up ## Time the pages of the console with 10,000 items and 1,000 d
 .PHONY: bench-growth
 bench-growth: setup $(TOOLS)/bench/.ready ## Send 100,000 messages through a local cloud and see what grows (GROWTH_ARGS="--messages 5000")
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.growth $(GROWTH_ARGS)
+
+.PHONY: bench-rows
+bench-rows: setup ## Measure rows of a file as items (BENCH_ROWS=1000000)
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks.row_items
 
 .PHONY: check
 check: setup lint test ## All that CI checks: format, lint, types, template, tests

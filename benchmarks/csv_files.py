@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,11 +94,12 @@ def write_orders(path: Path, size: int) -> None:
         written = file.write(HEADER)
         number = 0
         while written < size:
-            written += file.write(_order(number))
+            written += file.write(order(number))
             number += 1
 
 
-def _order(number: int) -> str:
+def order(number: int) -> str:
+    """The row with this number, from 0."""
     return ROW.format(
         n=number,
         s=number % 500,
@@ -146,7 +148,9 @@ class FileStore:
         content.seek(first)
         length = last - first + 1
         body = _Body(content, length)
-        return {"Body": body, "ContentLength": length, "ETag": ETAG, "Metadata": {}}
+        put_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        found = {"ContentLength": length, "ETag": ETAG, "Metadata": {}, "LastModified": put_at}
+        return {"Body": body, **found}
 
     def head_object(self, **arguments: str) -> dict[str, Any]:
         """None of the results is there before it is written.

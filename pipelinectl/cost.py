@@ -38,7 +38,7 @@ from pipelinectl.exact_json import dumps
 from pipelinectl.timeline import operations_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_lambda.client import LambdaClient
 
@@ -219,11 +219,12 @@ def usage_of(events: Iterable[Mapping[str, Any]], durable_function: str) -> Usag
         bytes_written=written,
         byte_seconds=written * (max(times) - min(times)).total_seconds(),
         cut=sum(bool(part.get("Truncated")) for part in parts if part),
-        calls=_calls(told, durable_function) | _calls_of_rows(told),
+        calls=_together(_calls(told, durable_function), _calls_of_rows(told)),
         rows=sum(_rows(details) for kind, _, details in told if kind == "ChainedInvokeSucceeded"),
         write_units=sum(
             _write_units(details) for kind, _, details in told if kind == "ChainedInvokeStarted"
-        ),
+        )
+        + _units_of_rows(told),
     )
 
 
@@ -246,18 +247,34 @@ def _calls(told: Sequence[tuple[str, Any, Any]], durable_function: str) -> dict[
     return calls
 
 
+def _together(one: Mapping[str, Calls], other: Mapping[str, Calls]) -> dict[str, Calls]:
+    return {
+        name: one.get(name, Calls()) + other.get(name, Calls())
+        for name in dict.fromkeys([*one, *other])
+    }
+
+
 def _calls_of_rows(told: Sequence[tuple[str, Any, Any]]) -> dict[str, Calls]:
-    """Those of the own stage that the file function made itself, as its answers tell of them."""
+    """Those of other stages that the file function made itself, as its answers tell of them."""
     calls: dict[str, Calls] = {}
-    for kind, _, details in told:
-        if kind == "ChainedInvokeSucceeded":
-            match _json(details.get("Result")):
-                case {"own_stage": {"function_arn": str(arn), "invokes": int(n), "seconds": s}} if (
-                    n
-                ):
-                    name = _function_name(arn)
-                    calls[name] = calls.get(name, Calls()) + Calls(n, float(s))
+    for took in _took(told):
+        match took:
+            case {"function_arn": str(arn), "invokes": int(n), "seconds": s} if n:
+                name = _function_name(arn)
+                calls[name] = calls.get(name, Calls()) + Calls(n, float(s))
     return calls
+
+
+def _units_of_rows(told: Sequence[tuple[str, Any, Any]]) -> int:
+    """DynamoDB's write units for the items of rows, as the same answers tell."""
+    return sum(took.get("write_units", 0) for took in _took(told))
+
+
+def _took(told: Sequence[tuple[str, Any, Any]]) -> Iterator[Mapping[str, Any]]:
+    for kind, _, details in told:
+        answer = _json(details.get("Result")) if kind == "ChainedInvokeSucceeded" else None
+        if isinstance(answer, dict):
+            yield from (answer[name] for name in ("own_stage", "store") if name in answer)
 
 
 def _function_name(function: str) -> str:

@@ -152,6 +152,12 @@ class FileRange:
 
 _HEADS = 8
 
+_FOLDERS: Mapping[Kind, tuple[str, ...]] = {
+    "results": ("results", "items"),
+    "rejects": ("rejects",),
+}
+"""Where they lie in the folder of a state: the results of rows that became items apart."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -169,7 +175,8 @@ class Results:
             NotFoundError: there is none.
             OperationFailedError: one that the manifest names is not there any more.
         """
-        sizes = {part.key: part.size for part in self._listed(f"{folder(entry)}{kind}/")}
+        listed = (self._listed(f"{folder(entry)}{name}/") for name in _FOLDERS[kind])
+        sizes = {part.key: part.size for part in itertools.chain.from_iterable(listed)}
         if not sizes:
             path = entry["object"]
             msg = (
@@ -186,8 +193,9 @@ class Results:
 
     def ranges(self, entry: CatalogEntry, limit: int) -> list[FileRange]:
         """The first ranges of a file that are done, at most `limit`, while it is worked on too."""
-        prefix = f"{folder(entry)}results/"
-        keys = [part.key for part in itertools.islice(self._listed(prefix), limit)]
+        listed = (self._listed(f"{folder(entry)}{name}/") for name in _FOLDERS["results"])
+        parts = itertools.islice(itertools.chain.from_iterable(listed), limit)
+        keys = [part.key for part in parts]
         with ThreadPoolExecutor(_HEADS, thread_name_prefix="ranges") as pool:
             found = pool.map(self._range, keys)
             return [one for one in found if one is not None]

@@ -101,6 +101,8 @@ class Sources:
 
     def again(self, item: Item) -> Again | Skipped:
         """The message for the record of `item`; its content may be copied for the way."""
+        if "row" in item.attributes:
+            return self._of_row(item)
         if "object" in item.attributes:
             return self._of_object(item)
         pointer = item.attributes.get("original_data_pointer")
@@ -176,6 +178,13 @@ class Sources:
             carried,
             state["sequencer"],
         )
+
+    def _of_row(self, item: Item) -> Skipped:
+        """A row goes with its file, whose event brings all of them."""
+        bucket, _, key = item.text("object").partition("/")
+        name = reference_to(ObjectId(bucket, key), self.stack)
+        why = f"it is row {item.text('row')} of {name}: reprocess the file, whose rows go with it"
+        return Skipped(item.execution_id, why)
 
     def _current(self, object_id: ObjectId) -> Pointer | None:
         """Where the object lies as it is now, pinned; None if it does not."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline_core.files import COMPRESSED, CONTENT_TYPES
+from pipeline_core.files import COMPRESSED, CONTENT_TYPES, DecimalMark, Encoding
 from pipeline_core.objects import MAX_KEY_BYTES, ObjectId
 from pipelinectl.errors import NotFoundError, OperationFailedError, UsageError
 
@@ -159,10 +159,12 @@ _DECIMAL_COMMA = re.compile(
 )
 
 
-def doubts(path: Path) -> Iterator[str]:
+def doubts(
+    path: Path, encoding: Encoding = "utf-8", decimal: DecimalMark = "point"
+) -> Iterator[str]:
     """What the pipeline will probably not take as it is meant, each with its remedy.
 
-    They are told by the first 64 KiB.
+    They are told by the first 64 KiB. Of the file `encoding` and `decimal` are said.
     """
     try:
         with path.open("rb") as file:
@@ -173,19 +175,23 @@ def doubts(path: Path) -> Iterator[str]:
         yield "this is a spreadsheet or an archive, whatever its name: save it as CSV in UTF-8"
         return
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(begins)
+        known = "utf-8-sig" if encoding == "utf-8" else encoding
+        text = codecs.getincrementaldecoder(known)().decode(begins)
     except UnicodeDecodeError as error:
-        yield (
-            f"byte {error.start} is not UTF-8; if it is Windows-1252, as spreadsheets save it: "
-            "iconv -f WINDOWS-1252 -t UTF-8"
-        )
+        if encoding == "utf-8":
+            remedy = "if it is Windows-1252, as spreadsheets save it: --encoding cp1252"
+        else:
+            remedy = "give the --encoding that it has"
+        yield f"byte {error.start} is not {encoding.upper()}; {remedy}"
+        return
+    if decimal == "comma":
         return
     if suffix_of(path.name) == ".csv" and (found := _DECIMAL_COMMA.search(text)):
         number = found[found.lastindex or 0]
         line = text.count("\n", 0, found.start(found.lastindex or 0)) + 1
         yield (
-            f"line {line} has '{number}': with a decimal comma it is a text and no number, "
-            f"which is written {number.replace(',', '.')}"
+            f"line {line} has '{number}', which is a text and no number: write "
+            f"{number.replace(',', '.')}, or upload it with --decimal comma"
         )
 
 

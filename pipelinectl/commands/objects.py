@@ -133,6 +133,7 @@ def _known(entry: CatalogEntry, bucket: str, now: datetime) -> Table:
             "changed": f"{clock(changed)} ({age(changed, now)} ago)" if changed else "",
             "size": size(entry["size"]) if "size" in entry else "",
             **({name: f"{counts[name]:,}" for name in _COUNTS} if counts else {}),
+            "items": f"{counts['items']:,}" if counts and "items" in counts else "",
             "results in": visible(_results(entry, bucket)) if counts else "",
             "manifest": f"s3://{visible(ObjectId.of(manifest).path)}" if manifest else "",
             "execution_id": visible(entry.get("execution_id", "")),

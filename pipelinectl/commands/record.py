@@ -120,6 +120,7 @@ def _facts(life: Life) -> Table:
         {
             "messages": ", ".join(map(visible, life.message_ids)),
             "object": f"s3://{visible(entry['object'])} ({entry['state']})" if entry else "",
+            "row": item.text("row") if item else "",
             "reason": visible(reason_of(entry)) if entry else "",
             "source": visible(item.text("data_source")) if item else "",
             "type": visible(item.text("processing_type")) if item else "",

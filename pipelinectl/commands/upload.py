@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from pipeline_core.catalog import CatalogEntry
-from pipeline_core.files import EmptyCells
+from pipeline_core.files import OF_CELLS, DecimalMark, EmptyCells, Encoding, Rows
 from pipeline_core.objects import ObjectId
 from pipelinectl import uploading
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
@@ -28,10 +28,11 @@ _OF_ROWS = {
     "data-source": "--data-source",
     "delimiter": "--delimiter",
     "empty-cells": "--empty-cells",
+    "decimal": "--decimal",
+    "encoding": "--encoding",
+    "rows": "--rows",
 }
-"""The option for each of the metadata: all speak for rows, and the last two for cells."""
-
-_OF_CELLS = ("delimiter", "empty-cells")
+"""The option for each of the metadata: all speak for rows, and some only for those of CSV."""
 
 
 To = Literal["input", "messages", "direct"]
@@ -78,6 +79,25 @@ def upload(
             "(the default), or empty, the field is an empty text.",
         ),
     ] = None,
+    decimal: Annotated[
+        DecimalMark | None,
+        typer.Option(
+            "--decimal",
+            help="What stands before the decimals of numbers in CSV: point (the default) or comma.",
+        ),
+    ] = None,
+    encoding: Annotated[
+        Encoding | None,
+        typer.Option("--encoding", help="What the bytes of the file mean; utf-8 if not given."),
+    ] = None,
+    rows: Annotated[
+        Rows | None,
+        typer.Option(
+            "--rows",
+            help="What the rows become: results, lines of a file, or items, which are in the table "
+            "as well; what the parameter FileRows says if not given.",
+        ),
+    ] = None,
     wait: Annotated[
         bool,
         typer.Option(
@@ -102,6 +122,7 @@ def upload(
     - `pipelinectl upload *.jsonl --to messages --data-source shop`
     - `pipelinectl upload export.csv --key 2026/03/orders.csv`
     - `pipelinectl upload *.csv --key 2026/03/ --empty-cells empty`
+    - `pipelinectl upload export.csv --rows items --encoding cp1252 --decimal comma`
     """
     _check(files, to, key)
     metadata = {
@@ -109,11 +130,14 @@ def upload(
         "data-source": data_source,
         "delimiter": None if delimiter is None else _named(delimiter),
         "empty-cells": empty_cells,
+        "decimal": decimal,
+        "encoding": encoding,
+        "rows": rows,
     }
     given = {name: value for name, value in metadata.items() if value is not None}
     sources = [_source(path, key, given) for path in files]
     for one in sources:
-        for doubt in uploading.doubts(one.path):
+        for doubt in uploading.doubts(one.path, encoding or "utf-8", decimal or "point"):
             note(f"{one.path}: {doubt}")
     pipeline = open_pipeline(ctx, quiet=as_json, changes=True)
     uploads = _put_all(_door(pipeline, to, key), sources, quiet=as_json)
@@ -164,7 +188,7 @@ def _refuse_ignored(name: str, metadata: dict[str, str]) -> None:
     suffix = uploading.suffix_of(name)
     if suffix == ".csv":
         return
-    ignored = [_OF_ROWS[one] for one in metadata if suffix == ".json" or one in _OF_CELLS]
+    ignored = [_OF_ROWS[one] for one in metadata if suffix == ".json" or one in OF_CELLS]
     if not ignored:
         return
     what = "one document, which names its own" if suffix == ".json" else "JSON, which has no cells"
@@ -294,5 +318,6 @@ def _summary(entry: CatalogEntry) -> str:
     counts = entry.get("counts")
     if counts is None:
         return ""
+    what = "item" if "items" in counts else "result"
     rows, results, rejects = counts["rows"], counts["results"], counts["rejects"]
-    return f"{counted(rows, 'row')}, {counted(results, 'result')}, {counted(rejects, 'reject')}"
+    return f"{counted(rows, 'row')}, {counted(results, what)}, {counted(rejects, 'reject')}"

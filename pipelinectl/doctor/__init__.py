@@ -198,6 +198,11 @@ CHECKS = (
             "docs/guides/add-a-stage.md",
         ),
         Check(
+            functions.row_items,
+            "the file function may invoke the store stage, for files whose rows become items",
+            "docs/guides/files-and-results.md",
+        ),
+        Check(
             functions.reserved_concurrency,
             "no function is throttled for good by a reserved concurrency of 0",
             f"{_LAMBDA}/configuration-concurrency.html",

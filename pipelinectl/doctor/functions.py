@@ -149,7 +149,8 @@ def own_stage(stack: Deployed, name: str) -> Findings:
     yield _own_stage_time(caller, function, subject)
     called = [variables(caller).get("CSV_FILE_FUNCTION_ARN", "")]
     for one in (name, *(invoked(arn_)[0] for arn_ in called if arn_)):
-        yield _may_invoke(stack, one, arn)
+        remedy = "deploy template.yaml again: it gives the right with EnrichmentFunctionArn"
+        yield _may_invoke(stack, one, arn, remedy)
 
 
 def _own_stage_state(function: Mapping[str, Any], subject: str) -> Finding:
@@ -168,7 +169,15 @@ def _own_stage_time(
     return verdict(subject, f"{seconds} s of {most} s", f"{remedy} of {seconds}", bad=bad)
 
 
-def _may_invoke(stack: Deployed, name: str, arn: str) -> Finding:
+def row_items(stack: Deployed, name: str) -> Findings:
+    """Which rows become items an object's metadata may say at any time."""
+    said = variables(stack.function(name))
+    files, store = said.get("CSV_FILE_FUNCTION_ARN"), said.get("STORAGE_FUNCTION_ARN")
+    if files and store and durable_timeout(stack.function(name)) is not None:
+        yield _may_invoke(stack, invoked(files)[0], store, "deploy template.yaml again")
+
+
+def _may_invoke(stack: Deployed, name: str, arn: str, remedy: str) -> Finding:
     simulated = stack.ask(
         "iam",
         "simulate_principal_policy",
@@ -177,7 +186,6 @@ def _may_invoke(stack: Deployed, name: str, arn: str) -> Finding:
         ResourceArns=[arn],
     )
     decisions = {one["EvalDecision"] for one in simulated["EvaluationResults"]}
-    remedy = "deploy template.yaml again: it gives the right with EnrichmentFunctionArn"
     bad = None if decisions == {"allowed"} else Level.PROBLEM
     return verdict(name, f"{', '.join(sorted(decisions))} to invoke it", remedy, bad=bad)
 

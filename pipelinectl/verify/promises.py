@@ -156,6 +156,21 @@ def judged_file(manifest: Mapping[str, Any], read: Callable[[str], bytes]) -> Se
     return holds("3 rows = 2 results + 1 reject, in their objects and in the manifest")
 
 
+def _row_items(run: Run) -> Seen:
+    """Each row that is no reject is an item, since the file asks for it."""
+    right = COUNTS["results"]
+    found = len(_rows_there(run, INPUT_FILE))
+    if found == right:
+        return holds(f"{found} items of {COUNTS['rows']} rows, of which one is a reject")
+    remedy = "look at the log of the file function, and whether its role may invoke store"
+    return awaited(f"{found} items of rows; right is {right}", remedy)
+
+
+def _rows_there(run: Run, name: str) -> set[str]:
+    keys = run.names.row_ids(name, run.deployed.environment)
+    return {key for key in keys if run.observed.item(key)}
+
+
 def _dead_letter(name: str, error_type: str, told: tuple[str, ...]) -> Look:
     """It is a dead letter that says where, what, every reason, by which execution, of which."""
 
@@ -267,6 +282,8 @@ def _left_of(run: Run, name: str) -> Iterator[str]:
     place, s3 = _place(run, name), run.deployed.connection.s3
     if run.observed.item(_key(run, name)):
         yield f"{place.key} is removed, and its item is there"
+    if _rows_there(run, name):
+        yield f"{place.key} is removed, and items of its rows are there"
     listed = s3.list_objects_v2(
         Bucket=run.deployed.stack.output_bucket, Prefix=place.results_prefix, MaxKeys=1
     )
@@ -297,7 +314,8 @@ def _notified(run: Run) -> Seen:
     """Only notify enters `done`, which it hears of from the topic of processing events."""
     states = {name: run.observed.entry(_place(run, name)) for name in (INPUT_DOCUMENT, INPUT_FILE)}
     said_of = {name: str(entry.get("state", "no entry")) for name, entry in states.items()}
-    counts = states[INPUT_FILE].get("counts")
+    counted = states[INPUT_FILE].get("counts", {})
+    counts = {name: counted.get(name) for name in COUNTS}
     if set(said_of.values()) != {"done"}:
         text = ", ".join(f"{name}: {state}" for name, state in said_of.items())
         remedy = "look at the subscription of the notify queue, and at the notify function's log"
@@ -455,6 +473,14 @@ LINES = (
         _FILES,
         (INPUT_FILE,),
         _file,
+    ),
+    Line(
+        "row-items",
+        "a row of a file whose metadata ask for it is an item",
+        _FILES,
+        (INPUT_FILE,),
+        _row_items,
+        after=(INPUT_FILE,),
     ),
     Line(DIRECT, "a document below direct/ becomes an item", _DOOR, (DIRECT,), _item(DIRECT)),
     Line(

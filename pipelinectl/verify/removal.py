@@ -110,6 +110,7 @@ def _delete_items(run: Run) -> None:
     places = [*names.objects.values(), *names.uploads]
     keys = [names.record_id(name) for name in _RECORDS]
     keys += [place.execution_id(environment) for place in places]
+    keys += [key for name in names.objects for key in names.row_ids(name, environment)]
     keys += [f"{environment}-{i}" for ids in run.sent.message_ids.values() for i in ids]
     for key in keys:
         run.deployed.connection.dynamodb.delete_item(

@@ -139,6 +139,13 @@ class Names:
         """Whether a text speaks of something of this run."""
         return any(name in text for name in (self.prefix, *self.upload_ids))
 
+    def row_ids(self, name: str, environment: str) -> list[str]:
+        """The keys of the items that a file's rows may become; none of what is no file."""
+        if name not in FILES:
+            return []
+        place = self.objects[name]
+        return [place.row_execution_id(environment, n + 1) for n in range(COUNTS["rows"])]
+
     def body(self, name: str) -> str:
         """What is sent as `name`, as a message's body or an object's content."""
         document: dict[str, Any] = {"data_source": self.prefix, "processing_type": "standard"}
@@ -249,7 +256,8 @@ def _send_to(deployed: Deployed, sent: Sent, queue_url: str, messages: Sequence[
 def _put(deployed: Deployed, sent: Sent, name: str) -> None:
     place = sent.names.objects[name]
     body = sent.names.body(name).encode()
-    deployed.connection.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+    more: Any = {"Metadata": {"rows": "items"}} if name in FILES else {}
+    deployed.connection.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body, **more)
 
 
 def _put_payload(deployed: Deployed, sent: Sent) -> None:

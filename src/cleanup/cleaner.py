@@ -1,14 +1,22 @@
-"""Takes away what was made of a removed object: its item, its results, its catalog entry."""
+"""Takes away what was made of a removed object: its items, its results, its catalog entry.
+
+Where rows became items, the results of each range name them (`csv_file.items`). The items go first,
+then the results that name them; so whatever ends this, the next attempt finds what is left. No item
+can come after: the catalog knows of a later state before the first one goes, and the store stage
+writes rows only in a transaction that asks the catalog.
+"""
 
 from __future__ import annotations
 
 import json
+import random
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
@@ -36,7 +44,24 @@ if TYPE_CHECKING:
 # An item without a sequencer is a producer's, who chose the same execution_id.
 IS_EARLIER = "attribute_not_exists(execution_id) OR sequencer < :sequencer"
 
+# The row's item, of the object and of an earlier state: a later one may have taken its place, and
+# under an id of the row's own somebody else's record.
+IS_EARLIER_ROW = "#object = :object AND sequencer < :sequencer"
+
 CONDITION_FAILED = "ConditionalCheckFailed"
+
+CONFLICT = "TransactionConflict"
+
+LONGEST_PAUSE = 1.0
+"""Seconds until items are asked for again that somebody else was at."""
+
+ROWS_AT_ONCE = 100
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+
+
+class TimeUsedUp(Exception):  # noqa: N818 - no error: the rest is for the next invocation
+    """There is more to remove than there is time for."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +101,60 @@ class Items:
                 return not catalog_is_later
         raise AssertionError("DynamoDB answers for each part of a transaction")
 
+    def remove_rows(self, keys: Sequence[str], object_id: ObjectId, sequencer: str) -> bool:
+        """Remove items of rows of the object's states before ``sequencer``, at most `ROWS_AT_ONCE`.
+
+        All or none; false if there was none, because one of them is another one meanwhile, or is
+        just being written or removed by somebody else.
+        """
+        deletions = (self._row_deletion(key, object_id, sequencer) for key in keys)
+        try:
+            return not any(self._failed_conditions(*deletions))
+        except ClientError as error:
+            reasons = error.response.get("CancellationReasons", [])
+            if any(reason.get("Code") == CONFLICT for reason in reasons):
+                return False
+            raise
+
+    def stale(self, keys: Sequence[str], object_id: ObjectId, sequencer: str) -> list[str]:
+        """Those of ``keys`` whose items are of rows of the object's states before ``sequencer``.
+
+        There are at most `ROWS_AT_ONCE`. To ask costs less than a condition that does not hold.
+        """
+        wanted: Any = {
+            self.table_name: {
+                "Keys": [{"execution_id": {"S": key}} for key in dict.fromkeys(keys)],
+                "ProjectionExpression": "execution_id, #object, sequencer",
+                "ExpressionAttributeNames": {"#object": "object"},
+                "ConsistentRead": True,
+            }
+        }
+        stale: list[str] = []
+        while wanted:
+            response = self.client.batch_get_item(RequestItems=wanted)
+            for item in response["Responses"].get(self.table_name, []):
+                is_ours = item.get("object", {}).get("S") == object_id.path
+                if is_ours and item["sequencer"]["S"] < sequencer:
+                    stale.append(item["execution_id"]["S"])
+            wanted = response.get("UnprocessedKeys")
+        return stale
+
+    def _row_deletion(
+        self, key: str, object_id: ObjectId, sequencer: str
+    ) -> TransactWriteItemTypeDef:
+        return {
+            "Delete": {
+                "TableName": self.table_name,
+                "Key": {"execution_id": {"S": key}},
+                "ConditionExpression": IS_EARLIER_ROW,
+                "ExpressionAttributeNames": {"#object": "object"},
+                "ExpressionAttributeValues": {
+                    ":object": {"S": object_id.path},
+                    ":sequencer": {"S": sequencer},
+                },
+            }
+        }
+
     def _failed_conditions(self, *parts: TransactWriteItemTypeDef) -> list[bool]:
         """Of each part, whether its condition was false; if none was, all were carried out."""
         try:
@@ -107,6 +186,9 @@ MAX_KEYS = 1000
 
 _FOLDER = re.compile(rf"[0-9A-F]{{{SEQUENCER_DIGITS}}}")
 
+ITEMS = "items/"
+"""In such a folder, where the results lie that name items."""
+
 
 class NotDeleted(Exception):  # noqa: N818 - reads as what it is, in logs
     """S3 did not delete some results; another attempt deletes what is left."""
@@ -119,8 +201,12 @@ class Results:
     client: S3Client
     bucket: str
 
-    def remove_before(self, object_id: ObjectId, sequencer: str) -> int:
+    def remove_before(
+        self, object_id: ObjectId, sequencer: str, remove_items: Callable[[Iterator[str]], None]
+    ) -> int:
         """Remove the results of the object's states earlier than ``sequencer``; how many objects.
+
+        Of each that names items ``remove_items`` first removes these, given their keys.
 
         Raises:
             NotDeleted: names how many are left, and one of them.
@@ -128,9 +214,27 @@ class Results:
         keys = self._before(object_id, sequencer)
         removed = 0
         while batch := list(islice(keys, MAX_KEYS)):
-            self._delete(batch)
+            for key in (key for key in batch if self._names_items(key, object_id)):
+                self._remove_items(key, remove_items)
+            if others := [key for key in batch if not self._names_items(key, object_id)]:
+                self._delete(others)
             removed += len(batch)
         return removed
+
+    def _names_items(self, key: str, object_id: ObjectId) -> bool:
+        _, _, name = key.removeprefix(object_id.results_prefix).partition("/")
+        return name.startswith(ITEMS)
+
+    def _remove_items(self, key: str, remove_items: Callable[[Iterator[str]], None]) -> None:
+        """Have the items removed that the results with this key name, and then these."""
+        try:
+            content = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NOT_THERE:
+                return  # another attempt was quicker
+            raise
+        remove_items(json.loads(row)["execution_id"] for row in content.splitlines())
+        self._delete([key])
 
     def _before(self, object_id: ObjectId, sequencer: str) -> Iterator[str]:
         prefix = object_id.results_prefix
@@ -234,12 +338,13 @@ class Cleaner:
     items: Items
     results: Results
     queue: Queue
+    has_time: Callable[[], bool] = lambda: True
 
     def removed(self, event: S3Event, now: str) -> None:
         """An object or a version of it was removed: if the object is gone, so is all of it.
 
         Raises:
-            NotDeleted, ClientError: not all of it is gone; the event has to come again.
+            NotDeleted, ClientError, TimeUsedUp: not all is gone; the event has to come again.
         """
         object_id = ObjectId.of(event.state)
         if self.objects.current(object_id) is None and self._bury(event, now):
@@ -251,25 +356,52 @@ class Cleaner:
         """A state was processed: what was made of earlier ones goes, unless it is still in use.
 
         Raises:
-            NotDeleted, ClientError: not all of it is gone; the event has to come again.
+            NotDeleted, ClientError, TimeUsedUp: not all is gone; the event has to come again.
         """
         state, done = event["object"], event["event"] == "done"
         object_id = ObjectId.of(state)
         if done:
             self._make_known(event)
+        entry = self.catalog.get(object_id)
         bound = _in_use_from(
-            self.catalog.get(object_id),
-            self.items.sequencer(object_id),
-            state["sequencer"] if done else None,
+            entry, self.items.sequencer(object_id), state["sequencer"] if done else None
         )
+        # Rows of a state before a later one that only the table knows could still be written.
+        bound = min(bound, entry["sequencer"] if entry else "")
         self._remove_before(object_id, bound)
         if "version_id" in state:
             processed = Known(state["sequencer"], state["version_id"])
             self._send_unless_known(object_id, state["sequencer"], now, processed)
 
     def _remove_before(self, object_id: ObjectId, sequencer: str) -> None:
-        if removed := self.results.remove_before(object_id, sequencer):
+        """Remove results, and rows' items, of states before ``sequencer``.
+
+        The catalog knows of a later state.
+        """
+
+        def remove_items(keys: Iterator[str]) -> None:
+            self._check_time(object_id)
+            while block := list(islice(keys, ROWS_AT_ONCE)):
+                self._remove_rows(block, object_id, sequencer)
+
+        if removed := self.results.remove_before(object_id, sequencer, remove_items):
             logger.info("results removed", extra={"object": object_id.path, "count": removed})
+
+    def _remove_rows(self, keys: Sequence[str], object_id: ObjectId, sequencer: str) -> None:
+        """Remove those of the items that are to go.
+
+        There is no look at the time where none is left: so each attempt, which passes over what has
+        gone, comes further than the one before.
+        """
+        while stale := self.items.stale(keys, object_id, sequencer):
+            self._check_time(object_id)
+            if self.items.remove_rows(stale, object_id, sequencer):
+                return
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
+
+    def _check_time(self, object_id: ObjectId) -> None:
+        if not self.has_time():
+            raise TimeUsedUp(f"there is more to remove of {object_id.path}")
 
     def _bury(self, event: S3Event, now: str) -> bool:
         """Enter a tombstone and delete the item, unless a later state is known."""

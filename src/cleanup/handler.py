@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cleanup.cleaner import Cleaner, Items, Objects, Queue, Results
+from cleanup.cleaner import Cleaner, Items, Objects, Queue, Results, TimeUsedUp
 from pipeline_core import events, exact_json, objects
 from pipeline_core.catalog import Catalog
 from pipeline_core.contract import utc_now
 from pipeline_core.settings import read_settings
 from pipeline_core.sqs_consumer import RETRIES, consume
-
-if TYPE_CHECKING:
-    pass
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -34,6 +31,7 @@ class Settings:
     processed_data_table: str
     output_bucket: str
     internal_queue_url: str
+    cleanup_queue_url: str
 
 
 # The objects as they are now, and the queue that has them processed.
@@ -54,14 +52,34 @@ def cleaner() -> Cleaner:
     )
 
 
+SECONDS_FOR_REST = 20
+"""Rows' items are removed until so many are left, which are for the other messages of the batch."""
+
+
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Clean up after a batch of removals and of processed states; answers what failed."""
-    return consume(event, context, _take, logger)
+    """Clean up after a batch of removals and of processed states; answers what failed.
+
+    What there is no time for is left to another invocation, by the same message again.
+    """
+
+    def has_time() -> bool:
+        return context.get_remaining_time_in_millis() > SECONDS_FOR_REST * 1000
+
+    def take(body: str) -> None:
+        try:
+            clean_up(body, replace(cleaner(), has_time=has_time), utc_now())
+        except TimeUsedUp:
+            _go_on(body)
+
+    return consume(event, context, take, logger)
 
 
-def _take(body: str) -> None:
-    clean_up(body, cleaner(), utc_now())
+def _go_on(body: str) -> None:
+    """Have the rest cleaned up by another invocation: to fail would count as a delivery."""
+    url = read_settings(Settings, os.environ).cleanup_queue_url
+    boto3.client("sqs", config=RETRIES).send_message(QueueUrl=url, MessageBody=body)
+    logger.info("there is more to clean up than time: sent again")
 
 
 def clean_up(body: str, cleaner: Cleaner, now: str) -> None:
@@ -69,7 +87,7 @@ def clean_up(body: str, cleaner: Cleaner, now: str) -> None:
 
     Raises:
         ValueError: it is neither a removal that S3 tells of nor a processing event.
-        NotDeleted, ClientError: not all is done; the message has to come again.
+        NotDeleted, ClientError, TimeUsedUp: not all is done; the message has to come again.
     """
     document = exact_json.loads(body)
     if events.is_processing_event(document):

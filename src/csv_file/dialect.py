@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from csv_file.source import Head
-from csv_file.syntax import InvalidFile, InvalidQuotes, check_quotes, csv_syntax
-from pipeline_core.files import COMPRESSED, Cursor, Format
+from csv_file.syntax import InvalidFile, InvalidQuotes, Syntax, check_quotes, csv_syntax
+from pipeline_core.files import COMPRESSED, Cursor, Encoding, Format
 
 MAX_COLUMNS = 1000
 
@@ -82,31 +82,35 @@ def format_of(key: str) -> Format:
     raise InvalidFile("UnknownFormat", [f"{key[-100:]!r} must end in one of: {known}"])
 
 
-def dialect_of(head: Head) -> Dialect:
-    """The dialect of the file that begins with ``head``.
+def dialect_of(head: Head, encoding: Encoding = "utf-8") -> Dialect:
+    """The dialect of the file that begins with ``head``, whose bytes are of ``encoding``.
 
     Raises:
-        InvalidFile: UnknownFormat, NotUtf8, InvalidDelimiter, or InvalidHeader.
+        InvalidFile: UnknownFormat, NotUtf8, WrongEncoding, InvalidDelimiter, or InvalidHeader.
     """
     name = format_of(head.state["key"])
     _refuse_foreign(head.content)
+    if encoding != "utf-8" and head.content.startswith(codecs.BOM_UTF8):
+        problem = f"the file begins as UTF-8 does, and the metadata 'encoding' is {encoding!r}"
+        raise InvalidFile("WrongEncoding", [f"{problem}; leave that out, or name the right one"])
     if name == "csv":
-        return _csv(head)
+        return _csv(head, encoding)
     start = _after_marks(head.content)
     _refuse_nul(head.content[start:].lstrip().split(b"\n", 1)[0])
     return Dialect(name, "", [], {"offset": start, "row": 1, "line": 1})
 
 
-def _csv(head: Head) -> Dialect:
+def _csv(head: Head, encoding: Encoding) -> Dialect:
     start = _after_nothing(head.content, 0)
     sep_line = _SEP_LINE.match(head.content, start)
     if sep_line:
         start = _after_nothing(head.content, sep_line.end())
     content = head.content[start:]
-    delimiter = _delimiter(head.metadata, sep_line) or _most_frequent(content)
-    header = _header(content, delimiter, whole=head.whole)
-    count_lines = csv_syntax(delimiter).count_lines
-    names = _names(header, 1 + count_lines(head.content[:start]), delimiter)
+    delimiter = _delimiter(head.metadata, sep_line, encoding) or _most_frequent(content)
+    syntax = csv_syntax(delimiter, encoding)
+    header = _header(content, syntax, whole=head.whole)
+    count_lines = syntax.count_lines
+    names = _names(header, 1 + count_lines(head.content[:start]), delimiter, encoding)
     line_break = _LINE_BREAK.match(content, len(header))
     offset = start + (line_break.end() if line_break else len(header))
     line = 1 + count_lines(head.content[:offset])
@@ -141,29 +145,36 @@ def _refuse_nul(line: bytes) -> None:
         raise _not_utf8("it has NUL bytes, so it seems to be UTF-16 or UTF-32, or no text at all")
 
 
-def _not_utf8(why: str) -> InvalidFile:
-    return InvalidFile("NotUtf8", [f"the file is not UTF-8 text: {why}; save it as UTF-8"])
+def _not_utf8(why: str, remedy: str = "save it as UTF-8") -> InvalidFile:
+    return InvalidFile("NotUtf8", [f"the file is not UTF-8 text: {why}; {remedy}"])
 
 
-def _delimiter(metadata: Mapping[str, str], sep_line: re.Match[bytes] | None) -> str:
+def _delimiter(
+    metadata: Mapping[str, str], sep_line: re.Match[bytes] | None, encoding: Encoding
+) -> str:
     """The delimiter that the object's metadata or its first line names; empty if neither does."""
     value = metadata.get("delimiter", "")
     given = "\t" if value.lower() == "tab" else value
     if given:
-        _check_delimiter(given, f"the metadata 'delimiter' is {value[:20]!r}")
+        _check_delimiter(given, f"the metadata 'delimiter' is {value[:20]!r}", encoding)
     if not sep_line:
         return given
-    named = sep_line[2].decode("utf-8", "backslashreplace")
-    _check_delimiter(named, f"the first line is {f'sep={named[:20]}'!r}")
+    named = sep_line[2].decode(encoding, "backslashreplace")
+    _check_delimiter(named, f"the first line is {f'sep={named[:20]}'!r}", encoding)
     if given not in {"", named}:
         problem = f"the first line is {f'sep={named}'!r}, and the metadata 'delimiter' is {value!r}"
         raise InvalidFile("InvalidDelimiter", [f"{problem}; leave out the one that is wrong"])
     return named
 
 
-def _check_delimiter(delimiter: str, said: str) -> None:
+def _check_delimiter(delimiter: str, said: str, encoding: Encoding) -> None:
     if len(delimiter) != 1 or delimiter in '"\r\n\0':
         raise InvalidFile("InvalidDelimiter", [f"{said}; it must be one character, or tab"])
+    try:
+        delimiter.encode(encoding)
+    except UnicodeEncodeError:
+        problem = f"{said}, which {encoding} does not have"
+        raise InvalidFile("InvalidDelimiter", [f"{problem}; correct one of the two"]) from None
 
 
 def _most_frequent(content: bytes) -> str:
@@ -171,9 +182,9 @@ def _most_frequent(content: bytes) -> str:
     return max(DELIMITERS, key=lambda delimiter: line.count(delimiter.encode()))
 
 
-def _header(content: bytes, delimiter: str, *, whole: bool) -> bytes:
+def _header(content: bytes, syntax: Syntax, *, whole: bool) -> bytes:
     """The first row, which ``content`` begins with, without its line break."""
-    row = csv_syntax(delimiter).row.match(content)
+    row = syntax.row.match(content)
     header = row.group().rstrip(b"\r\n") if row else b""
     if row and row.lastindex:  # a quote is not closed: the row goes on to the end
         header = content
@@ -190,14 +201,18 @@ def _too_long(header: bytes) -> str:
     return f"{problem}; probably the file has no line breaks, or begins with blank lines only"
 
 
-def _names(header: bytes, line: int, delimiter: str) -> list[str]:
+def _names(header: bytes, line: int, delimiter: str, encoding: Encoding) -> list[str]:
     try:
-        text = header.decode()
+        text = header.decode(encoding)
     except UnicodeDecodeError as error:
         byte = f"byte 0x{header[error.start]:02X} in the header"
-        raise _not_utf8(f"it seems to be Windows-1252 or ISO 8859-1 ({byte})") from None
+        if encoding != "utf-8":
+            problem = f"the file is not {encoding}, which the metadata 'encoding' says ({byte})"
+            raise InvalidFile("WrongEncoding", [f"{problem}; name the right one"]) from None
+        remedy = "name what it is in the metadata 'encoding', or save it as UTF-8"
+        raise _not_utf8(f"it seems to be Windows-1252 or ISO 8859-1 ({byte})", remedy) from None
     try:
-        check_quotes(header, line, delimiter)
+        check_quotes(text.encode(), line, delimiter)
     except InvalidQuotes as invalid:
         raise InvalidFile("InvalidHeader", [f"the header: {invalid}"]) from None
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

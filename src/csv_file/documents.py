@@ -14,6 +14,7 @@ from csv_file.syntax import check_quotes
 from pipeline_core import exact_json
 from pipeline_core.contract import InvalidRecord
 from pipeline_core.files import File
+from pipeline_core.messages import usable_record_id
 from transform.processing_types import transform_document
 from validate.rules import is_valid, parse, property_types, schema_errors, type_of
 
@@ -37,7 +38,16 @@ _BLANK = " \t\r\n"
 
 _NUL_REMEDY = "it seems to be UTF-16, or no text at all; save the whole file as UTF-8"
 
-_OTHER_REMEDY = "it seems to be Windows-1252 or ISO 8859-1; save the whole file as UTF-8"
+_OTHER_REMEDY = (
+    "it seems to be Windows-1252 or ISO 8859-1; name what it is in the metadata 'encoding', or "
+    "save the whole file as UTF-8"
+)
+
+_COMMA = re.compile(r"-?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+"""A number with a decimal comma, and nothing else: 1.234,5 could mean two things."""
+
+_POINT = re.compile(r"-?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+"""Where commas are decimal, a point may be between thousands."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -47,19 +57,32 @@ _encode_decimals = simplejson.JSONEncoder(
 
 
 class Verdict(NamedTuple):
-    """What became of a row: the JSON text of its transformed document, or why it has none."""
+    """What became of a row: the JSON text of its transformed document, or why it has none.
+
+    Where rows become items, ``record_id`` is the identity that the row gives itself, if it does,
+    and ``execution_id`` the key that its item gets.
+    """
 
     row: Row
     record: str
     invalid: InvalidRecord | None = None
+    record_id: str | None = None
+    execution_id: str = ""
+
+    def refused(self, invalid: InvalidRecord) -> Verdict:
+        """The same row, which has come to nothing after all."""
+        return self._replace(record="", invalid=invalid)
 
 
 def verdict_of(row: Row, file: File) -> Verdict:
     """The row's transformed document, or every reason why it has none."""
     try:
-        return Verdict(row, json_text(record_of(row, file)))
+        document = _well_formed(row, file)
+        record = json_text(transform_document(document))
     except InvalidRecord as invalid:
         return Verdict(row, "", invalid)
+    is_item = file.get("rows") == "items"
+    return Verdict(row, record, record_id=usable_record_id(document) if is_item else None)
 
 
 def record_of(row: Row, file: File) -> Document:
@@ -70,16 +93,36 @@ def record_of(row: Row, file: File) -> Document:
     Raises:
         InvalidRecord: with every reason why the row has none.
     """
-    document = _from_cells(row, file) if file["format"] == "csv" else _from_json(row)
+    return transform_document(_well_formed(row, file))
+
+
+def _well_formed(row: Row, file: File) -> Document:
+    document: Document = document_of(row, file)
     if isinstance(document, dict):
         for name in DEFAULTED:
             if document.get(name) in (None, ""):
                 document[name] = file[name]
     processing_type = type_of(document)
     if file["format"] == "csv":
-        _read_literals(document, processing_type)
+        _read_literals(document, processing_type, comma=file.get("decimal") == "comma")
     _check(document, processing_type)
-    return transform_document(document)
+    return document
+
+
+def document_of(row: Row, file: File) -> Any:
+    """What the row holds, by itself: of CSV its cells, by their columns' names.
+
+    Raises:
+        InvalidRecord: it cannot be read.
+    """
+    return _from_cells(row, file) if file["format"] == "csv" else _from_json(row, file)
+
+
+def original_of(row: Row, file: File) -> str:
+    """What the row holds, which must be readable, as JSON text."""
+    if file["format"] == "csv":
+        return json_text(document_of(row, file))
+    return row.raw.decode().lstrip(_MARK).strip(_BLANK)
 
 
 def json_text(document: Document) -> str:
@@ -94,7 +137,7 @@ def _from_cells(row: Row, file: File) -> Document:
     """The cells by their columns' names; an empty cell is a field that is not there, or empty."""
     if b'"' in row.raw:
         check_quotes(row.raw, row.line, file["delimiter"], file["header"])
-    _refuse_other_encodings(row.raw)
+    _refuse_other_encodings(row.raw, file)
     if len(row.fields) != len(file["header"]):
         counts = f"row has {len(row.fields)} fields, the header {len(file['header'])}"
         raise InvalidRecord("WrongNumberOfFields", [counts])
@@ -113,13 +156,13 @@ def _without_mark(row: Row) -> list[str]:
     return [first.lstrip(_MARK), *others]
 
 
-def _from_json(row: Row) -> Any:
-    _refuse_other_encodings(row.raw)
+def _from_json(row: Row, file: File) -> Any:
+    _refuse_other_encodings(row.raw, file)
     # Without its line break: the parser would place the end of a text in a second line.
     return parse(row.raw.decode().lstrip(_MARK).rstrip(_BLANK))
 
 
-def _refuse_other_encodings(raw: bytes) -> None:
+def _refuse_other_encodings(raw: bytes, file: File) -> None:
     if b"\0" in raw:
         byte = f"a NUL byte, {raw.index(0)} bytes from where it starts"
         raise InvalidRecord("NotUtf8", [f"row has {byte}: {_NUL_REMEDY}"])
@@ -128,16 +171,43 @@ def _refuse_other_encodings(raw: bytes) -> None:
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        byte = f"byte 0x{raw[error.start]:02X}, {error.start} bytes from where it starts"
+        encoding = file.get("encoding", "utf-8")
+        before = len(raw[: error.start].decode().encode(encoding))
+        byte = f"byte 0x{raw[error.start]:02X}, {before} bytes from where it starts"
+        if encoding != "utf-8":
+            problem = f"row is not {encoding} ({byte}), which the metadata 'encoding' says"
+            raise InvalidRecord("WrongEncoding", [f"{problem}; name the right one"]) from None
         problem = f"row is not UTF-8 ({byte}): {_OTHER_REMEDY}"
         raise InvalidRecord("NotUtf8", [problem]) from None
 
 
-def _read_literals(document: Document, processing_type: str) -> None:
-    """Read the cells whose property may not be text, where they are literals of its type."""
+def _read_literals(document: Document, processing_type: str, *, comma: bool) -> None:
+    """Read the cells whose property may not be text, where they are literals of its type.
+
+    With a decimal ``comma`` also those that may be text: which of them are numbers nobody else
+    could tell.
+    """
     for name, types in property_types(processing_type).items():
-        if name in document and "string" not in types:
+        if name not in document:
+            continue
+        if comma and "number" in types:
+            document[name] = _with_point(document[name], name)
+        if "string" not in types:
             document[name] = _literal(document[name], types)
+
+
+def _with_point(cell: str, name: str) -> str:
+    """The number in ``cell``, which has a decimal comma if it has decimals, as JSON has it.
+
+    Raises:
+        InvalidRecord: it has a decimal point, which could be between thousands.
+    """
+    if _POINT.fullmatch(cell):
+        problem = f"{name} is {cell[:50]!r}, and the metadata 'decimal' is 'comma'"
+        raise InvalidRecord(
+            "ValidationError", [f"{problem}; write it with a comma, or leave that out"]
+        )
+    return cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell
 
 
 def _literal(cell: str, types: frozenset[str]) -> Any:

@@ -21,7 +21,17 @@ from pipeline_core.payloads import NOT_THERE
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-DESCRIPTION = ("format", "delimiter", "header", "processing_type", "data_source", "empty_cells")
+DESCRIPTION = (
+    "format",
+    "delimiter",
+    "header",
+    "processing_type",
+    "data_source",
+    "empty_cells",
+    "decimal",
+    "encoding",
+    "rows",
+)
 
 STATE = ("bucket", "key", "version_id", "etag", "size", "sequencer")
 
@@ -69,6 +79,8 @@ def finish(
     segments = list(_segments(client, bucket, file))
     done = list(_in_order(segments))
     counts = _total(done)
+    if file.get("rows") == "items":
+        counts["items"] = counts["results"]
     if following is not None:
         return {"manifest": None, "counts": counts}
     _check_complete(done, segments, file)

@@ -8,12 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast
 
 from csv_file.dialect import dialect_of
 from csv_file.source import Head, blocks, read_head
-from csv_file.syntax import JSON_LINES, MAX_ROW_BYTES, InvalidFile, Syntax, csv_syntax
-from pipeline_core.files import METADATA, Cursor, EmptyCells, File, Plan, Range
+from csv_file.syntax import MAX_ROW_BYTES, InvalidFile, Syntax, csv_syntax, json_syntax
+from pipeline_core.files import (
+    CHOICES,
+    METADATA,
+    Cursor,
+    DecimalMark,
+    EmptyCells,
+    Encoding,
+    File,
+    Plan,
+    Range,
+    Rows,
+)
 from pipeline_core.objects import ObjectState
 from validate.rules import processing_types
 
@@ -26,15 +37,19 @@ if TYPE_CHECKING:
 DEFAULT_TYPE = "standard"
 
 
-def described(head: Head) -> tuple[File, Cursor]:
+def described(head: Head, rows: Rows = "results") -> tuple[File, Cursor]:
     """The file that begins with ``head``, and where its first row may start.
+
+    Its rows become ``rows``, unless its metadata say otherwise.
 
     Raises:
         InvalidFile: the file is rejected as a whole.
     """
     given = head.metadata
     metadata = {name: _decoded(name, given[name]) for name in METADATA if name in given}
-    dialect = dialect_of(replace(head, metadata=metadata))
+    chosen = {name: _chosen(name, metadata) for name in CHOICES}
+    encoding = cast("Encoding", chosen["encoding"])
+    dialect = dialect_of(replace(head, metadata=metadata), encoding)
     file: File = {
         **head.state,
         "format": dialect.format,
@@ -42,14 +57,21 @@ def described(head: Head) -> tuple[File, Cursor]:
         "header": dialect.header,
         "processing_type": _processing_type(head.state["key"], metadata),
         "data_source": metadata.get("data-source") or head.state["key"].rsplit("/", 1)[-1],
-        "empty_cells": _empty_cells(metadata),
+        "empty_cells": cast("EmptyCells", chosen["empty-cells"]),
+        "decimal": cast("DecimalMark", chosen["decimal"]),
+        "encoding": encoding,
+        "rows": cast("Rows", metadata.get("rows") or rows),
+        "sent_timestamp": head.put_at,
     }
     return file, dialect.first
 
 
 def syntax_of(file: File) -> Syntax:
-    """Where the file's rows and lines end."""
-    return csv_syntax(file["delimiter"]) if file["format"] == "csv" else JSON_LINES
+    """Where the file's rows and lines end, in its own bytes."""
+    encoding = file.get("encoding", "utf-8")
+    if file["format"] == "csv":
+        return csv_syntax(file["delimiter"], encoding)
+    return json_syntax(encoding)
 
 
 def _decoded(name: str, value: str) -> str:
@@ -68,17 +90,14 @@ def _decoded(name: str, value: str) -> str:
         ) from None
 
 
-def _empty_cells(metadata: Mapping[str, str]) -> EmptyCells:
-    """Whether a cell without text is a field that is not there, which it is if nothing is said."""
-    value = metadata.get("empty-cells") or "absent"
-    for known in get_args(EmptyCells):
-        if value == known:
-            choice: EmptyCells = known
-            return choice
-    names = ", ".join(get_args(EmptyCells))
+def _chosen(name: str, metadata: Mapping[str, str]) -> str:
+    """The value of the metadata ``name``, or the first of those that it may have."""
+    value = metadata.get(name) or CHOICES[name][0]
+    if value in CHOICES[name]:
+        return value
+    names = ", ".join(CHOICES[name])
     raise InvalidFile(
-        "InvalidMetadata",
-        [f"the metadata 'empty-cells' is {value[:100]!r}; it must be one of: {names}"],
+        "InvalidMetadata", [f"the metadata {name!r} is {value[:100]!r}; it must be one of: {names}"]
     )
 
 
@@ -99,17 +118,30 @@ def _processing_type(key: str, metadata: Mapping[str, str]) -> str:
 
 # Finds where rows start, in one pass over a file, and cuts it there into ranges.
 
+ITEMS_RANGE_BYTES = 64 * 1024
+"""The most that a range has where rows become items. To write those takes far longer, so an
+invocation has time for less, and after a crash repeats less."""
+
 
 def plan_file(
-    client: S3Client, state: ObjectState, start: Cursor | None, max_ranges: int, range_bytes: int
+    client: S3Client,
+    state: ObjectState,
+    start: Cursor | None,
+    max_ranges: int,
+    range_bytes: int,
+    rows: Rows = "results",
 ) -> Plan:
     """What the file is, and its ranges from ``start`` on: at most so many, of about so many bytes.
+
+    Its rows become ``rows``, unless its metadata say otherwise.
 
     Raises:
         InvalidFile: the file is rejected as a whole.
         Gone: the object is not, or no longer, in ``state``.
     """
-    file, first = described(read_head(client, state))
+    file, first = described(read_head(client, state), rows)
+    if file.get("rows") == "items":
+        range_bytes = min(range_bytes, ITEMS_RANGE_BYTES)
     at = start or first
     if at["offset"] >= file["size"]:
         return {"file": file, "ranges": [], "next": None}

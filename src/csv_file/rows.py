@@ -6,15 +6,15 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from csv_file.planning import syntax_of
-from csv_file.syntax import MAX_ROW_BYTES, Syntax
+from csv_file.syntax import MAX_ROW_BYTES, Syntax, csv_syntax, json_syntax
 from pipeline_core.files import File, Range
 
 
 class Row(NamedTuple):
     """One row. ``raw`` has its line break; ``fields`` are those of CSV, none for JSON Lines.
 
-    A byte that is not UTF-8 is a lone surrogate in the fields (PEP 383).
+    ``raw`` is UTF-8, whatever the file's encoding. A byte that is not of it stays as it is there,
+    and is a lone surrogate in the fields (PEP 383).
     """
 
     number: int
@@ -25,11 +25,21 @@ class Row(NamedTuple):
 
 def rows_of(file: File, work: Range, content: Iterable[bytes]) -> Iterator[Row]:
     """The rows in ``content``, the bytes of the range ``work``, in order."""
-    syntax = syntax_of(file)
-    lines = _lines(content, syntax)
+    content = _as_utf8(content, file)
     if file["format"] == "csv":
-        return _csv_rows(lines, work, syntax, file["delimiter"])
-    return _json_rows(lines, work, syntax)
+        syntax = csv_syntax(file["delimiter"])
+        return _csv_rows(_lines(content, syntax), work, syntax, file["delimiter"])
+    syntax = json_syntax()
+    return _json_rows(_lines(content, syntax), work, syntax)
+
+
+def _as_utf8(content: Iterable[bytes], file: File) -> Iterable[bytes]:
+    encoding = file.get("encoding", "utf-8")
+    if encoding == "utf-8":
+        return content
+    escape = "surrogateescape"
+    # Of all others each byte is a character, so a block may end anywhere.
+    return (block.decode(encoding, escape).encode("utf-8", escape) for block in content)
 
 
 def _lines(content: Iterable[bytes], syntax: Syntax) -> Iterator[bytes]:

@@ -29,13 +29,15 @@ class Gone(Exception):  # noqa: N818 - no error: a newer event tells of what is 
 class Head:
     """How an object begins: up to `HEAD_BYTES`, and ``whole`` if these are all.
 
-    ``state`` is the state asked for with the ETag, version and size that were found.
+    ``state`` is the state asked for with the ETag, version and size that were found, ``put_at``
+    when it was put, in milliseconds since 1970.
     """
 
     state: ObjectState
     metadata: Mapping[str, str]
     content: bytes
     whole: bool
+    put_at: int = 0
 
 
 def read_head(client: S3Client, state: ObjectState) -> Head:
@@ -50,7 +52,9 @@ def read_head(client: S3Client, state: ObjectState) -> Head:
         found["version_id"] = version_id
     with closing(response["Body"]) as body:
         content = body.read(HEAD_BYTES)
-    return Head(found, response["Metadata"], content, whole=len(content) == found["size"])
+    put_at = int(response["LastModified"].timestamp() * 1000)
+    whole = len(content) == found["size"]
+    return Head(found, response["Metadata"], content, whole, put_at)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ opened with ``newline=""``). The patterns here say the same about bytes, without
 One thing is ours: a row in which nothing stands is none. That is a blank line, a row of cells in
 which nothing but spaces and tabs stand, and a line of end-of-file marks (0x1A), as of DOS.
 
-In UTF-8 no byte of a longer character looks like a quote, a line break or a delimiter.
+In UTF-8 no byte of a longer character looks like a quote, a line break or a delimiter. In the other
+encodings that a file may have each character is a byte, and those are the same bytes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from functools import cache
 from typing import NamedTuple
 
 from pipeline_core.contract import InvalidRecord
+from pipeline_core.files import Encoding
 
 
 class InvalidFile(InvalidRecord):
@@ -51,7 +53,7 @@ _MARK = rb"(?:%b)" % codecs.BOM_UTF8
 _EMPTY_CELL = rb'(?:"[ \t]*+")?+[ \t]*+'
 
 _EMPTY_FIRST = rb'(?:"%b*+[ \t]*+"[ \t]*+|"%b*+"%b*+[ \t]*+|%b*+[ \t]*+)' % ((_MARK,) * 4)
-"""With marks, quoted or not."""
+"""With marks, quoted or not. Only Unicode has marks."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,11 @@ def _split_lines(content: bytes) -> list[bytes]:
 
 
 @cache
-def csv_syntax(delimiter: str) -> Syntax:
-    """The syntax of CSV with this delimiter, which is one character."""
-    one = re.escape(delimiter.encode())
-    if len(delimiter.encode()) == 1:
+def csv_syntax(delimiter: str, encoding: Encoding = "utf-8") -> Syntax:
+    """The syntax of CSV with this delimiter, which is one character, in bytes of ``encoding``."""
+    encoded = delimiter.encode(encoding)
+    one = re.escape(encoded)
+    if len(encoded) == 1:
         at_field, in_field = rb"(?<![^%b\r\n])" % one, rb"(?<=[^%b\r\n])" % one
     else:
         at_field = rb"(?:(?<=%b)|(?<![^\r\n]))" % one
@@ -102,12 +105,13 @@ def csv_syntax(delimiter: str) -> Syntax:
     # Not (...)*+, which Python before 3.11.5 gets wrong around alternatives. One of those at the
     # end always matches, so nothing is ever tried again.
     row = rb'(?!\Z)(?:[^"\r\n]++|%b%b|%b")*(?:[\r\n]++|\Z|("))' % (at_field, QUOTED, in_field)
-    nothing = rb"%b(?:%b%b)*+" % (_EMPTY_FIRST, one, _EMPTY_CELL)
+    first, mark = (_EMPTY_FIRST, codecs.BOM_UTF8) if encoding == "utf-8" else (_EMPTY_CELL, b"")
+    nothing = rb"%b(?:%b%b)*+" % (first, one, _EMPTY_CELL)
     return Syntax(
         row=re.compile(row),
         line_end=re.compile(rb"[\r\n]++"),
         empty=re.compile(rb"(?:\x1a++|%b)(?:[\r\n]++|\Z)" % nothing),
-        blank=b'" \t\r\n\x1a' + codecs.BOM_UTF8 + delimiter.encode(),
+        blank=b'" \t\r\n\x1a' + mark + encoded,
         quotes=True,
         whole_lines=_whole_lines,
         count_lines=_count_lines,
@@ -115,16 +119,20 @@ def csv_syntax(delimiter: str) -> Syntax:
     )
 
 
-JSON_LINES = Syntax(
-    row=re.compile(rb"[^\n]++(?:\n++|\Z)"),
-    line_end=re.compile(rb"\n++"),
-    empty=re.compile(rb"%b*[ \t\r\v\f\x1a]*+(?:\n++|\Z)" % _MARK),
-    blank=b" \t\r\v\f\n\x1a" + codecs.BOM_UTF8,
-    quotes=False,
-    whole_lines=lambda content: content.rfind(b"\n") + 1,
-    count_lines=lambda content: content.count(b"\n"),
-    split_lines=lambda content: io.BytesIO(content).readlines(),
-)
+@cache
+def json_syntax(encoding: Encoding = "utf-8") -> Syntax:
+    """The syntax of JSON Lines in bytes of ``encoding``."""
+    marks, mark = (rb"%b*" % _MARK, codecs.BOM_UTF8) if encoding == "utf-8" else (b"", b"")
+    return Syntax(
+        row=re.compile(rb"[^\n]++(?:\n++|\Z)"),
+        line_end=re.compile(rb"\n++"),
+        empty=re.compile(rb"%b[ \t\r\v\f\x1a]*+(?:\n++|\Z)" % marks),
+        blank=b" \t\r\v\f\n\x1a" + mark,
+        quotes=False,
+        whole_lines=lambda content: content.rfind(b"\n") + 1,
+        count_lines=lambda content: content.count(b"\n"),
+        split_lines=lambda content: io.BytesIO(content).readlines(),
+    )
 
 
 # Quotes enclose a whole field, and are doubled within it (RFC 4180). One in the middle of a field

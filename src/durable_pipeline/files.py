@@ -33,9 +33,9 @@ from durable_pipeline.settings import Settings
 from durable_pipeline.stages import outcome_of
 from pipeline_core import own_stage
 from pipeline_core.contract import ContractViolation, Reason, StageRecord
-from pipeline_core.files import Cursor, Part, Plan, Range
+from pipeline_core.files import Cursor, File, Part, Plan, Range
 from pipeline_core.objects import created_event
-from pipeline_core.own_stage import OwnStage
+from pipeline_core.own_stage import CalledStage
 from pipeline_core.sizes import MAX_STATE_BYTES
 from pipeline_core.values import is_timestamp
 
@@ -56,14 +56,14 @@ The rest of a larger file is left to the next execution."""
 class RangeResult(TypedDict):
     """What became of one range: its part, or why there is none; empty if it was not begun.
 
-    ``stage`` is there where the own stage is to blame, which csv_file sends rows through itself.
+    ``stage`` is there where one is to blame that csv_file calls itself: the own stage, or store.
     ``retries`` are those that it took, if any: by far most ranges need none, and every byte of a
     result is paid for.
     """
 
     part: NotRequired[Part]
     reason: NotRequired[Reason]
-    stage: NotRequired[Literal["enrich"]]
+    stage: NotRequired[Literal["enrich", "store"]]
     gone: NotRequired[bool]
     retries: NotRequired[int]
 
@@ -162,6 +162,7 @@ class FileExecution:
                 "from": self._record.start,
                 "max_ranges": min(self._settings.ranges_per_execution, MAX_RANGES),
                 "range_bytes": self._settings.range_size,
+                "rows": self._settings.file_rows,
             },
         )
         match response:
@@ -216,18 +217,23 @@ class FileExecution:
         budget: Budget,
     ) -> RangeResult:
         took = Tally()
-        through = self._own_stage()
-        payload = self._payload("process", {"file": plan["file"], "range": work, **through})
+        stages = self._called_stages(plan["file"])
+        payload = self._payload("process", {"file": plan["file"], "range": work, **stages})
         arn, name = self._settings.csv_file_function_arn, f"range {work['start']}"
         call = Call(arn, payload, name, _answered, TRIES, budget)
         result = self._range_result(context, deadline, call, took)
         return result | {"retries": took.retries} if took.retries else result
 
-    def _own_stage(self) -> Mapping[str, OwnStage]:
-        """What a range is told of the own stage: by this version's settings, not csv_file's."""
-        if not (arn := self._settings.enrichment_function_arn):
-            return {}
-        return {"own_stage": {"function_arn": arn, "seconds": self._settings.stage_timeout}}
+    def _called_stages(self, file: File) -> Mapping[str, CalledStage]:
+        """What a range is told of the stages that it calls: by this version's settings."""
+        stages: dict[str, CalledStage] = {}
+        seconds = self._settings.stage_timeout
+        if arn := self._settings.enrichment_function_arn:
+            stages["own_stage"] = {"function_arn": arn, "seconds": seconds}
+        if file.get("rows") == "items":
+            arn = self._settings.storage_function_arn
+            stages["store"] = {"function_arn": arn, "seconds": seconds}
+        return stages
 
     def _range_result(
         self,
@@ -246,7 +252,8 @@ class FileExecution:
             case {"outcome": "gone"}:
                 return {"gone": True}
             case {"outcome": "failed", "reason": {"type": str(type_), "message": str(message)}}:
-                return _failed(type_, message) | {"stage": own_stage.NAME}
+                by_store = response.get("stage") == "store"
+                return _failed(type_, message) | {"stage": "store" if by_store else own_stage.NAME}
         return _failed("ContractViolation", f"malformed answer: {str(response)[:200]}")
 
     def _finish(self, plan: Plan, parts: Sequence[Part], rest: Cursor | None) -> Mapping[str, Any]:

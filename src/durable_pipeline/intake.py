@@ -32,7 +32,6 @@ from pipeline_core import objects
 from pipeline_core.files import COMPRESSED, DOCUMENT_SUFFIX, FILE_SUFFIXES
 from pipeline_core.messages import (
     ATTRIBUTE,
-    MADE_HERE,
     UUID,
     Envelope,
     Inline,
@@ -46,6 +45,7 @@ from pipeline_core.messages import (
     message_group_id_in,
     producers_in,
     record_id_in,
+    why_reserved,
 )
 from pipeline_core.objects import MAX_KEY_BYTES, ObjectId, ObjectState, Pointer, S3Event
 from pipeline_core.sizes import text_size, wire_json
@@ -292,18 +292,8 @@ def _inline(record: Record, text: str, settings: Settings) -> Reading:
 
 
 def reserved(record: Record, settings: Settings) -> str | None:
-    """Why ``record`` may not have the id that its producer chose, if it may not.
-
-    Whoever chose one of those that the pipeline makes would overwrite another's item.
-    """
-    prefix = f"{settings.environment}-"
-    rest = record.execution_id.removeprefix(prefix)
-    if record.identified or rest == record.execution_id or not MADE_HERE.fullmatch(rest):
-        return None
-    return (
-        f"record_id {record.execution_id[:100]!r} has the shape of the ids that the pipeline makes "
-        f"itself: {prefix} and a message's id, or an object's name and digest; choose another one"
-    )
+    """Why ``record`` may not have the id that its producer chose, if it may not."""
+    return None if record.identified else why_reserved(record.execution_id, settings.environment)
 
 
 def _number(text: object) -> int:

@@ -23,7 +23,8 @@ class Settings:
     """Functions to chain, queues to settle with, and what there is of attempts and of time.
 
     Timeouts and delays are in seconds, ``range_size`` is in bytes. ``enrichment_function_arn`` is
-    empty where there is no own stage, the FIFO queues are where there is no FIFO door.
+    empty where there is no own stage, the FIFO queues are where there is no FIFO door. ``file_rows``
+    is what rows become of files that do not say.
     """
 
     environment: str
@@ -54,6 +55,7 @@ class Settings:
     fifo_queue_url: str = ""
     fifo_internal_queue_url: str = ""
     fifo_dead_letter_queue_url: str = ""
+    file_rows: str = "results"
 
 
 # The clients of the durable function, once per execution environment, and how its steps retry.

@@ -77,10 +77,7 @@ def _facts(event: ProcessingEvent, environment: str) -> Iterator[str]:
 
 def _results(event: ProcessingEvent) -> Iterator[str]:
     if "counts" in event:
-        counts = event["counts"]
-        yield (
-            f"rows: {counts['rows']}, results: {counts['results']}, rejects: {counts['rejects']}"
-        )
+        yield ", ".join(f"{name}: {count}" for name, count in event["counts"].items())
     if "manifest" in event:
         yield f"results: {_location(event['manifest'])}"
     yield f"item: pipelinectl items --id {_argument(event['execution_id'])}"

@@ -16,6 +16,7 @@ from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from aws_lambda_powertools import Logger
 
+from pipeline_core.files import FileRow
 from pipeline_core.objects import ObjectState, Pointer
 from pipeline_core.sizes import answer_size
 
@@ -70,7 +71,8 @@ class StageRecord(TypedDict):
     the one item that a record processed again may replace), ``message_group_id`` (the group that
     its message is in, where it is in one), the transformed document as JSON text,
     and ``transformed_pointer`` where all of it lies in S3 and the text is only its head. It finds
-    out itself where the ``original`` of a pointer stays.
+    out itself where the ``original`` of a pointer stays. A ``row`` is sent as the ``body`` that it
+    was, and says of which state of which object it is.
     """
 
     id: str
@@ -82,6 +84,7 @@ class StageRecord(TypedDict):
     by_producer: NotRequired[bool]
     replaces: NotRequired[str]
     message_group_id: NotRequired[str]
+    row: NotRequired[FileRow]
     transformed: NotRequired[str]
     transformed_pointer: NotRequired[Pointer]
     original: NotRequired[Pointer]

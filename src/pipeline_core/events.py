@@ -160,11 +160,14 @@ def _pointer(document: object, path: str) -> Pointer:
 
 
 def _counts(document: object) -> Counts:
-    return {
+    counts: Counts = {
         "rows": value_at(document, "counts.rows", int),
         "results": value_at(document, "counts.results", int),
         "rejects": value_at(document, "counts.rejects", int),
     }
+    if (items := optional_at(document, "counts.items", int)) is not None:
+        counts["items"] = items
+    return counts
 
 
 def _reason(document: object) -> Reason:

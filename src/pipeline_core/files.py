@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import Literal, NotRequired, TypedDict, get_args
 
 from pipeline_core.objects import ObjectState
 
 Format = Literal["csv", "jsonl"]
 
 EmptyCells = Literal["absent", "empty"]
+
+DecimalMark = Literal["point", "comma"]
+
+Encoding = Literal["utf-8", "cp1250", "cp1251", "cp1252", "iso-8859-1", "iso-8859-2", "iso-8859-15"]
+"""All have ASCII where UTF-8 has it, and but for UTF-8 a byte for each character: so rows end at
+the same bytes in all of them."""
+
+Rows = Literal["results", "items"]
+"""What rows become: lines in the file's results, or items of the table as well."""
 
 
 class Cursor(TypedDict):
@@ -37,7 +47,9 @@ class File(ObjectState):
 
     ``delimiter`` and ``header`` are empty for JSON Lines. ``processing_type`` and ``data_source``
     are those of rows that do not say their own. ``empty_cells`` says whether a field without text
-    is left out of the record or an empty text; a file that was planned before has it not.
+    is left out of the record or an empty text, ``decimal`` what stands before the decimals of a
+    number, ``encoding`` what its bytes mean; ``sent_timestamp`` is when the object was put, in
+    milliseconds since 1970. A file that was planned before there were these has them not.
     """
 
     format: Format
@@ -46,6 +58,16 @@ class File(ObjectState):
     processing_type: str
     data_source: str
     empty_cells: NotRequired[EmptyCells]
+    decimal: NotRequired[DecimalMark]
+    encoding: NotRequired[Encoding]
+    rows: NotRequired[Rows]
+    sent_timestamp: NotRequired[int]
+
+
+class FileRow(ObjectState):
+    """Row ``number``, from 1, of one state of an object."""
+
+    number: int
 
 
 class Plan(TypedDict):
@@ -58,11 +80,12 @@ class Plan(TypedDict):
 
 
 class Counts(TypedDict):
-    """Rows, and how many of them became results and rejects."""
+    """Rows, and how many of them became results and rejects; and items, where they become items."""
 
     rows: int
     results: int
     rejects: int
+    items: NotRequired[int]
 
 
 class Tally(Counts):
@@ -100,5 +123,24 @@ COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 UPLOAD_ID = re.compile(r"[0-9a-f]{32}\.(?:csv|json|jsonl)")
 """What the uploads API calls an upload: the last part of its key."""
 
-METADATA = ("processing-type", "data-source", "delimiter", "empty-cells")
+METADATA = (
+    "processing-type",
+    "data-source",
+    "delimiter",
+    "empty-cells",
+    "decimal",
+    "encoding",
+    "rows",
+)
 """The names of an object's metadata that say how a file is to be read."""
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "empty-cells": get_args(EmptyCells),
+    "decimal": get_args(DecimalMark),
+    "encoding": get_args(Encoding),
+    "rows": get_args(Rows),
+}
+"""The values that some of them may have; but for ``rows``, the first is what is without it."""
+
+OF_CELLS = ("delimiter", "empty-cells", "decimal")
+"""Those that say something of CSV only: JSON Lines have neither cells nor delimiters."""

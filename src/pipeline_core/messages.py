@@ -338,8 +338,26 @@ def cursor(value: object) -> Cursor:
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-MADE_HERE = re.compile(rf"{UUID.pattern}|[0-9a-f]{{32}}|[A-Za-z0-9._-]{{0,64}}-[0-9a-f]{{16}}")
-"""What follows on the environment's name in an id of a message, of an event, of an object."""
+MADE_HERE = re.compile(
+    rf"{UUID.pattern}|[0-9a-f]{{32}}|[A-Za-z0-9._-]{{0,64}}-[0-9a-f]{{16}}(?:-row-[0-9]+)?"
+)
+"""What follows on the environment's name in an id of a message, of an event, of an object, of a row
+of one."""
+
+
+def why_reserved(execution_id: str, environment: str) -> str | None:
+    """Why no producer may choose ``execution_id`` for a record, if none may.
+
+    Whoever chose one of those that the pipeline makes would overwrite another's item.
+    """
+    prefix = f"{environment}-"
+    rest = execution_id.removeprefix(prefix)
+    if rest == execution_id or not MADE_HERE.fullmatch(rest):
+        return None
+    return (
+        f"record_id {execution_id[:100]!r} has the shape of the ids that the pipeline makes "
+        f"itself: {prefix} and a message's id, or an object's name and digest; choose another one"
+    )
 
 
 def given_id(environment: str, message_id: str) -> str:

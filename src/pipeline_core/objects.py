@@ -75,6 +75,10 @@ class ObjectId:
         """The key of its item: the same for all of its states, so that the newest replaces."""
         return f"{environment}-{self.name}"
 
+    def row_execution_id(self, environment: str, number: int) -> str:
+        """The key of the item of its row ``number``: the same for all of its states, too."""
+        return f"{self.execution_id(environment)}-row-{number}"
+
     @property
     def results_prefix(self) -> str:
         """Below it, in the output bucket, lies all that was made of it, one folder per state."""

@@ -19,8 +19,8 @@ NAME: Literal["enrich"] = "enrich"
 VIOLATION = "ContractViolation"
 
 
-class OwnStage(TypedDict):
-    """The function that a range of a file is to be sent through.
+class CalledStage(TypedDict):
+    """A stage that rows of a file are sent to: the own stage, or store where they become items.
 
     ``seconds`` is how long one of its invocations may take.
     """
@@ -30,7 +30,7 @@ class OwnStage(TypedDict):
 
 
 class Took(TypedDict):
-    """Invocations of the own stage for one range of a file, and their seconds, one after another.
+    """Invocations of such a stage for one range of a file, and their seconds, one after another.
 
     ``function_arn`` is whose.
     """

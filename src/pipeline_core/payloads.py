@@ -122,6 +122,8 @@ def folder_of(record: StageRecord) -> str:
     """
     if "pointer" in record:
         return derived_folder(record["pointer"])
+    if "row" in record:
+        return f"{derived_folder(record['row'])}rows/{record['row']['number']}/"
     return message_folder(record["id"])
 
 

@@ -24,8 +24,10 @@ logger = Logger(service="store", use_rfc3339=True)  # or Lambda misjudges its le
 def table() -> Table:
     """The table, once per execution environment: its client keeps connections open."""
     settings = read_settings(Settings, os.environ)
-    # Retries of our own: they must end before this function's time does.
-    client = boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
+    # Retries of our own: they must end before this function's time does. To look through each item
+    # once more, value by value, would take longer than all else that is done with it.
+    config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
+    client = boto3.client("dynamodb", config=config)
     return Table(client, settings, keep=with_kept_original)
 
 

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline_core import exact_json
 from pipeline_core.contract import InvalidRecord, StageRecord, Unavailable, shortened
+from pipeline_core.files import FileRow
 from pipeline_core.objects import ObjectId, Pointer, derived_folder
 from pipeline_core.payloads import folder_of, put_json, reading_error, s3
 
@@ -110,8 +111,9 @@ def item_of(
     Data that lies in S3 stays there: the item has ``original_data_pointer`` or
     ``transformed_data_pointer`` instead, and so it has of data that it is too small for. An item of
     an S3 object also has the ``object`` that it is of, as bucket/key, and the ``sequencer`` of its
-    state; one whose message was in a group has its ``message_group_id``. ``durable_execution_arn``
-    is of the execution that stored it, where that is known.
+    state, and one of a row of it the number of the ``row``; one whose message was in a group has
+    its ``message_group_id``. ``durable_execution_arn`` is of the execution that stored it, where
+    that is known.
 
     Raises:
         InvalidRecord: of type NotStorable, if DynamoDB cannot hold it.
@@ -144,6 +146,8 @@ def item_of(
 
 
 def _original(record: StageRecord) -> dict[str, Any]:
+    if "row" in record:
+        return {"original_data": exact_json.loads(record["body"]), **_of_row(record["row"])}
     if "pointer" not in record:
         return {"original_data": exact_json.loads(record["body"])}
     pointer: Mapping[str, Any] = record["pointer"]
@@ -153,6 +157,14 @@ def _original(record: StageRecord) -> dict[str, Any]:
     return original | {
         "object": ObjectId.of(record["pointer"]).path,
         "sequencer": pointer["sequencer"],
+    }
+
+
+def _of_row(row: FileRow) -> dict[str, Any]:
+    return {
+        "object": ObjectId.of(row).path,
+        "sequencer": row["sequencer"],
+        "row": row["number"],
     }
 
 

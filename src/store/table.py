@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +18,16 @@ from store.items import Item, item_of, item_size
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, WriteRequestTypeDef
 
 BATCH_ITEMS = 25
 BATCH_BYTES = 16 * 1000 * 1000
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+
+ROWS_AT_ONCE = 99
+TRANSACTION_BYTES = 4 * 1000 * 1000
+# A transaction has up to 100 parts. One of them asks the catalog.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 
 CONCURRENT_PUTS = 8
 
@@ -45,7 +50,20 @@ IS_STILL_THERE = "stored_at = :replaces"
 # The catalog knows of no later state, a removal included: an event that comes late changes nothing.
 NO_LATER_STATE = "attribute_not_exists(#object) OR sequencer <= :sequencer"
 
+# A row's item takes the place of what its object's earlier states have left there, and of an
+# earlier row that gave itself the same id: the last in the file counts, whatever order they come
+# in. Somebody else's item under that id is ordered by when the two were sent.
+IS_NEWEST_ROW = (
+    "attribute_not_exists(execution_id) OR (#object = :object AND "
+    "(sequencer < :sequencer OR (sequencer = :sequencer AND #row <= :row))) "
+    "OR ((attribute_not_exists(#object) OR #object <> :object) AND "
+    "(sent_timestamp < :sent_timestamp "
+    "OR (sent_timestamp = :sent_timestamp AND message_id <= :message_id)))"
+)
+
 _ORDER = ("sent_timestamp", "message_id")
+
+_ORDER_OF_ROWS = ("object", "sequencer", "row", *_ORDER)
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -105,6 +123,8 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 
 UNPROCESSED = WriteError("UnprocessedItems", "DynamoDB left the item for want of throughput")
 
+NEWER_IS_THERE = WriteError("TransactionConflict", "a neighbour's item is newer than the one sent")
+
 Unwritten = tuple[list[Item], WriteError] | None
 """Items that were not written, and the error that they were left with; None if there are none."""
 
@@ -130,6 +150,11 @@ class Write:
         return key_of(self.item)
 
     @property
+    def is_of_row(self) -> bool:
+        """Whether the item is of a row of a state of an S3 object."""
+        return "row" in self.item
+
+    @property
     def is_of_object(self) -> bool:
         """Whether the item is of a state of an S3 object, which a later one replaces."""
         return "sequencer" in self.item
@@ -139,14 +164,15 @@ class Write:
         """Whether it needs no item that is there already, and no state of an object."""
         return not self.replaces and not self.is_of_object
 
-    def age(self) -> tuple[str, int, bool, str]:
+    def age(self) -> tuple[str, int, bool, str, int]:
         """Orders the writes of one key as their conditions do: the greatest is the newest.
 
         Of two of one age the one that is bound to an item has read it before the other came.
         """
         sequencer: str = self.item.get("sequencer", {"S": ""})["S"]
         sent = int(self.item["sent_timestamp"]["N"])
-        return sequencer, sent, not self.replaces, self.item["message_id"]["S"]
+        row = int(self.item.get("row", {"N": "0"})["N"])
+        return sequencer, sent, not self.replaces, self.item["message_id"]["S"], row
 
 
 class Table:
@@ -218,9 +244,13 @@ class Table:
 
         An item under an id of the producer's choice must not replace a newer one, so it needs a
         request of its own with a condition, and so must that of an object, and one that was
-        processed again. An id made of the message's can only meet itself.
+        processed again. An id made of the message's can only meet itself. Rows of an object ask the
+        catalog together.
         """
         errors: dict[str, WriteError] = {}
+        for rows in _rows_by_state(writes):
+            errors |= self._persist(rows, deadline, self._put_newest_rows)
+        writes = [write for write in writes if not write.is_of_row]
         alone = [w for w in writes if w.is_of_object or w.contested or w.replaces]
         others = [write.item for write in writes if write not in alone]
         for batch in batches(others, item_size, max_bytes=BATCH_BYTES, max_entries=BATCH_ITEMS):
@@ -295,32 +325,77 @@ class Table:
     def _put_newest_state(self, batch: Sequence[Item]) -> Unwritten:
         """Put an object's item, unless the table or the catalog knows of a later state."""
         (item,) = batch
-        sequencer = {":sequencer": item["sequencer"]}
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._settings.processed_data_table,
+                "Item": item,
+                "ConditionExpression": IS_NEWEST_STATE,
+                "ExpressionAttributeValues": {":sequencer": item["sequencer"]},
+            }
+        }
         try:
-            self._client.transact_write_items(
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._settings.processed_data_table,
-                            "Item": item,
-                            "ConditionExpression": IS_NEWEST_STATE,
-                            "ExpressionAttributeValues": sequencer,
-                        }
-                    },
-                    {
-                        "ConditionCheck": {
-                            "TableName": self._settings.object_catalog_table,
-                            "Key": {"object": item["object"]},
-                            "ConditionExpression": NO_LATER_STATE,
-                            "ExpressionAttributeNames": {"#object": "object"},
-                            "ExpressionAttributeValues": sequencer,
-                        }
-                    },
-                ]
-            )
+            self._client.transact_write_items(TransactItems=[put, self._no_later_state(item)])
         except (ClientError, BotoCoreError) as error:
             return [item], WriteError.of(error)
         return None
+
+    def _no_later_state(self, item: Item) -> TransactWriteItemTypeDef:
+        """The part of a transaction that asks the catalog: it refuses all once it knows of one."""
+        return {
+            "ConditionCheck": {
+                "TableName": self._settings.object_catalog_table,
+                "Key": {"object": item["object"]},
+                "ConditionExpression": NO_LATER_STATE,
+                "ExpressionAttributeNames": {"#object": "object"},
+                "ExpressionAttributeValues": {":sequencer": item["sequencer"]},
+            }
+        }
+
+    def _put_newest_rows(self, batch: Sequence[Item]) -> Unwritten:
+        """Put rows of one state of an object, unless the catalog knows of a later one.
+
+        A row that meets a newer item is as good as written; it goes, and the others come again.
+        """
+        puts: list[TransactWriteItemTypeDef] = [
+            {
+                "Put": {
+                    "TableName": self._settings.processed_data_table,
+                    "Item": item,
+                    "ConditionExpression": IS_NEWEST_ROW,
+                    "ExpressionAttributeNames": {"#object": "object", "#row": "row"},
+                    "ExpressionAttributeValues": {f":{n}": item[n] for n in _ORDER_OF_ROWS},
+                }
+            }
+            for item in batch
+        ]
+        try:
+            self._client.transact_write_items(TransactItems=[*puts, self._no_later_state(batch[0])])
+        except (ClientError, BotoCoreError) as error:
+            return _rows_left(batch, error)
+        return None
+
+
+def _rows_by_state(writes: Iterable[Write]) -> Iterator[list[Item]]:
+    """The rows among ``writes``, in as many as one transaction takes, of one state each."""
+    states: dict[tuple[str, str], list[Item]] = {}
+    for write in writes:
+        if write.is_of_row:
+            state = write.item["object"]["S"], write.item["sequencer"]["S"]
+            states.setdefault(state, []).append(write.item)
+    for rows in states.values():
+        yield from batches(rows, item_size, max_bytes=TRANSACTION_BYTES, max_entries=ROWS_AT_ONCE)
+
+
+def _rows_left(batch: Sequence[Item], error: ClientError | BotoCoreError) -> Unwritten:
+    """What is to become of a transaction's rows, which was refused as a whole."""
+    reasons: Any = (
+        error.response.get("CancellationReasons", ()) if isinstance(error, ClientError) else ()
+    )
+    refused = [reason.get("Code") == CONDITION_FAILED for reason in reasons]
+    if not any(refused) or refused[-1]:
+        return list(batch), WriteError.of(error)
+    left = [item for item, is_newer in zip(batch, refused, strict=False) if not is_newer]
+    return (left, NEWER_IS_THERE) if left else None
 
 
 def key_of(item: Item) -> str:

@@ -28,7 +28,7 @@ from pipeline_core.sizes import (
     checkpoint_size,
 )
 from pipeline_core.telemetry import answer_stage
-from transform.processing_types import Document, transform_document
+from transform.processing_types import Document, processing_metadata, transform_document
 
 logger = Logger(service="transform", use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -96,10 +96,7 @@ def transform(record: StageRecord) -> Result:
     """
     document: Document = exact_json.loads(text_of(record))
     transformed = transform_document(document)
-    transformed["processing_metadata"] = {
-        "processing_type": transformed["processing_type"],
-        "processed_at": utc_now(),
-    }
+    transformed["processing_metadata"] = processing_metadata(transformed, utc_now())
     return answer(record, transformed)
 
 

@@ -69,6 +69,11 @@ PROCESSING_TYPES: Mapping[str, Callable[[Document], Document]] = {
 }
 
 
+def processing_metadata(document: Document, processed_at: str) -> Document:
+    """What is added to the transformed ``document`` of a record that becomes an item."""
+    return {"processing_type": document["processing_type"], "processed_at": processed_at}
+
+
 def transform_document(document: Document) -> Document:
     """The transformed ``document``, with its source in upper case; the same for the same input.
 

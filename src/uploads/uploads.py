@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from botocore.exceptions import ClientError
 
 from pipeline_core import exact_json
-from pipeline_core.files import CONTENT_TYPES, METADATA, UPLOAD_ID, EmptyCells
+from pipeline_core.files import CHOICES, CONTENT_TYPES, METADATA, UPLOAD_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -71,8 +71,6 @@ class UnsupportedContentType(RequestRefused):
 
 SUFFIXES = {CONTENT_TYPES[suffix]: suffix for suffix in (".json", ".jsonl", ".csv")}
 """The suffix of the key, by content type: it says how the object is read."""
-
-EMPTY_CELLS = get_args(EmptyCells)
 
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_METADATA_LENGTH = 256
@@ -170,8 +168,9 @@ def _metadata(metadata: Any) -> dict[str, str]:
             "metadata.delimiter must be one character, no quote, or the word tab: give what "
             "separates the columns"
         )
-    if values.get("empty-cells", EMPTY_CELLS[0]) not in EMPTY_CELLS:
-        raise RequestRefused(f"metadata.empty-cells must be one of: {', '.join(EMPTY_CELLS)}")
+    for name, choices in CHOICES.items():
+        if values.get(name, choices[0]) not in choices:
+            raise RequestRefused(f"metadata.{name} must be one of: {', '.join(choices)}")
     return values
 
 

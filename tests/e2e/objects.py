@@ -83,6 +83,22 @@ class Objects:
             for line in self._read(part[f"{which}_key"]).splitlines():
                 yield json.loads(line)
 
+    def row_items(self, key: str) -> dict[int, str]:
+        """The note in each row's item of an object, by the row's number; none has two."""
+        found: dict[int, str] = {}
+        pages = self.stack.client("dynamodb").get_paginator("scan")
+        for page in pages.paginate(
+            TableName=self.stack.outputs["ProcessedDataTable"],
+            FilterExpression="#object = :object AND attribute_exists(#row)",
+            ExpressionAttributeNames={"#object": "object", "#row": "row"},
+            ExpressionAttributeValues={":object": {"S": ObjectId(self.input, key).path}},
+        ):
+            for item in page["Items"]:
+                number = int(item["row"]["N"])
+                assert number not in found, f"two items are of row {number}"
+                found[number] = item["transformed_data"]["M"]["note"]["S"]
+        return found
+
     def derived(self, key: str) -> list[str]:
         """Keys of all that lies in the output bucket because of an object."""
         found = self.stack.client("s3").list_objects_v2(

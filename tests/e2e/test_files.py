@@ -97,6 +97,49 @@ def test_f5_a_file_too_long_for_one_execution_goes_on_in_the_next(
     assert sum(bool(range_starts([events])) for events in histories) > 1
 
 
+def notes(count: int, note: str) -> str:
+    """A CSV of so many rows, every 100th with a field too many, in some ten ranges."""
+    rows = [[str(n), note * 30, *(["?"] if n % 100 == 0 else [])] for n in range(1, count + 1)]
+    return csv_of([["id", "note"], *rows])
+
+
+def test_f7_rows_are_items_though_a_worker_is_killed_and_go_with_what_they_came_from(
+    stack: Stack, objects: Objects
+) -> None:
+    key, as_items = "input/f7.csv", {"rows": "items"}
+    objects.put(key, notes(3_000, "first "), Metadata=as_items)
+    wait_for(lambda: len(objects.row_items(key)) >= 500)
+
+    supervisor.kill(stack.cloud.settings, f"{STACK}-csv-file")
+    supervisor.kill(stack.cloud.settings, f"{STACK}-store")
+
+    entry = objects.wait_for_state(key, "done")
+    assert entry["counts"] == {"rows": 3_000, "results": 2_970, "rejects": 30, "items": 2_970}
+    assert sorted(objects.row_items(key)) == [n for n in range(1, 3_001) if n % 100]
+
+    objects.put(key, notes(1_000, "second "), Metadata=as_items)
+    expected = {n: "second " * 30 for n in range(1, 1_001) if n % 100}
+    wait_for(lambda: objects.row_items(key) == expected)
+
+    objects.remove(key)
+    wait_for(lambda: not objects.row_items(key) and not objects.derived(key))
+    assert objects.item(key) is None
+
+
+def test_f8_a_file_says_in_which_encoding_it_is_and_what_its_commas_are(objects: Objects) -> None:
+    text = (
+        "order_id;sku;quantity;unit_price;currency;ordered_at;note\n"
+        "a-1;tea;3;12,50;EUR;2026-03-01T09:30:00Z;Zürich, 5 €\n"
+    )
+    key, metadata = "input/order/f8.csv", {"encoding": "cp1252", "decimal": "comma"}
+    objects.put(key, text.encode("cp1252"), Metadata=metadata)
+
+    assert objects.wait_for_state(key, "done")["counts"]["results"] == 1
+
+    (result,) = objects.rows(key)
+    assert (result["record"]["unit_price"], result["record"]["note"]) == (12.5, "Zürich, 5 €")
+
+
 HEADER = ["id", "text"]
 ROWS = [
     [str(n), text] for n, text in enumerate(['a "b" c', "line\nbreak", "x, y", "", "é 数"] * 40)

@@ -114,6 +114,8 @@ EVERY = [
         {
             "printf": ANYTHING,
             "pipelinectl upload orders.csv": r"done 2 rows, 1 result, 1 reject[^$]*^exit code 4$",
+            "pipelinectl upload orders.csv --type order --data-source rows": "1 item, 1 reject",
+            "pipelinectl items": "-row-1",
             "aws s3 cp": "upload:",
             "pipelinectl objects list": r"input/orders\.csv",
             "pipelinectl objects show": "row 2, line 3",

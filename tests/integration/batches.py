@@ -13,6 +13,7 @@ CONTEXT = SimpleNamespace(
     memory_limit_in_mb=256,
     invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:function",
     aws_request_id="r-0",
+    get_remaining_time_in_millis=lambda: 60_000,
 )
 
 

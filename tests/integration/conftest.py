@@ -47,7 +47,7 @@ STAGES: dict[str, Callable[..., Any]] = {
 EXECUTION_SECONDS = 900
 """Bounds one execution, on whatever machine."""
 
-QUEUES = ("queue", "objects", "internal", "files", "dead-letters", "events")
+QUEUES = ("queue", "objects", "internal", "files", "dead-letters", "events", "cleanup")
 
 BUCKETS = ("input", "payloads", "output")
 
@@ -68,6 +68,7 @@ class Pipeline(Harness):
         self.files_queue_url = urls["files"]
         self.events_queue_url = urls["events"]
         self.dead_letter_queue_url = urls["dead-letters"]
+        self.cleanup_queue_url = urls["cleanup"]
 
     @property
     def items(self) -> dict[str, Any]:
@@ -250,6 +251,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
         "STAGE_TIMEOUT": "60",
         "RETRY_DELAY": "5",
         "MAX_RETRY_DELAY": "300",
+        "CLEANUP_QUEUE_URL": urls["cleanup"],
     }.items():
         monkeypatch.setenv(name, value)
     return Pipeline(table, urls)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from csv_file import enriching
+from csv_file import calling
 from csv_file.handler import handler as csv_file
 from examples.enrich.function.enrich import handler as example
 from faults.stage_contract import Context
@@ -25,6 +24,7 @@ from faults.stages import (
 from pipeline_core.contract import utc_now
 from tests.events import ORDER, order, sqs_event, sqs_event_of, sqs_message, standard
 from tests.integration.conftest import Pipeline
+from tests.integration.invoking import FakeLambda
 from tests.integration.test_files import in_queue, lines, people
 
 Enrich = Callable[[Any], dict[str, Any]]
@@ -242,30 +242,14 @@ def test_the_time_it_took_is_a_metric_as_of_other_stages(
 # --- Rows of files --------------------------------------------------------------------------------
 
 
-class FakeLambda:
-    """Lambda's Invoke, which csv_file calls itself, of the pipeline's own stage."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.invoke_stage = pipeline._stage("enrich")
-
-    def invoke(self, FunctionName: str, Payload: bytes) -> Any:
-        assert FunctionName == "enrich"
-        try:
-            answer = self.invoke_stage(json.loads(Payload), None)
-        except Exception as error:  # as Lambda answers what a handler raises
-            told = {"errorType": type(error).__qualname__, "errorMessage": str(error)}
-            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(told).encode())}
-        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
-
-
 @pytest.fixture
 def with_rows(having: Build, monkeypatch: pytest.MonkeyPatch) -> Build:
     """The same pipeline, whose file function reaches the own stage too."""
 
     def build(enrich: Enrich = marked) -> Pipeline:
         pipeline = having(enrich)
-        monkeypatch.setattr("csv_file.handler.client", lambda _: FakeLambda(pipeline))
-        monkeypatch.setattr(enriching, "PAUSES", (0.0, 0.0))
+        monkeypatch.setattr("csv_file.handler.client", lambda _: FakeLambda(pipeline, "enrich"))
+        monkeypatch.setattr(calling, "PAUSES", (0.0, 0.0))
         monkeypatch.setenv("RANGE_SIZE", "10000")
         pipeline._stages["csv_file"] = lambda event, _: csv_file(event, IN_TIME)
         return pipeline
@@ -394,7 +378,7 @@ def test_near_the_end_of_its_time_a_range_is_left_with_the_remedy(
     with_rows: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = with_rows()
-    monkeypatch.setattr(enriching, "TIMES_LONGER", 10**9)
+    monkeypatch.setattr(calling, "TIMES_LONGER", 10**9)
 
     pipeline.process(in_queue(pipeline.put("input/people.csv", people(900)), receive_count=3))
 

@@ -336,3 +336,26 @@ def test_what_nothing_is_known_of_in_time_is_told_as_waiting(
 
     assert operator.changes(plan)["test-m-1"].what == "waiting"
     assert not isinstance(plan.done.sent[0], Skipped)
+
+
+def test_a_row_does_not_go_alone_its_file_does(pipeline: Pipeline, operator: Operator) -> None:
+    key = ObjectId("input", "input/a.csv").row_execution_id("test", 7)
+    pipeline.table.put_item(
+        Item={
+            "execution_id": key,
+            "message_id": "m",
+            "sent_timestamp": 1,
+            "stored_at": "2026-03-01T00:00:00.000000Z",
+            "object": "input/input/a.csv",
+            "sequencer": "A",
+            "row": 7,
+            "original_data": {"a": "b"},
+            "transformed_data": {"a": "b"},
+        }
+    )
+
+    (skipped,) = operator.reprocess(key).done.skipped
+
+    assert skipped == Skipped(
+        key, "it is row 7 of input/a.csv: reprocess the file, whose rows go with it"
+    )

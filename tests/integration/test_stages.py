@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -37,7 +36,6 @@ from tests.integration.batches import CONTEXT
 from tests.integration.conftest import Pipeline
 
 NOW = "2026-03-01T08:30:00.000000Z"
-LATER = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 60_000)
 MAX_BODY_BYTES = 400 * 1024
 
 on_moto = settings(
@@ -99,7 +97,7 @@ class Stages:
     def _invoke(
         self, handler: Callable[..., StageResponse], records: Sequence[StageRecord]
     ) -> dict[str, Result]:
-        answer = handler({"records": json.loads(json.dumps(records))}, LATER)
+        answer = handler({"records": json.loads(json.dumps(records))}, CONTEXT)
         assert answer_size(answer) <= MAX_ANSWER_BYTES
         return check_response(json.loads(json.dumps(answer)), [record["id"] for record in records])
 

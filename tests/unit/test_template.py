@@ -480,6 +480,7 @@ def test_the_pipeline_sends_only_where_it_is_believed() -> None:
         ("DurablePipelineRole", "DeadLetterQueue"),
         ("DurablePipelineRole", "FifoDeadLetterQueue"),
         ("CleanupRole", "InternalQueue"),
+        ("CleanupRole", "CleanupQueue"),
     }
 
 

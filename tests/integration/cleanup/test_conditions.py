@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -124,9 +125,13 @@ def test_only_results_of_earlier_states_are_removed(pipeline: Pipeline) -> None:
 
     results = Results(pipeline.s3, "output")
 
-    assert results.remove_before(OBJECT, REMOVAL) == 2
+    assert results.remove_before(OBJECT, REMOVAL, no_items) == 2
     assert sorted(keys_below(pipeline, "results/")) == sorted(kept)
-    assert results.remove_before(OBJECT, REMOVAL) == 0
+    assert results.remove_before(OBJECT, REMOVAL, no_items) == 0
+
+
+def no_items(keys: Iterator[str]) -> None:
+    raise AssertionError(f"no results here name items: {keys}")
 
 
 def test_more_results_than_one_request_takes_are_removed(pipeline: Pipeline) -> None:
@@ -134,7 +139,7 @@ def test_more_results_than_one_request_takes_are_removed(pipeline: Pipeline) -> 
         key = f"{OBJECT.results_prefix}{EARLIER}/results/{number:015}.jsonl"
         pipeline.s3.put_object(Bucket="output", Key=key, Body=b"")
 
-    assert Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL) == 1001
+    assert Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL, no_items) == 1001
     assert keys_below(pipeline, OBJECT.results_prefix) == []
 
 
@@ -147,4 +152,4 @@ def test_a_result_that_s3_does_not_delete_is_named(
     monkeypatch.setattr(pipeline.s3, "delete_objects", lambda **_: {"Errors": [error]})
 
     with pytest.raises(NotDeleted, match=f"1 results in output are left, such as {key}: InternalE"):
-        Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL)
+        Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL, no_items)

@@ -99,6 +99,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "ENVIRONMENT": "test",
         "OUTPUT_BUCKET": "output",
         "STACK_NAME": "stack",
     }.items():

@@ -205,7 +205,7 @@ def test_the_manifest_says_what_was_made_of_what(function: Function) -> None:
         "results": 1,
         "rejects": 0,
         "results_key": f"{folder}results/000000000000014.jsonl",
-        "rejects_key": f"{folder}rejects/000000000000014.jsonl",
+        "rejects_key": f"{folder}rejects/000000000000014-e3b0c44298fc1c14.jsonl",
     }
     assert manifest["parts"][-1]["end"] == len(TABLE)
 

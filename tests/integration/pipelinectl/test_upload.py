@@ -168,6 +168,10 @@ def test_an_api_that_does_not_answer_is_3_and_the_url_stays_secret(
         (("{rows}", "--key", "a.json", "--type", "order"), "a.json: --type cannot speak for it"),
         (("{lines}", "--type", "order", "--delimiter", ";"), "a.jsonl: --delimiter cannot speak"),
         (("{lines}", "--empty-cells", "empty"), "a.jsonl: --empty-cells cannot speak for it"),
+        (("{lines}", "--decimal", "comma"), "a.jsonl: --decimal cannot speak for it"),
+        (("{rows}", "--encoding", "utf-16"), "cp1252"),
+        (("{rows}", "--rows", "records"), "items"),
+        (("{document}", "--rows", "items"), "a.json: --rows cannot speak for it, it is one doc"),
     ],
 )
 def test_wrong_usage_is_2_and_uploads_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,18 @@ def is_further(item: Item | None, values: Mapping[str, Any]) -> bool:
     )
 
 
+def is_of(item: Item | None, values: Mapping[str, Any]) -> bool:
+    return bool((item or {}).get("object") == values[":object"])
+
+
+def is_newest_row(item: Item, values: Mapping[str, Any]) -> bool:
+    if is_of(item, values):
+        row = int(item["row"]["N"]) <= int(values[":row"]["N"])
+        return is_earlier(item, values) or (is_same(item, values) and row)
+    age = (int(item["sent_timestamp"]["N"]), item["message_id"]["S"])
+    return age <= (int(values[":sent_timestamp"]["N"]), values[":message_id"]["S"])
+
+
 CONDITIONS: dict[str, Callable[[Item | None, Mapping[str, Any]], bool]] = {
     catalog.IS_LATER: lambda i, v: is_absent(i, v) or is_earlier(i, v),
     catalog.IS_FURTHER: is_further,
@@ -51,6 +64,8 @@ CONDITIONS: dict[str, Callable[[Item | None, Mapping[str, Any]], bool]] = {
     cleaner.IS_EARLIER: lambda i, v: is_absent(i, v) or is_earlier(i, v),
     table.IS_NEWEST_STATE: lambda i, v: is_absent(i, v) or is_earlier(i, v) or is_same(i, v),
     table.NO_LATER_STATE: lambda i, v: is_absent(i, v) or is_earlier(i, v) or is_same(i, v),
+    table.IS_NEWEST_ROW: lambda i, v: is_absent(i, v) or is_newest_row(i or {}, v),
+    cleaner.IS_EARLIER_ROW: lambda i, v: is_of(i, v) and is_earlier(i, v),
 }
 """What the functions' conditions mean. That DynamoDB understands them so is shown with moto."""
 
@@ -67,6 +82,12 @@ class FakeDynamoDB:
     def get_item(self, *, TableName: str, Key: Item, **_: Any) -> Item:
         item = self.tables[TableName].get(_key(TableName, Key))
         return {"Item": dict(item)} if item else {}
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Item:
+        ((name, wanted),) = RequestItems.items()
+        keys = [_key(name, key) for key in wanted["Keys"]]
+        found = [dict(self.tables[name][key]) for key in keys if key in self.tables[name]]
+        return {"Responses": {name: found}}
 
     def put_item(self, *, Item: Item, **request: Any) -> None:
         self._check(request, Item)
@@ -169,7 +190,12 @@ class FakeS3:
         keys = sorted(key for key in self.output if key.startswith(Prefix))
         yield {"Contents": [{"Key": key} for key in keys]}
 
+    def get_object(self, *, Key: str, **_: Any) -> dict[str, Any]:
+        if Key not in self.output:
+            raise client_error("NoSuchKey", "GetObject")
+        return {"Body": io.BytesIO(self.output[Key].encode())}
+
     def delete_objects(self, *, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         for found in Delete["Objects"]:
-            del self.output[found["Key"]]
+            self.output.pop(found["Key"], None)
         return {}

@@ -190,7 +190,8 @@ def test_a_row_that_is_not_utf_8_is_told() -> None:
     assert found["type"] == "NotUtf8"
     assert found["message"].startswith("row is not UTF-8 (byte 0xE4, 2 bytes from")
     assert found["message"].endswith(
-        "it seems to be Windows-1252 or ISO 8859-1; save the whole file as UTF-8"
+        "it seems to be Windows-1252 or ISO 8859-1; name what it is in the metadata 'encoding', or "
+        "save the whole file as UTF-8"
     )
 
 
@@ -302,3 +303,46 @@ def test_a_document_is_written_on_one_line_in_ascii_and_reads_back_the_same(
     assert "\n" not in text
     assert "\r" not in text
     assert exact_json.loads(text) == document
+
+
+def with_commas(**texts: str) -> dict[str, Any]:
+    cells = ORDER_TEXTS | texts
+    file = csv_file(*cells, processing_type="order")
+    file["delimiter"], file["decimal"] = ";", "comma"
+    raw = ";".join(cells.values()).encode()
+    return record_of(Row(1, 2, raw, list(cells.values())), file)
+
+
+@pytest.mark.parametrize(
+    ("cell", "price"), [("12,5", "12.50"), ("12", "12.00"), ("0,125", "0.125")]
+)
+def test_with_a_decimal_comma_a_number_is_what_it_is_with_a_point(cell: str, price: str) -> None:
+    assert with_commas(unit_price=cell)["unit_price"] == Decimal(price)
+
+
+@pytest.mark.parametrize("cell", ["12.5", "1.012", "1.012,50", "1,2,3", ",5"])
+def test_with_a_decimal_comma_what_may_mean_two_things_is_rejected(cell: str) -> None:
+    with pytest.raises(InvalidRecord) as invalid:
+        with_commas(unit_price=cell)
+
+    assert invalid.value.reason["type"] == "ValidationError"
+    assert "unit_price" in invalid.value.reason["message"]
+
+
+def test_with_a_decimal_comma_what_is_no_number_stays_as_it_is() -> None:
+    assert with_commas(unit_price="1", note="1,5 and 2.5")["note"] == "1,5 and 2.5"
+
+
+def test_a_row_that_is_not_in_the_files_encoding_is_told() -> None:
+    file = csv_file("a", "b")
+    file["encoding"] = "cp1252"
+    raw = "é,".encode() + b"\x81"
+
+    with pytest.raises(InvalidRecord) as invalid:
+        record_of(Row(1, 2, raw, ["é", "\udc81"]), file)
+
+    assert invalid.value.reason["type"] == "WrongEncoding"
+    assert invalid.value.reason["message"] == (
+        "row is not cp1252 (byte 0x81, 2 bytes from where it starts), which the metadata "
+        "'encoding' says; name the right one"
+    )

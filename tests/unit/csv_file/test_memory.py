@@ -6,6 +6,7 @@ import io
 import re
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ class GeneratedS3:
     def get_object(self, **request: Any) -> dict[str, Any]:
         start, end = re.fullmatch(r"bytes=(\d+)-(\d*)", request.get("Range", "bytes=0-")).groups()  # type: ignore[union-attr]  # it matches
         body = Body(int(start), int(end) + 1 if end else self.size)
-        return {"Body": body, "ETag": '"e"', "ContentLength": body.end, "Metadata": {}}
+        found = {"ETag": '"e"', "ContentLength": body.end, "Metadata": {}}
+        return {"Body": body, "LastModified": datetime.now(UTC), **found}
 
     def head_object(self, **_: Any) -> None:
         raise ClientError({"Error": {"Code": "404", "Message": ""}}, "HeadObject")

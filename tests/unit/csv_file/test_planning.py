@@ -4,6 +4,7 @@ import pytest
 
 from csv_file.planning import described
 from csv_file.syntax import InvalidFile
+from pipeline_core.files import CHOICES
 from tests.unit.csv_file.reading import a_head
 from validate.rules import processing_types
 
@@ -113,3 +114,49 @@ def test_metadata_that_cannot_be_read_are_told(value: str) -> None:
 
 def test_metadata_of_others_are_left_alone() -> None:
     described(a_head(b"a\n", comment="=?UTF-8?B?/w==?="))
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_of_each_choice_another_word_is_answered_with_those_there_are(name: str) -> None:
+    with pytest.raises(InvalidFile) as invalid:
+        described(a_head(b"a\n", **{name.replace("-", "_"): "nope"}))
+
+    known = ", ".join(CHOICES[name])
+    message = f"the metadata {name!r} is 'nope'; it must be one of: {known}"
+    assert invalid.value.reason == {
+        "type": "InvalidMetadata",
+        "message": message,
+        "errors": [message],
+    }
+
+
+def test_what_rows_become_the_metadata_say_else_the_deployment() -> None:
+    assert described(a_head(b"a\n"))[0].get("rows") == "results"
+    assert described(a_head(b"a\n"), "items")[0].get("rows") == "items"
+    assert described(a_head(b"a\n", rows="results"), "items")[0].get("rows") == "results"
+
+
+@pytest.mark.parametrize("encoding", [one for one in CHOICES["encoding"] if one != "cp1251"])
+def test_a_header_is_read_in_the_files_encoding(encoding: str) -> None:
+    file, _ = described(a_head("größe§ort\n".encode(encoding), encoding=encoding, delimiter="§"))
+
+    assert file["header"] == ["größe", "ort"]
+    assert file.get("encoding") == encoding
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata", "said"),
+    [
+        (b"a\x81b\n", {}, "the file is not cp1252, which the metadata 'encoding' says (byte 0x81"),
+        (b"\xef\xbb\xbfa\n", {}, "the file begins as UTF-8 does, and the metadata 'encoding' is"),
+        (b"a\n", {"delimiter": "ψ"}, "the metadata 'delimiter' is 'ψ', which cp1252 does not have"),
+    ],
+)
+def test_what_cannot_be_in_that_encoding_is_told_with_the_remedy(
+    content: bytes, metadata: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InvalidFile) as invalid:
+        described(a_head(content, encoding="cp1252", **metadata))
+
+    assert invalid.value.reason["message"].startswith(said)
+    assert invalid.value.reason["type"] in {"WrongEncoding", "InvalidDelimiter"}

@@ -17,7 +17,7 @@ from csv_file.parts import write_rows
 from csv_file.planning import RowStarts, cut, described
 from csv_file.rows import rows_of
 from csv_file.syntax import MAX_ROW_BYTES, InvalidFile, csv_syntax
-from pipeline_core.files import File, Format, Range
+from pipeline_core.files import CHOICES, Encoding, File, Format, Range
 from tests.unit.csv_file.reading import (
     BEGINNING,
     Read,
@@ -357,3 +357,28 @@ def test_a_json_line_without_an_end_is_too_large() -> None:
     content = b'{}\n"' + b"x" * MAX_ROW_BYTES
     with pytest.raises(InvalidFile, match=r"row 2 in line 2 .* a line break in it is missing"):
         planned(content, a_file(content, "", "jsonl"), 1000, block_bytes=1000)
+
+
+def characters_of(encoding: str) -> str:
+    """All that it has, with more of what matters to CSV."""
+    return bytes(range(256)).decode(encoding, "ignore").replace("\0", "") + '",;\n\r\t \x1a' * 8
+
+
+@given(
+    data=st.data(),
+    encoding=st.sampled_from([one for one in CHOICES["encoding"] if one != "utf-8"]),
+    range_bytes=st.integers(1, 30),
+    block_bytes=st.integers(1, 30),
+)
+def test_in_every_encoding_ranges_give_what_the_same_text_gives_in_utf_8(
+    data: st.DataObject, encoding: Encoding, range_bytes: int, block_bytes: int
+) -> None:
+    text = data.draw(st.text(characters_of(encoding), max_size=80))
+    delimiter = data.draw(st.sampled_from([",", ";", "\xa4" if encoding != "iso-8859-15" else "€"]))
+    content = text.encode(encoding)
+    file = a_file(content, delimiter)
+    file["encoding"] = encoding
+
+    ranges = planned(content, file, range_bytes, block_bytes=block_bytes)
+
+    assert by_ranges(content, file, ranges, block_bytes) == in_one_pass(text.encode(), delimiter)

@@ -207,6 +207,26 @@ def test_invokes_of_an_own_stage_that_the_file_function_makes_are_counted() -> N
     assert found.calls["mine"] == Calls(6, 3.0)
 
 
+def test_what_rows_take_that_become_items_is_counted_beside_the_files_own_item() -> None:
+    arn = "arn:aws:lambda:r:1:function:pipe-store"
+    took = {"function_arn": arn, "invokes": 3, "seconds": 1.5, "write_units": 500}
+    answer = {"outcome": "ok", "part": {"rows": 250}, "store": took}
+
+    found = usage_of(
+        [
+            started(s3_event(STATE)),
+            event("ChainedInvokeSucceeded", 2, "a", Result={"Payload": json.dumps(answer)}),
+            event("ChainedInvokeStarted", 3, "b", FunctionName="pipe-store"),
+            event("ChainedInvokeSucceeded", 4, "b", Result={"Payload": "{}"}),
+        ],
+        DURABLE,
+    )
+
+    assert found is not None
+    assert found.calls["pipe-store"] == Calls(4, 2.5)
+    assert found.write_units == 500
+
+
 @pytest.mark.parametrize("payload", [{"no": "records"}, {"Records": [1]}, "text", []])
 def test_what_is_no_event_is_no_usage(payload: object) -> None:
     assert usage_of([started(payload)], DURABLE) is None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -65,7 +67,7 @@ class FakeDynamoDB:
         return {"UnprocessedItems": {name: left} if left else {}}
 
 
-def age(item: dict[str, Any]) -> tuple[str, int, bool, str]:
+def age(item: dict[str, Any]) -> tuple[str, int, bool, str, int]:
     return Write(item, contested=True).age()
 
 
@@ -244,3 +246,81 @@ def test_in_one_chunk_one_whose_item_is_gone_takes_no_other_along(bound_first: b
 
     assert verdicts == {"zz": "superseded", "came": "ok"}
     assert client.items["same"]["message_id"] == {"S": "came"}
+
+
+class FakeTransactions:
+    """Takes transactions; ``refusals`` are codes for the parts of the first ones, None for none."""
+
+    def __init__(self, *refusals: Mapping[int, str]) -> None:
+        self.refusals = list(refusals)
+        self.sizes: list[int] = []
+        self.keys: list[str] = []
+
+    def transact_write_items(self, TransactItems: list[Any]) -> None:
+        self.sizes.append(len(TransactItems))
+        assert "ConditionCheck" in TransactItems[-1]
+        codes = self.refusals.pop(0) if self.refusals else {}
+        if codes:
+            reasons = [{"Code": codes.get(n, "None")} for n in range(len(TransactItems))]
+            last = codes.get(-1)
+            if last:
+                reasons[-1] = {"Code": last}
+            response: Any = {
+                "Error": {"Code": "TransactionCanceledException", "Message": "no"},
+                "CancellationReasons": reasons,
+            }
+            raise ClientError(response, "TransactWriteItems")
+        self.keys += [part["Put"]["Item"]["execution_id"]["S"] for part in TransactItems[:-1]]
+
+
+def row(number: int, sequencer: str = "A", key: str = "") -> StageRecord:
+    of = {"bucket": "b", "key": "k.csv", "sequencer": sequencer, "number": number}
+    return record(f"row-{number}", key or None) | {"row": of}  # type: ignore[return-value]  # of two TypedDicts
+
+
+def stored_rows(client: FakeTransactions, *records: StageRecord) -> Counter[str]:
+    clock = Clock()
+    table = Table(client, SETTINGS, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]  # a fake of what it uses
+    results = table.store(records, stored_at=NOW, seconds=10)
+    return Counter(result["outcome"] for result in results)
+
+
+def test_rows_ask_the_catalog_in_transactions_of_a_hundred_parts() -> None:
+    client = FakeTransactions()
+
+    assert stored_rows(client, *map(row, range(1, 201))) == {"ok": 200}
+    assert client.sizes == [100, 100, 3]
+
+
+def test_rows_of_two_states_are_never_in_one_transaction() -> None:
+    client = FakeTransactions()
+
+    assert stored_rows(client, row(1, "A"), row(2, "B")) == {"ok": 2}
+    assert client.sizes == [2, 2]
+
+
+def test_a_row_that_meets_a_newer_item_goes_and_its_neighbours_are_written() -> None:
+    client = FakeTransactions({1: "ConditionalCheckFailed"})
+
+    assert stored_rows(client, *map(row, range(1, 4))) == {"ok": 3}
+    assert client.keys == ["row-1", "row-3"]
+
+
+def test_rows_of_a_state_that_is_no_longer_the_latest_are_superseded() -> None:
+    client = FakeTransactions({-1: "ConditionalCheckFailed"})
+
+    assert stored_rows(client, *map(row, range(1, 4))) == {"superseded": 3}
+    assert client.keys == []
+
+
+def test_a_conflict_at_the_catalog_passes() -> None:
+    client = FakeTransactions({-1: "TransactionConflict"}, {-1: "TransactionConflict"})
+
+    assert stored_rows(client, row(1)) == {"ok": 1}
+
+
+def test_of_two_rows_of_one_key_in_a_request_the_later_one_is_written() -> None:
+    client = FakeTransactions()
+
+    assert stored_rows(client, row(2, key="mine"), row(1, key="mine")) == {"ok": 2}
+    assert client.keys == ["mine"]

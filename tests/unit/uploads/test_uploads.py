@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_core.files import CHOICES
 from uploads.uploads import (
     MAX_REQUEST_BYTES,
     SUFFIXES,
@@ -104,12 +105,18 @@ def test_what_an_empty_cell_is_can_be_chosen(choice: str) -> None:
     assert parsed(metadata={"empty-cells": choice}).metadata == {"empty-cells": choice}
 
 
-@pytest.mark.parametrize("choice", ["null", "Empty"])
-def test_another_choice_is_refused_with_those_there_are(choice: str) -> None:
-    with pytest.raises(
-        RequestRefused, match=r"metadata\.empty-cells must be one of: absent, empty"
-    ):
-        parsed(metadata={"empty-cells": choice})
+@pytest.mark.parametrize("name", CHOICES)
+def test_of_each_choice_every_word_is_taken(name: str) -> None:
+    for choice in CHOICES[name]:
+        assert parsed(metadata={name: choice}).metadata == {name: choice}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("choice", ["null", "Empty", "UTF-8"])
+def test_another_choice_is_refused_with_those_there_are(name: str, choice: str) -> None:
+    known = ", ".join(CHOICES[name])
+    with pytest.raises(RequestRefused, match=rf"metadata\.{name} must be one of: {known}"):
+        parsed(metadata={name: choice})
 
 
 def test_a_source_beyond_ascii_travels_as_rfc_2047_has_it() -> None:

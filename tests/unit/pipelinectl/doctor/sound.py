@@ -74,15 +74,27 @@ VARIABLES = {
     "STAGE_TIMEOUT": "60",
     "MAX_RECEIVE_COUNT": "5",
     "STORAGE_FUNCTION_ARN": f"{_FUNCTIONS}:store",
+    "CSV_FILE_FUNCTION_ARN": f"{_FUNCTIONS}:files",
     "ENRICHMENT_FUNCTION_ARN": f"{_FUNCTIONS}:enrich:1",
 }
 _ROLE = "arn:aws:iam::123456789012:role/pipeline"
+_FILES_ROLE = "arn:aws:iam::123456789012:role/files"
+FILES: Question = ("get_function_configuration", "files")
 OWN_STAGE: Question = ("get_function_configuration", f"{_FUNCTIONS}:enrich:1")
 MAY_INVOKE: Question = (
     "simulate_principal_policy",
     _ROLE,
     "['lambda:InvokeFunction']",
     f"['{_FUNCTIONS}:enrich:1']",
+)
+FILES_MAY_INVOKE, FILES_MAY_STORE = (
+    (
+        "simulate_principal_policy",
+        _FILES_ROLE,
+        "['lambda:InvokeFunction']",
+        f"['{_FUNCTIONS}:{name}']",
+    )
+    for name in ("enrich:1", "store")
 )
 STREAM: Question = ("describe_table", "processed")
 _STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/processed/stream/2026"
@@ -191,6 +203,9 @@ ANSWERS: Mapping[Question, Any] = {
     PIPELINE: {"Timeout": 900, "Role": _ROLE, **durable(900), **environment()},
     OWN_STAGE: {"Timeout": 60},
     MAY_INVOKE: {"EvaluationResults": [{"EvalDecision": "allowed"}]},
+    FILES: {"Timeout": 60, "Role": _FILES_ROLE},
+    FILES_MAY_INVOKE: {"EvaluationResults": [{"EvalDecision": "allowed"}]},
+    FILES_MAY_STORE: {"EvaluationResults": [{"EvalDecision": "allowed"}]},
     STORE: {"Timeout": 60},
     NOTIFY: {"Timeout": 30},
     ALIASES: {"Aliases": [{"Name": "live"}]},

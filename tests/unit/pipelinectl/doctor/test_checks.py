@@ -53,7 +53,8 @@ SHORT = {
 }
 _ARN = ANSWERS[FROM_IN]["FunctionArn"].removesuffix(":live")
 
-PLANTED_HERE = {"own-stage", "processed-data-stream"}  # that of the end-to-end tests has neither
+# The stack of the end-to-end tests has neither of the first two, and keeps the rights of its roles.
+PLANTED_HERE = {"own-stage", "processed-data-stream", "row-items"}
 
 # check, answers, level, and what the finding or its remedy has to say
 FAULTS = [
@@ -63,6 +64,12 @@ FAULTS = [
     (
         "own-stage",
         but(sound.MAY_INVOKE, EvaluationResults=[{"EvalDecision": "implicitDeny"}]),
+        PROBLEM,
+        "deploy template.yaml again",
+    ),
+    (
+        "row-items",
+        but(sound.FILES_MAY_STORE, EvaluationResults=[{"EvalDecision": "implicitDeny"}]),
         PROBLEM,
         "deploy template.yaml again",
     ),

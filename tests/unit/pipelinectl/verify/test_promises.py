@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipelinectl.items import Item
 from pipelinectl.verify.judging import Run, Seen, Verdict
 from pipelinectl.verify.promises import LINES, judged_code, judged_file
 from pipelinectl.verify.seen import Execution, denials
@@ -246,3 +247,13 @@ def test_who_was_denied_what_is_read_out_of_any_text() -> None:
 
     assert list(denials(text)) == ["prod-store: dynamodb:PutItem"]
     assert list(denials("nothing of that kind")) == []
+
+
+def test_rows_of_a_file_that_asks_for_it_must_be_items() -> None:
+    one = run()
+    keys = NAMES.row_ids("input-file", "test")
+    told(one).items[keys[0]] = Item({"execution_id": keys[0]})
+
+    assert look(one, "row-items").verdict is Verdict.AWAITED
+    told(one).items[keys[1]] = Item({"execution_id": keys[1]})
+    assert look(one, "row-items").verdict is Verdict.HOLDS
