@@ -102,7 +102,7 @@ chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHA
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: bench
-bench: setup $(TOOLS)/bench/.ready ## Measure beside a per-record reference (BENCH_ARGS="--out docs/benchmarks --gigabyte")
+bench: setup postgres $(TOOLS)/bench/.ready ## Measure beside what one would pick instead (BENCH_ARGS="--out docs/benchmarks")
 	@PYTHONPATH=src:. $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: conformance
@@ -129,7 +129,7 @@ lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy src pipelinectl localcloud faults benchmarks conformance docs examples tests
-	@$(BIN)/cfn-lint template.yaml examples/*/template.yaml examples/sinks/*/template.yaml
+	@$(BIN)/cfn-lint template.yaml examples/*/template.yaml examples/sinks/*/template.yaml benchmarks/reference/template.yaml
 	@$(BIN)/cfn-lint --ignore-checks W1100 W3001 -- conformance/template.yaml # it merges, and AWS's runner reads a key of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/sam/bin/sam validate --lint
 

@@ -1,6 +1,7 @@
 """One cell of the table: so many messages, at a batch size and a concurrency, through one side.
 
-The sides are the pipeline and the reference, next to each other on one local cloud.
+The sides are the pipeline and the reference, next to each other on one local cloud. `peers` has
+what else one would pick.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,26 +21,44 @@ from typing import Any
 import boto3
 
 from benchmarks.histories import Run, run_of
+from faults.deployed import Application, with_faults
 from localcloud.deploy import deploy
 from localcloud.settings import Settings
+from pipelinectl import cost
+from pipelinectl.cost import Usage
 from pipelinectl.executions import Executions
 
 ROOT = Path(__file__).parents[1]
 
 PIPELINE = "pipeline"
 REFERENCE = "reference"
+PLAIN = "plain function"
+DBOS = "DBOS"
+
+# None of these changes what a healthy execution does.
+PARAMETERS = {"Environment": "bench", "RetryDelay": "1", "MaxRetryDelay": "2"}
+STAGES = {
+    "validate": "ValidateFunction",
+    "transform": "TransformFunction",
+    "store": "StoreFunction",
+}
+EFFECTS = "reference/src/effects.py"
 
 MAX_OPERATIONS = 3000
 """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+DURABLE_GIGABYTES = 0.5
+"""Of the durable function's memory, on both sides."""
 
 POLL_SECONDS = 0.25
 STOP_SECONDS = 30
 NOTE = "A sentence or two, as orders, events and readings have them, with some length to it. " * 2
 
-_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+_COUNTS = tuple(f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed"))
 _REPORT = re.compile(r"Billed Duration: (?P<ms>[\d.]+) ms\s+Memory Size: (?P<mb>\d+) MB")
-# The local cloud reports a durable function twice: each invocation of its handler, as Lambda does,
-# and under a version's number the whole execution, waits included, which Lambda does not bill.
+# What the local cloud reports of a durable function, under a version's number, is each invocation
+# of its handler and the whole execution, waits included, which Lambda does not bill. So its own
+# are those in histories.
 _UNPUBLISHED = "[$LATEST]"
 
 
@@ -48,18 +68,37 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are measured: a queue, and the durable function behind it."""
+    """One of those that are measured: a queue, and the function behind it.
+
+    Of a message an item of ``table`` has the id in ``id_attribute``. What functions note (see
+    `effects`) is in ``effects``.
+    """
 
     name: str
     settings: Settings
     queue_url: str
     function_arn: str
+    table: str
+    id_attribute: str
+    dead_letter_queue_url: str
+    effects: Path
+    more_queue_urls: tuple[str, ...] = ()
 
     @property
     def executions(self) -> Executions:
         """The durable function's executions."""
         name = self.function_arn.split(":function:", 1)[-1].split(":", 1)[0]
         return Executions(self.client("lambda"), name)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether its function is one of Lambda's durable functions."""
+        return self.name in (PIPELINE, REFERENCE)
+
+    @property
+    def functions(self) -> str:
+        """What the names of its functions begin with."""
+        return self.function_arn.rsplit(":function:", 1)[-1].partition("-")[0] + "-"
 
     @property
     def mapping(self) -> str:
@@ -85,17 +124,52 @@ class Side:
 
 
 def deploy_pipeline(settings: Settings) -> Side:
-    """The pipeline as its template has it."""
-    template, parameters = ROOT / "template.yaml", {"Environment": "bench"}
-    out = deploy(settings, template=template, stack_name=PIPELINE, parameters=parameters)
-    return Side(PIPELINE, settings, out["DataProcessingQueueUrl"], out["DurableFunctionArn"])
+    """The pipeline as its template has it, but for stages that note what they have done."""
+    effects = settings.directory / "effects-pipeline"
+    template = _noting(settings.directory / "pipeline", effects)
+    out = deploy(settings, template=template, stack_name=PIPELINE, parameters=PARAMETERS)
+    return Side(
+        PIPELINE,
+        settings,
+        out["DataProcessingQueueUrl"],
+        out["DurableFunctionArn"],
+        out["ProcessedDataTable"],
+        "message_id",
+        out["DeadLetterQueueUrl"],
+        effects,
+        (out["InternalQueueUrl"],),
+    )
 
 
-def deploy_reference(settings: Settings) -> Side:
-    """The published per-record pattern."""
+def _noting(copy: Path, effects: Path) -> Path:
+    wrapper, writer = (ROOT / "benchmarks" / path for path in ("noting.py", EFFECTS))
+    template = with_faults(Application(ROOT / "template.yaml"), STAGES, copy, wrapper)
+    document = json.loads(template.read_text())
+    for stage, function in STAGES.items():
+        shutil.copyfile(writer, copy / "src" / stage / writer.name)
+        variables = document["Resources"][function]["Properties"]["Environment"]["Variables"]
+        variables["EFFECTS"] = str(effects)
+    template.write_text(json.dumps(document))
+    return template
+
+
+def deploy_reference(settings: Settings) -> dict[str, Side]:
+    """The published per-record pattern; beside it a plain function, and a queue for DBOS."""
     template = ROOT / "benchmarks" / "reference" / "template.yaml"
-    out = deploy(settings, template=template, stack_name=REFERENCE)
-    return Side(REFERENCE, settings, out["QueueUrl"], out["FunctionArn"])
+    effects = settings.directory / "effects-reference"
+    parameters = {"Effects": str(effects)}
+    out = deploy(settings, template=template, stack_name=REFERENCE, parameters=parameters)
+
+    def side(name: str, queue: str, function: str) -> Side:
+        table, dead_letters = out["Table"], out["DeadLetterQueueUrl"]
+        arn = out.get(function, "")
+        return Side(name, settings, out[queue], arn, table, "execution_id", dead_letters, effects)
+
+    return {
+        REFERENCE: side(REFERENCE, "QueueUrl", "FunctionArn"),
+        PLAIN: side(PLAIN, "PlainQueueUrl", "PlainFunctionArn"),
+        DBOS: side(DBOS, "DbosQueueUrl", ""),
+    }
 
 
 @dataclass(frozen=True)
@@ -132,7 +206,8 @@ class Figures:
     """What one side did with a load.
 
     Times are seconds. Latencies count from when the mapping took its first batch, all messages
-    being in the queue by then. ``batch_seconds`` is the median time that a batch took.
+    being in the queue by then; ``own_p50`` and ``own_p99`` from when a message's own batch was
+    taken. ``batch_seconds`` is the median time that a batch took.
     Operations, invocations, bytes and gigabyte-seconds are those of a message.
     """
 
@@ -145,6 +220,8 @@ class Figures:
     p50: float
     p95: float
     p99: float
+    own_p50: float
+    own_p99: float
     batch_seconds: float
     operations: float
     durable_invocations: float
@@ -169,13 +246,7 @@ def measure(side: Side, load: Load) -> Figures:
     Raises:
         BenchmarkError: messages were not stored although there was time, or do not come to rest.
     """
-    side.client("lambda").update_event_source_mapping(
-        UUID=side.mapping,
-        Enabled=False,
-        BatchSize=load.batch,
-        MaximumBatchingWindowInSeconds=0 if load.batch <= 10 else 1,  # Lambda's rule
-        ScalingConfig={"MaximumConcurrency": max(load.concurrency, 2)},
-    )
+    set_mapping(side, load.batch, load.concurrency)
     if load.warm_up:
         _run(side, load.warm_up, load.seconds)
     begun = datetime.now(UTC)
@@ -187,13 +258,25 @@ def measure(side: Side, load: Load) -> Figures:
         rounds.append(runs)
         if not in_time:
             break
-    figures = figures_of(side.name, load, rounds, billed(_reports(side, begun)))
+    own = sum(run.durable_seconds for some in rounds for run in some) * DURABLE_GIGABYTES
+    figures = figures_of(side.name, load, rounds, billed(_reports(side, begun)) + own)
     if in_time and figures.cut_off:
         raise BenchmarkError(
             f"{side.name}, {load}: {figures.stored} of {load.messages} messages were stored; "
             f"see the logs in {side.settings.directory / 'logs'}"
         )
     return figures
+
+
+def set_mapping(side: Side, batch: int, concurrency: int) -> None:
+    """Have the mapping take so many messages and so many batches at once, when it is opened."""
+    side.client("lambda").update_event_source_mapping(
+        UUID=side.mapping,
+        Enabled=False,
+        BatchSize=batch,
+        MaximumBatchingWindowInSeconds=0 if batch <= 10 else 1,  # Lambda's rule
+        ScalingConfig={"MaximumConcurrency": max(concurrency, 2)},
+    )
 
 
 def figures_of(
@@ -208,6 +291,7 @@ def figures_of(
     latencies = sorted(seconds for some in rounds for seconds in _latencies(some))
     if not latencies:
         raise BenchmarkError(f"{side}, {load}: nothing was stored in {load.seconds:g} s")
+    own = sorted(at - run.started_at for run in runs for at in run.stored.values())
     count = len(latencies)
     phases = dict.fromkeys(name for run in runs for name in run.phases)
     return Figures(
@@ -220,6 +304,8 @@ def figures_of(
         p50=percentile(latencies, 50),
         p95=percentile(latencies, 95),
         p99=percentile(latencies, 99),
+        own_p50=percentile(own, 50),
+        own_p99=percentile(own, 99),
         batch_seconds=median(run.ended_at - run.started_at for run in runs),
         operations=sum(run.operations for run in runs) / count,
         durable_invocations=sum(run.durable_invocations for run in runs) / count,
@@ -228,6 +314,12 @@ def figures_of(
         gigabyte_seconds=gigabyte_seconds / count,
         breakdown={name: fmean(run.phases.get(name, 0.0) for run in runs) for name in phases},
     )
+
+
+def usage_since(side: Side, moment: datetime, batch: int) -> Usage:
+    """What the executions of full batches used that have begun since then."""
+    used = cost.measure(side.executions, _since(side, moment), lambda _: None).values()
+    return sum((usage for usage in used if usage and usage.deliveries == batch), Usage())
 
 
 def percentile(ordered: Sequence[float], rank: float) -> float:
@@ -280,42 +372,48 @@ def _latencies(runs: Sequence[Run]) -> list[float]:
 def _run(side: Side, messages: int, seconds: float) -> tuple[list[Run], bool]:
     """The executions of so many messages, and whether they ended within so many seconds."""
     begun = datetime.now(UTC)
-    _send(side, messages)
+    send(side, messages)
     mapping, client = side.mapping, side.client("lambda")
     client.update_event_source_mapping(UUID=mapping, Enabled=True)
     in_time = _wait_until_empty(side, seconds)
     client.update_event_source_mapping(UUID=mapping, Enabled=False)
     if not in_time:
-        _abandon(side)
+        abandon(side)
     return [run_of(side.executions.history(arn)) for arn in _since(side, begun)], in_time
 
 
-def _send(side: Side, messages: int) -> None:
-    sqs = side.client("sqs")
+def send(side: Side, messages: int) -> list[str]:
+    """Queue so many messages; their ids."""
+    sqs, ids = side.client("sqs"), []
     for first in range(0, messages, 10):
         numbers = range(first, min(first + 10, messages))
         entries = [{"Id": str(number), "MessageBody": body(number)} for number in numbers]
-        sqs.send_message_batch(QueueUrl=side.queue_url, Entries=entries)
+        answer = sqs.send_message_batch(QueueUrl=side.queue_url, Entries=entries)
+        ids += [sent["MessageId"] for sent in answer["Successful"]]
+    return ids
 
 
 def _wait_until_empty(side: Side, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     sqs = side.client("sqs")
-    while _queued(sqs, side.queue_url):
+    while queued(sqs, side.queue_url):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
     return True
 
 
-def _queued(sqs: Any, queue_url: str) -> int:
+def queued(sqs: Any, queue_url: str) -> int:
+    """How many messages a queue has, received, delayed or not."""
     found = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(_COUNTS))
     return sum(int(found["Attributes"][name]) for name in _COUNTS)
 
 
-def _abandon(side: Side) -> None:
+def abandon(side: Side) -> None:
     """Drop what is queued, and stop what runs."""
     side.client("sqs").purge_queue(QueueUrl=side.queue_url)
+    if not side.is_durable:
+        return
     client, error = side.client("lambda"), {"ErrorType": "TimeIsUp", "ErrorMessage": "time is up"}
     deadline = time.monotonic() + STOP_SECONDS
     while running := list(side.executions.newest(statuses=["RUNNING"])):

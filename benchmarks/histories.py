@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pipelinectl.timeline import Operation, Timeline, build_timeline
@@ -24,7 +25,8 @@ class Run:
 
     ``operations`` has the execution itself, as the bill has. A message counts as stored when the
     store invoke that carried it had succeeded. ``bytes`` are those of all inputs and results
-    that were checkpointed. ``phases`` says where the seconds went, see `phases_of`.
+    that were checkpointed. ``phases`` says where the seconds went, see `phases_of`;
+    ``durable_seconds`` are those of the durable function's own invocations.
     """
 
     started_at: float
@@ -36,6 +38,7 @@ class Run:
     phases: Mapping[str, float]
     bytes: int
     stored: Mapping[str, float]
+    durable_seconds: float = 0.0
 
 
 def run_of(events: Iterable[Event]) -> Run:
@@ -54,6 +57,7 @@ def run_of(events: Iterable[Event]) -> Run:
         phases=phases_of(ordered),
         bytes=_payload_bytes([timeline, *operations]),
         stored=_stored(ordered),
+        durable_seconds=sum(map(_invoked_seconds, ordered)),
     )
 
 
@@ -85,6 +89,13 @@ def phases_of(events: Sequence[Event]) -> dict[str, float]:
 def stage_of(name: str) -> str:
     """The stage that an invoke is of: ``chunk-3 store`` is the store stage's."""
     return name.rsplit(" ", 1)[-1]
+
+
+def _invoked_seconds(event: Event) -> float:
+    match event.get("InvocationCompletedDetails"):
+        case {"StartTimestamp": datetime() as start, "EndTimestamp": datetime() as end}:
+            return (end - start).total_seconds()
+    return 0.0
 
 
 def _payload_bytes(parts: Sequence[Timeline | Operation]) -> int:

@@ -20,6 +20,12 @@ STYLES: dict[str, dict[str, Any]] = {
     "ranges": {"color": "#0072B2", "marker": "o"},
     "whole": {"color": "#D55E00", "marker": "s"},
 }
+PEERS = {
+    "pipeline": "#0072B2",
+    "reference": "#D55E00",
+    "plain function": "#009E73",
+    "DBOS": "#E69F00",
+}
 PHASES = {
     "durable function": ("#0072B2", ""),
     "suspending": ("#DDDDDD", "//"),
@@ -41,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     result = json.loads(Path(arguments[0]).read_text())
     cells = [cell for cell in result["cells"] if cell["stored"]]
     for name, draw, data in (
+        ("peers", peers, result["peers"]),
         ("throughput", throughput, cells),
         ("latency", latency, cells),
         ("cost", cost, cells),
@@ -51,6 +58,45 @@ def main(arguments: Sequence[str]) -> None:
         path = Path(arguments[1]) / f"{name}.png"
         figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
         pyplot.close(figure)
+
+
+def peers(rows: Sequence[Any]) -> Any:
+    """Speed, latency and what a kill costs, one line of bars for each that is compared."""
+    figure, (speed, latency, harm) = panels(
+        "Messages a second", "Seconds to be stored, p50 to p99", "Done again, messages a kill"
+    )
+    figure.set_size_inches(13, 0.42 * len(rows) + 1.4)
+    labels = [f"{row['peer']}, {row['batch']:,} at a time" for row in rows]
+    places = range(len(rows))
+    for place, row in zip(places, rows, strict=True):
+        colour = PEERS[row["name"]]
+        _bar(speed, place, row["speed"]["messages_per_second"], colour, "{:,.0f}")
+        ends = row["speed"]["p50"], row["speed"]["p99"]
+        latency.plot(ends, (place, place), color=colour, marker="|", markersize=12, linewidth=4)
+        latency.annotate(f"  {ends[0]:.2g} to {ends[1]:.2g}", (ends[1], place), va="center")
+        if row["harm"]:
+            again = row["harm"]["again"] / max(1, row["harm"]["kills"])
+            _bar(harm, place, again, colour, f"{{:,.3g}}; {row['harm']['lost']} lost")
+        else:
+            harm.annotate("  not measured", (0, place), va="center")
+    for axes in (speed, latency, harm):
+        axes.set_yticks(places, labels if axes is speed else [""] * len(rows))
+        axes.margins(x=0.35)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter(NUMBERS)
+    latency.set_xscale("log")
+    latency.xaxis.set_major_formatter(NUMBERS)
+    latency.xaxis.set_minor_formatter(ticker.NullFormatter())
+    harm.set_xlim(left=0)
+    return figure
+
+
+def _bar(axes: Any, place: int, value: float, colour: str, form: str) -> None:
+    """One bar, with its value behind it."""
+    axes.barh(place, value, color=colour)
+    axes.annotate(f"  {form.format(value)}", (value, place), va="center")
 
 
 def throughput(cells: Sequence[Any]) -> Any:

@@ -22,6 +22,7 @@ AT_LEAST = {
 
 TOO_MANY = "exceeds the quota of 3,000 operations"
 PLOTS = {
+    "peers.png": "Beside what one would pick instead: speed, latency, and what kills cost",
     "throughput.png": "Messages a second by batch size",
     "latency.png": "Latency by batch size",
     "cost.png": "Operations and checkpointed bytes a message by batch size",
@@ -38,6 +39,25 @@ GOALS = {
     "measured": "{ratio:.1f}x",
     "": "{verdict}",
 }
+PEERS = {"": "{peer}", "at a time": "{batch:,}"}
+SPEEDS = {
+    "messages/s": "{messages_per_second:,.1f}",
+    "p50 s": "{p50:.2f}",
+    "p99 s": "{p99:.2f}",
+    "durable writes": "{writes:.3f}",
+    "invocations": "{invocations_each}",
+}
+HARMS = {
+    "kills": "{kills}",
+    "messages": "{messages:,}",
+    "lost": "{lost}",
+    "done again": "{again}",
+    "written again": "{written_again}",
+    "dead letters": "{dead}",
+    "still queued": "{queued}",
+    "s": "{seconds:.0f}",
+}
+NOT_MEASURED = "not measured"
 CELL = {"batch": "{batch:,}", "concurrency": "{concurrency}", "": "{side}"}
 FIGURES = {
     "messages": "{stored:,}{in_time}",
@@ -68,6 +88,13 @@ CSV = {
     "rows": "{rows_read}",
     "rows/s": "{rows_per_second:,.0f}",
     "peak memory": "{peak_megabytes:,.0f} MB",
+}
+COLD_STARTS = {
+    "function": "{function}",
+    "artifact": "{megabytes:.1f} MB",
+    "imports": "{milliseconds:,.0f} ms",
+    "most of it": "{largest}",
+    "of all": "{share:.0%}",
 }
 HOT_SPOTS = {"function": "{place}", "share of our time": "{share:.0%}"}
 MOST_HOT_SPOTS = 8
@@ -115,13 +142,22 @@ def document(result: Row) -> str:
         heading,
         "## Promises",
         goals_table(result["goals"]),
+        "## Beside what one would pick instead",
+        peers_table(result["peers"]),
+        *(f"![{title}]({name})" for name, title in PLOTS.items() if name == "peers.png"),
         "## Local cloud",
         cells_table(result["cells"]),
-        *(f"![{title}]({name})" for name, title in PLOTS.items() if name != "csv.png"),
+        *(
+            f"![{title}]({name})"
+            for name, title in PLOTS.items()
+            if name not in ("peers.png", "csv.png")
+        ),
         "## In process",
         costs_table(result["costs"]),
         "Of the time in our own functions, batch 1,000, samples say:",
         _table(HOT_SPOTS, ({"place": place, "share": share} for place, share in hottest)),
+        "## Cold starts",
+        cold_starts_table(result["cold_starts"]),
         "## CSV",
         csv_table(result["csv"]),
         f"![{PLOTS['csv.png']}](csv.png)",
@@ -132,6 +168,19 @@ def document(result: Row) -> str:
 def goals_table(found: Iterable[Row]) -> str:
     """Each promise beside what was measured."""
     return _table(GOALS, ({**g, "verdict": "met" if g["met"] else "MISSED"} for g in found))
+
+
+def peers_table(rows: Iterable[Row]) -> str:
+    """Each peer left alone, and beside that what became of its messages under kills."""
+    return _lines([*PEERS, *SPEEDS, *HARMS], map(_peer, rows))
+
+
+def _peer(row: Row) -> list[str]:
+    speed, harm = row["speed"], row["harm"]
+    each = "" if speed["invocations"] is None else f"{speed['invocations']:.3f}"
+    harms = _formatted(HARMS, harm) if harm else [NOT_MEASURED, *[""] * (len(HARMS) - 1)]
+    speeds = _formatted(SPEEDS, speed | {"invocations_each": each})
+    return [*_formatted(PEERS, row), *speeds, *harms]
 
 
 def cells_table(cells: Iterable[Row]) -> str:
@@ -158,6 +207,16 @@ def costs_table(costs: Iterable[Row]) -> str:
         return {**cost, "milliseconds": each, "above": above}
 
     return _table(COSTS, map(row, ordered))
+
+
+def cold_starts_table(functions: Iterable[Row]) -> str:
+    """The size of each function's artifact, how long its imports take, and the heaviest package."""
+
+    def row(found: Row) -> Row:
+        share = found["largest_milliseconds"] / found["milliseconds"]
+        return {**found, "megabytes": found["bytes"] / 1e6, "share": share}
+
+    return _table(COLD_STARTS, map(row, functions))
 
 
 def csv_table(readings: Iterable[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Writes the references below docs/ from what they speak of: the command line, the template.
+"""Writes the references below docs/ from what they speak of: commands, the template, figures.
 
 Run it with `make docs`; a test fails when a reference and its source differ.
 """
@@ -14,6 +14,7 @@ from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
+from docs import scale
 from localcloud.cloudformation_yaml import load
 from pipelinectl.cli import app
 from pipelinectl.doctor import CHECKS
@@ -65,6 +66,7 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli,
     "parameters.md": parameters,
     DOCTOR: doctor,
+    "scale.md": scale.page,
 }
 """What makes each file below this folder that nobody writes by hand, all of it or its table."""
 

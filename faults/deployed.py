@@ -28,11 +28,17 @@ class Application:
     code: str = "src"
 
 
-def with_faults(application: Application, stages: Mapping[str, str], directory: Path) -> Path:
+def with_faults(
+    application: Application,
+    stages: Mapping[str, str],
+    directory: Path,
+    wrapper: Path = _WRAPPER,
+) -> Path:
     """Copy the application to ``directory``, an empty folder, with faults in its stages.
 
     ``stages`` names each stage's function by the name that records use for the stage: the
-    function's logical id. The path of the template in the copy comes back.
+    function's logical id. ``wrapper`` is the module whose handler takes the place of theirs. The
+    path of the template in the copy comes back.
 
     Raises:
         NotWrappable: the template has no such function, or it has no handler.
@@ -42,7 +48,7 @@ def with_faults(application: Application, stages: Mapping[str, str], directory: 
     code = directory / application.code
     shutil.copytree(application.template.parent / application.code, code)
     for folder in folders:
-        shutil.copyfile(_WRAPPER, code / folder / f"{_MODULE}.py")
+        shutil.copyfile(wrapper, code / folder / f"{_MODULE}.py")
     path = directory / "template.json"
     path.write_text(json.dumps(template, indent=1))
     return path

@@ -75,7 +75,9 @@ PRICES = {
 
 MILLION, _GB = 1_000_000, 1_000_000_000
 _DAY = 86_400
-_MONTH = 30 * _DAY
+MONTH = 30 * _DAY
+"""In seconds."""
+
 _REQUEST_BYTES, _MESSAGES_A_REQUEST = 64 * 1024, 10
 _WRITE_UNIT_BYTES = 1024
 
@@ -409,7 +411,7 @@ def bill(used: Usage, deployment: Deployment) -> dict[str, Any]:
     charges = [
         _charge("durable operations", used.operations.total(), "million_durable_operations"),
         _charge("data written", used.bytes_written / _GB, "gb_written", "GB"),
-        _charge("data retained", kept / _GB / _MONTH, "gb_month_retained", "GB-month", "~"),
+        _charge("data retained", kept / _GB / MONTH, "gb_month_retained", "GB-month", "~"),
         _charge("Lambda requests", used.invocations, "million_lambda_requests"),
         *(
             _charge(f"Lambda compute, {a}", n, f"gb_second_{a}", "GB-second", "~")
@@ -454,10 +456,21 @@ def chain_a_record(usage: Usage, durable_function: str, stages: int = OUR_STAGES
     )
 
 
-def forecast(
-    records: int, batch_size: int, sample: Usage, deployment: Deployment
-) -> dict[str, Any]:
-    """A month of so many records in full and healthy batches, as --json prints it.
+@dataclass(frozen=True)
+class Month:
+    """What a month of records would use, in batches of ``size`` that are full and healthy.
+
+    ``operations_each`` are those of the largest execution, and ``bytes_each`` what it writes.
+    """
+
+    used: Usage
+    size: int
+    operations_each: int
+    bytes_each: float
+
+
+def month_of(records: int, batch_size: int, sample: Usage, deployment: Deployment) -> Month:
+    """A month of so many records in full and healthy batches, or as many as an event has room for.
 
     Operations follow from the pipeline's rules alone. Bytes and seconds are those of `sample`,
     executions that took documents through the stages, scaled.
@@ -485,11 +498,21 @@ def forecast(
         write_units=sample.write_units * share,
     )
     largest, chunks, _ = batches[0]
-    each, checkpoints = operations_of(chunks, stages).total(), operations.total()
+    each = operations_of(chunks, stages).total()
+    return Month(used, size, each, sample.bytes_written / sample.deliveries * largest)
+
+
+def forecast(
+    records: int, batch_size: int, sample: Usage, deployment: Deployment
+) -> dict[str, Any]:
+    """A month of so many records, as --json prints it."""
+    month = month_of(records, batch_size, sample, deployment)
+    used, size = month.used, month.size
+    checkpoints = used.operations.total()
     warnings = [
-        *execution_warnings(each, sample.bytes_written / sample.deliveries * largest),
-        *_near("durable executions started a second", used.executions / _MONTH, MAX_STARTS),
-        *_near("checkpoints a second", checkpoints / _MONTH, MAX_CHECKPOINTS),
+        *execution_warnings(month.operations_each, month.bytes_each),
+        *_near("durable executions started a second", used.executions / MONTH, MAX_STARTS),
+        *_near("checkpoints a second", checkpoints / MONTH, MAX_CHECKPOINTS),
     ]
     if size < batch_size:
         rule = f"does not fit into the {MAX_EVENT_BYTES:,} bytes of an event: {size:,} do"
@@ -498,11 +521,81 @@ def forecast(
         "records_a_month": records,
         "batch_size": size,
         "executions": used.executions,
-        "operations_per_execution": each,
+        "operations_per_execution": month.operations_each,
         "operations": checkpoints,
         **bill(used, deployment),
+        "quotas": [{**asdict(need.quota), "needed": need.needed} for need in needs(month)],
         "warnings": warnings,
     }
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota of an account in a region, as AWS sets it at first; ``ask`` is how to get more."""
+
+    name: str
+    value: int
+    ask: str
+    source: str
+
+
+_LAMBDA_QUOTAS = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
+_RAISE = "Service Quotas"
+
+STARTS = Quota("durable executions started a second", MAX_STARTS, _RAISE, _LAMBDA_QUOTAS)
+CHECKPOINTS = Quota("checkpoints a second", MAX_CHECKPOINTS, _RAISE, _LAMBDA_QUOTAS)
+CONCURRENCY = Quota("Lambda's concurrent executions", 1000, _RAISE, _LAMBDA_QUOTAS)
+BATCHES = Quota(
+    "batches at once of an event source mapping",
+    1000,
+    "provisioned mode, or a second stack with a queue of its own",
+    "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html",
+)
+IN_FLIGHT = Quota(
+    "messages in flight of a queue",
+    120_000,
+    "Service Quotas, or a second stack with a queue of its own",
+    "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html",
+)
+WRITES = Quota(
+    "write units a second of a table",
+    40_000,
+    _RAISE,
+    "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html",
+)
+
+MOST_A_SECOND = 10
+"""Synchronous requests that an environment of a function takes a second, however short they are."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """How much of a quota is needed; a ``share`` above 1 is more than there is at first."""
+
+    quota: Quota
+    needed: float
+
+    @property
+    def share(self) -> float:
+        """Of the quota."""
+        return self.needed / self.quota.value
+
+
+def needs(month: Month) -> list[Need]:
+    """What a month of records that come evenly needs of each quota, the scarcest first."""
+    used = month.used
+    starts, seconds = used.executions / MONTH, used.byte_seconds / max(1.0, used.bytes_written)
+    busy = sum(max(calls.seconds, calls.count / MOST_A_SECOND) for calls in used.calls.values())
+    found = (
+        Need(STARTS, starts),
+        Need(CHECKPOINTS, used.operations.total() / MONTH),
+        Need(CONCURRENCY, busy / MONTH),
+        # The mapping waits for the execution, and its messages are in flight until it ends.
+        Need(BATCHES, starts * seconds),
+        Need(IN_FLIGHT, starts * seconds * month.size),
+        Need(WRITES, used.write_units / MONTH),
+    )
+    return sorted(found, key=lambda need: -need.share)
 
 
 def operations_of(chunks: int, stages: int = OUR_STAGES) -> Counter[str]:

@@ -138,15 +138,19 @@ class Server:
 
 
 @contextmanager
-def made() -> Iterator[Server]:
-    """A server with nothing in it, which does not serve yet. Raises if there is no Postgres."""
+def made(*, fsync: bool = False) -> Iterator[Server]:
+    """A server with nothing in it, which does not serve yet. Raises if there is no Postgres.
+
+    Without ``fsync`` it does not wait for the disk, as the machine will not lose power between two
+    asserts.
+    """
     postgres = find()
     if postgres is None:
         raise FileNotFoundError(REMEDY)
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         server = Server(_reachable(postgres, folder), folder, free_port(), secrets.token_hex())
-        _make(server)
+        _make(server, "on" if fsync else "off")
         yield server
     finally:
         shutil.rmtree(folder)
@@ -162,7 +166,7 @@ def _reachable(postgres: Postgres, folder: Path) -> Postgres:
     return Postgres(_programs(copy)[0], {"LD_LIBRARY_PATH": debian.libraries(copy)})
 
 
-def _make(server: Server) -> None:
+def _make(server: Server, fsync: str) -> None:
     folder = server.folder
     (folder / "password").write_text(server.password)
     _certify(folder)
@@ -181,7 +185,7 @@ def _make(server: Server) -> None:
         settings.write(
             f"listen_addresses='{HOST}'\nport={server.port}\nunix_socket_directories=''\n"
             f"ssl=on\nssl_cert_file='{server.authorities}'\nssl_key_file='{folder / 'key.pem'}'\n"
-            "fsync=off\n"  # the machine will not lose power between two asserts
+            f"fsync={fsync}\n"
         )
 
 

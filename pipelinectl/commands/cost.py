@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelinectl.commands.context import JsonFlag, Pipeline, open_pipeline
 from pipelinectl.commands.output import counted, duration, out, print_json, progress, size, table
-from pipelinectl.cost import MILLION, OUR_STAGES, Deployment, measure, report
+from pipelinectl.cost import MILLION, MONTH, OUR_STAGES, Deployment, measure, report
 from pipelinectl.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def cost(
         int | None,
         typer.Option("--records", min=1, help="Forecast a month of this many records."),
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate", min=0.001, max=10_000_000, help="The same of so many records a second."
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -51,16 +58,21 @@ def cost(
     """Show what executions used and what AWS charges for it, per million records.
 
     Counted from the executions' histories; what these do not say is marked as an estimate. Beside
-    it the same records with a chain of invokes for each, and with --records a forecast with the
-    quotas that it comes near to. With --json: one object; bytes, seconds and dollars.
+    it the same records with a chain of invokes for each, and with --records or --rate a forecast
+    with the share of each quota that it needs. With --json: one object; bytes, seconds and dollars.
 
     Examples:
     - `pipelinectl cost`
     - `pipelinectl cost last --json`
     - `pipelinectl cost --records 50000000 --batch-size 100`
+    - `pipelinectl cost --rate 1000 --batch-size 100`
     """
+    if records is not None and rate is not None:
+        raise UsageError("--records and --rate are two forecasts: give one of them")
+    if rate is not None:
+        records = math.ceil(rate * MONTH)
     if records is None and batch_size is not None:
-        raise UsageError("--batch-size is of a forecast: give --records too")
+        raise UsageError("--batch-size is of a forecast: give --records or --rate too")
     pipeline = open_pipeline(ctx, quiet=as_json)
     arns = _arns(pipeline, executions or [], limit)
     with progress("reading histories", len(arns), quiet=as_json) as done:
@@ -122,6 +134,8 @@ def render_cost(report: dict[str, Any]) -> Iterator[RenderableType]:
             f"{counted(month['operations_per_execution'], 'operation')} each",
         )
         yield _bill("a month", month, 1)
+        yield Text()
+        yield _quotas(month["quotas"])
         yield from (Text(warning, style="yellow") for warning in month["warnings"])
     yield Text()
     yield from (Text(warning, style="yellow") for warning in _warnings(report))
@@ -154,6 +168,21 @@ def _bill(title: str, bill: dict[str, Any], factor: float) -> Table:
         quantity = f"{mark}{_amount(line['quantity'] * factor)} {line['unit']}".rstrip()
         found.add_row(line["name"], quantity, f"{mark}{line['dollars'] * factor:,.2f}")
     found.add_row("[bold]together[/]", "", f"[bold]~{bill['dollars'] * factor:,.2f}[/]")
+    return found
+
+
+def _quotas(quotas: list[dict[str, Any]]) -> Table:
+    found = _columns("of AWS's quotas, as they are at first", "needed", "quota", "share")
+    for quota in quotas:
+        share = quota["needed"] / quota["value"]
+        style = "yellow" if share > 1 else ""
+        found.add_row(
+            quota["name"],
+            f"~{_amount(quota['needed'])}",
+            f"{quota['value']:,}",
+            f"~{share:.2%}" if share < 0.01 else f"~{share:.0%}",
+            style=style,
+        )
     return found
 
 

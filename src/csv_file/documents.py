@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 import simplejson
@@ -30,6 +31,9 @@ _LITERALS = {
     "number": re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"),
     "boolean": re.compile(r"true|false"),
 }
+
+_SHORT_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_WITH_INTEGERS = frozenset({"integer", "number"})
 
 _MARK = codecs.BOM_UTF8.decode()
 
@@ -127,9 +131,11 @@ def original_of(row: Row, file: File) -> str:
 
 def json_text(document: Document) -> str:
     """``document`` as JSON on one line, in ASCII, numbers exact."""
+    if Decimal in map(type, document.values()):  # to try the other one first would take longer
+        return _encode_decimals(document)
     try:
         return _encode(document)
-    except TypeError:  # a Decimal, which only the slower encoder can write
+    except TypeError:  # a Decimal further down, which only the slower encoder can write
         return _encode_decimals(document)
 
 
@@ -211,6 +217,8 @@ def _with_point(cell: str, name: str) -> str:
 
 
 def _literal(cell: str, types: frozenset[str]) -> Any:
+    if _SHORT_INTEGER.fullmatch(cell) and not types.isdisjoint(_WITH_INTEGERS):
+        return int(cell)  # what a parser of JSON makes of it, in a tenth of the time
     if any(kind in types and literal.fullmatch(cell) for kind, literal in _LITERALS.items()):
         try:
             return exact_json.loads(cell)

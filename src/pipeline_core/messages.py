@@ -200,6 +200,11 @@ class Unreadable(ValueError):  # noqa: N818 - a record is rejected with it, it i
         self.type = reason_type
 
 
+def may_be_other(body: str) -> bool:
+    """Whether ``body`` may be something else than simply a document."""
+    return any(mark in body for mark in _MARKS)
+
+
 def envelope_of(body: str, door: Door | None) -> Envelope:
     """What ``body`` says by the rules of the door that it came in by; of either if none is known.
 
@@ -225,7 +230,7 @@ def document_in(body: str) -> Inline | Pointed:
     Raises:
         Unreadable: InvalidPointer, or UnsupportedEvent for an event of S3's.
     """
-    if not any(mark in body for mark in _MARKS):
+    if not may_be_other(body):
         return Inline(body)
     document = _json(body)
     inner = sent_through_sns(document)
@@ -281,7 +286,7 @@ def _alone(record: Any) -> str:
 
 def anything_in(body: str) -> Envelope:
     """What ``body`` says where all of that is believed; raises as `objects_in` does."""
-    if any(mark in body for mark in _MARKS):
+    if may_be_other(body):
         document = _json(body)
         inner = sent_through_sns(document)
         if is_s3_event(document if inner is None else _json(inner)):

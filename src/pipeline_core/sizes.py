@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, TypeVar
 
 MAX_OPERATIONS = 3000
@@ -84,7 +85,8 @@ def checkpoint_size(value: object) -> int:
     It writes the payload as text within JSON, with all that is not ASCII escaped, which is never
     less than what AWS counts.
     """
-    return len(json.dumps(_encode(value)))
+    text = encode_basestring(value) if isinstance(value, str) else _encode(value)
+    return len(encode_basestring_ascii(text))
 
 
 def answer_size(value: object) -> int:

@@ -1,4 +1,4 @@
-"""The three stages, for one record each; every function calls one of them."""
+"""The three stages, for one record each: of the per-record pattern, a plain function and DBOS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
+
+from effects import note
 
 REQUIRED = ("data_source", "processing_type")
 
@@ -21,7 +23,7 @@ def validate(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa:
     document = json.loads(event["body"])
     if missing := [name for name in REQUIRED if not document.get(name)]:
         raise ValueError(f"missing: {', '.join(missing)}")
-    print("validated", event["message_id"])
+    note("validate", event["message_id"])
     return {"message_id": event["message_id"], "document": document}
 
 
@@ -36,7 +38,7 @@ def transform(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa
             "processed_at": processed_at,
         },
     }
-    print("transformed", event["message_id"])
+    note("transform", event["message_id"])
     return event | {"transformed": transformed, "processed_at": processed_at}
 
 
@@ -48,11 +50,11 @@ def table() -> Any:
     return boto3.resource("dynamodb").Table(os.environ["TABLE"])
 
 
-def store(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """Put the record's item."""
+def item_of(event: dict[str, Any]) -> dict[str, Any]:
+    """The record's item."""
     # DynamoDB takes no floats.
     record = json.loads(json.dumps(event), parse_float=Decimal)
-    item = {
+    return {
         "execution_id": record["message_id"],
         "original_data": record["document"],
         "transformed_data": record["transformed"],
@@ -61,6 +63,19 @@ def store(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: AR
         "processed_at": record["processed_at"],
         "stored_at": datetime.now(UTC).isoformat(),
     }
-    table().put_item(Item=item)
-    print("stored", event["message_id"])
-    return {"execution_id": item["execution_id"]}
+
+
+def store(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Put the record's item."""
+    table().put_item(Item=item_of(event))
+    note("store", event["message_id"])
+    return {"execution_id": event["message_id"]}
+
+
+def store_many(events: list[dict[str, Any]]) -> None:
+    """Put the records' items, as many in a request as DynamoDB takes."""
+    with table().batch_writer() as batch:
+        for event in events:
+            batch.put_item(Item=item_of(event))
+    for event in events:
+        note("store", event["message_id"])

@@ -124,7 +124,9 @@ def test_the_newest_that_have_ended_are_taken() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--batch-size", "10"], "give --records too"),
+        (["--batch-size", "10"], "give --records or --rate too"),
+        (["--records", "10", "--rate", "1"], "two forecasts"),
+        (["--rate", "0"], "--rate"),
         (["--records", "0"], "--records"),
         (["--batch-size", "10001"], "--batch-size"),
     ],

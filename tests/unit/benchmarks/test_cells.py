@@ -52,6 +52,7 @@ def test_batches_that_overlap_are_timed_from_the_first_to_the_last_message() -> 
     figures = figures_of("side", Load(2, 5, 4), [[run(10, [12, 12]), run(11, [14, 14])]], 8)
     assert figures.messages_per_second == 4 / (14 - 10)
     assert (figures.p50, figures.p99) == (2, 4)
+    assert (figures.own_p50, figures.own_p99) == (2, 3)
 
 
 def test_batches_one_at_a_time_are_timed_without_the_time_between_them() -> None:

@@ -8,6 +8,7 @@ from benchmarks.histories import DURABLE, SUSPENDING, phases_of, run_of
 from tests.unit.benchmarks.histories import (
     START,
     answered,
+    at,
     ended,
     failed,
     invocation,
@@ -32,6 +33,13 @@ CHAIN = [
 def test_the_execution_itself_counts_as_an_operation() -> None:
     run = run_of(CHAIN)
     assert (run.operations, run.stage_invocations, run.durable_invocations) == (3, 2, 3)
+
+
+def test_the_durable_functions_own_seconds_are_those_of_its_invocations() -> None:
+    invoked_for = {"StartTimestamp": at(1), "EndTimestamp": at(3)}
+    timed = [{**invocation(4), "InvocationCompletedDetails": invoked_for}, invocation(10)]
+
+    assert run_of([started(["a"]), *timed, ended(11)]).durable_seconds == 2
 
 
 def test_messages_are_stored_when_their_store_invoke_has_succeeded() -> None:

@@ -18,6 +18,7 @@ from benchmarks.report import (
     document,
     goals,
     goals_table,
+    peers_table,
 )
 
 OURS = Figures(
@@ -30,6 +31,8 @@ OURS = Figures(
     p50=0.5,
     p95=0.6,
     p99=0.7,
+    own_p50=0.4,
+    own_p99=0.5,
     batch_seconds=0.5,
     operations=0.4,
     durable_invocations=0.4,
@@ -72,6 +75,45 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:
     cell = {"side": "reference", "batch": 1000, "concurrency": 1, "stored": 0}
     lines = cells_table([OURS.as_json(), cell]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
+
+
+PEER = {
+    "peer": "DBOS, SQLite",
+    "batch": 1,
+    "speed": {
+        "messages": 100,
+        "messages_per_second": 20.0,
+        "p50": 0.2,
+        "p99": 0.4,
+        "writes": 5.0,
+        "invocations": None,
+    },
+    "harm": {
+        "kills": 9,
+        "messages": 200,
+        "stored": 200,
+        "queued": 0,
+        "dead": 0,
+        "lost": 0,
+        "again": 7,
+        "written_again": 3,
+        "seconds": 12.0,
+    },
+}
+
+
+def test_a_peer_is_one_row_with_what_kills_did_to_it() -> None:
+    header, _, row = peers_table([PEER]).splitlines()
+
+    assert "| 5.000 |  | 9 | 200 | 0 | 7 | 3 |" in row
+    assert row.count("|") == header.count("|")
+
+
+def test_a_peer_for_which_there_was_no_time_says_so() -> None:
+    header, _, row = peers_table([PEER | {"harm": None}]).splitlines()
+
+    assert "not measured" in row
+    assert row.count("|") == header.count("|")
 
 
 def test_a_missed_goal_stands_out() -> None:

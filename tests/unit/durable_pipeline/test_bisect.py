@@ -104,3 +104,9 @@ def test_what_failed_in_company_is_told_from_what_failed_alone() -> None:
     assert (enough.results["3"]["outcome"], enough.in_company) == ("failed", frozenset())
     assert "3" in scarce.in_company
     assert len(scarce.in_company) > 1
+
+
+def test_no_stage_is_asked_where_no_record_is_left() -> None:
+    answer, _ = run([], crash, Budget(PLENTY, PLENTY))
+
+    assert answer.results == {}

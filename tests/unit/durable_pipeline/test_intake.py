@@ -61,6 +61,25 @@ def test_a_message_is_a_record_with_its_body_untouched() -> None:
     assert record.receipt_handle == "receipt-m-1"
 
 
+@pytest.mark.parametrize("body", ["{}", '{"note": "é"}', "no JSON"])
+def test_a_document_is_its_own_content_at_the_door_of_messages_whatever_its_letters(
+    body: str,
+) -> None:
+    record, outcome = reading(body)
+
+    assert (record.content, record.door, record.by_producer) == (body, "messages", False)
+    assert outcome is None
+
+
+def test_a_body_that_is_no_text_is_rejected_and_its_neighbours_are_read() -> None:
+    wrong = sqs_message("x", "m-1") | {"body": 5}
+
+    batch = read(sqs_event(wrong, sqs_message("{}", "m-2")), SETTINGS)
+
+    assert [record.id for record in batch.records] == ["m-2"]
+    assert batch.unreadable["m-1"]["outcome"] == "rejected"
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_is_read(body: str) -> None:
     assert reading(body)[0].body == body

@@ -1,9 +1,10 @@
 import itertools
+import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_core.sizes import batches
+from pipeline_core.sizes import batches, checkpoint_size
 
 SIZES = st.lists(st.integers(min_value=1, max_value=100))
 
@@ -33,3 +34,22 @@ def test_a_batch_is_closed_only_when_the_next_entry_does_not_fit(sizes: list[int
 
 def test_an_entry_beyond_the_limit_stands_alone() -> None:
     assert cut([1, 500, 1]) == [[1], [500], [1]]
+
+
+RECORDS = st.lists(st.fixed_dictionaries({"id": st.text(), "body": st.text()}))
+
+
+@given(RECORDS)
+def test_records_measured_together_come_to_no_less_than_apart(
+    records: list[dict[str, str]],
+) -> None:
+    together = checkpoint_size(records) + len(records)
+
+    assert together >= sum(checkpoint_size(record) for record in records)
+
+
+@given(st.text())
+def test_a_text_counts_as_json_in_json(text: str) -> None:
+    encoded = json.dumps(text, ensure_ascii=False)
+
+    assert checkpoint_size(text) == len(json.dumps(encoded))

@@ -18,8 +18,15 @@ from pipeline_core.objects import ObjectState
 from pipeline_core.sizes import MAX_CHUNK_RECORDS
 from pipelinectl import cost
 from pipelinectl.cost import (
+    BATCHES,
+    CHECKPOINTS,
+    CONCURRENCY,
+    IN_FLIGHT,
     MILLION,
+    MONTH,
     PRICES,
+    STARTS,
+    WRITES,
     Calls,
     Size,
     Usage,
@@ -28,6 +35,8 @@ from pipelinectl.cost import (
     execution_warnings,
     forecast,
     gb_seconds,
+    month_of,
+    needs,
     operations_of,
     taken_in,
     usage_of,
@@ -479,6 +488,39 @@ def test_large_bodies_make_small_chunks() -> None:
     found = month(100, 100, used(10, body_bytes=30_000))
 
     assert found["operations_per_execution"] == 1 + 3 * 10 + 1
+
+
+def needed(rate: int, batch_size: int) -> dict[str, float]:
+    found = month_of(rate * MONTH, batch_size, used(batch_size), PLACE)
+    return {need.quota.name: need.needed for need in needs(found)}
+
+
+def test_what_is_needed_of_the_quotas_follows_from_rate_batch_and_times() -> None:
+    # An execution of ten takes 2 s; its invocations 0.8 s in all, and each stage's one 0.2 s.
+    found = needed(1_000, 10)
+
+    assert found[STARTS.name] == pytest.approx(100)
+    assert found[CHECKPOINTS.name] == pytest.approx(400)
+    assert found[CONCURRENCY.name] == pytest.approx(100 * (0.8 + 3 * 0.2))
+    assert found[BATCHES.name] == pytest.approx(100 * 2)
+    assert found[IN_FLIGHT.name] == pytest.approx(1_000 * 2)
+    assert found[WRITES.name] == pytest.approx(1_000)
+
+
+def test_an_environment_takes_ten_requests_a_second_however_short_they_are() -> None:
+    short = replace(used(10), calls={DURABLE: Calls(4, 0.004)})
+    found = {n.quota: n.needed for n in needs(month_of(1_000 * MONTH, 10, short, PLACE))}
+
+    assert found[CONCURRENCY] == pytest.approx(100 * 4 / 10)
+
+
+def test_the_scarcest_quota_comes_first_and_a_forecast_says_so() -> None:
+    quotas = month(10_000 * MONTH, 10)["quotas"]
+    shares = [quota["needed"] / quota["value"] for quota in quotas]
+
+    assert shares == sorted(shares, reverse=True)
+    assert quotas[0]["name"] == STARTS.name
+    assert shares[0] == pytest.approx(1_000 / 300)
 
 
 @given(
