@@ -61,7 +61,14 @@ OF_RECORDS = frozenset(
 )
 
 OF_FILES = frozenset(
-    {"InvalidDelimiter", "InvalidHeader", "InvalidMetadata", "RowTooLarge", "UnknownFormat"}
+    {
+        "InvalidDelimiter",
+        "InvalidHeader",
+        "InvalidMetadata",
+        "RowTooLarge",
+        "UnknownFormat",
+        "WrongEncoding",
+    }
 )
 
 OF_STAGES = frozenset(

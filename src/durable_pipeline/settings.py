@@ -23,8 +23,8 @@ class Settings:
     """Functions to chain, queues to settle with, and what there is of attempts and of time.
 
     Timeouts and delays are in seconds, ``range_size`` is in bytes. ``enrichment_function_arn`` is
-    empty where there is no own stage, the FIFO queues are where there is no FIFO door. ``file_rows``
-    is what rows become of files that do not say.
+    empty where there is no own stage, the FIFO queues are where there is no FIFO door.
+    ``file_rows`` is what rows become of files that do not say.
     """
 
     environment: str
