@@ -424,8 +424,8 @@ def report(result: Mapping[str, Any]) -> str:
     written = (
         f"Written by `make bench-growth` on {machine} when it began, Python {result['python']}: "
         f"{total:,} messages in batches of {result['batch']}, {result['concurrency']} at once, in "
-        f"one run. `LOCALCLOUD_EXECUTIONS={result['kept']}`, as many executions as a round has; items are "
-        "taken away after each round, for they are what is there, not what has passed."
+        f"one run. `LOCALCLOUD_EXECUTIONS={result['kept']}`, as many executions as a round has; "
+        "items are taken away after each round, for they are what is there, not what has passed."
     )
     columns = ["messages", "messages/s", "processor ms each", *(f"{name} MB" for name in names)]
     columns += ["handles", "threads", "store MB", "disk MB", "list ms"]
