@@ -137,6 +137,7 @@ def run(
 ) -> dict[str, Any]:
     """Measure so many messages on a new local cloud in ``directory``; return a JSON document."""
     each = messages // ROUNDS
+    load = os.getloadavg()[0]
     # As many as a round has: what is kept has its full number when the first one is over.
     kept = max(100, each // BATCH)
     with _environment(LOCALCLOUD_EXECUTIONS=str(kept)), supervisor.fresh(directory) as settings:
@@ -151,7 +152,7 @@ def run(
     cloud = replace(cloud, settings=replace(settings, most_executions=2 * max(planted, kept)))
     timings = cloud.timed_with_and_without(planted, say)
     return {
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "load": load},
         "python": platform.python_version(),
         "batch": BATCH,
         "concurrency": CONCURRENCY,
@@ -418,12 +419,13 @@ def report(result: Mapping[str, Any]) -> str:
     rounds = result["rounds"]
     names = list(rounds[0]["memory_mb"])
     total = sum(one["messages"] for one in rounds)
-    machine = f"{result['machine']['cores']} cores ({result['machine']['processor']})"
+    of_machine = result["machine"]
+    machine = f"{of_machine['cores']} cores ({of_machine['processor']}), load {of_machine['load']}"
     written = (
-        f"Written by `make bench-growth` on {machine}, Python {result['python']}: {total:,} "
-        f"messages in batches of {result['batch']}, {result['concurrency']} at once, in one run. "
-        f"`LOCALCLOUD_EXECUTIONS={result['kept']}`, as many executions as a round has; items are "
-        "taken away after each round, for they are what is there, not what has passed."
+        f"Written by `make bench-growth` on {machine} when it began, Python {result['python']}: "
+        f"{total:,} messages in batches of {result['batch']}, {result['concurrency']} at once, in "
+        f"one run. `LOCALCLOUD_EXECUTIONS={result['kept']}`, as many executions as a round has; "
+        "items are taken away after each round, for they are what is there, not what has passed."
     )
     columns = ["messages", "messages/s", "processor ms each", *(f"{name} MB" for name in names)]
     columns += ["handles", "threads", "store MB", "disk MB", "list ms"]

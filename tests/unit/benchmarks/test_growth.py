@@ -60,7 +60,7 @@ def test_the_page_has_each_round_and_each_promise() -> None:
     rounds = [FLAT, FLAT, replace(FLAT, store_mb=200.0)]
     page = report(
         {
-            "machine": {"cores": 2, "processor": "x"},
+            "machine": {"cores": 2, "processor": "x", "load": 1.5},
             "python": "3.11",
             "batch": 10,
             "concurrency": 5,
