@@ -183,7 +183,7 @@ class Sources:
         """A row goes with its file, whose event brings all of them."""
         bucket, _, key = item.text("object").partition("/")
         name = reference_to(ObjectId(bucket, key), self.stack)
-        why = f"it is row {item.text('row')} of {name}: reprocess the file, whose rows go with it"
+        why = f"it is a row of {name}: reprocess the file, whose rows go with it"
         return Skipped(item.execution_id, why)
 
     def _current(self, object_id: ObjectId) -> Pointer | None:

@@ -357,5 +357,5 @@ def test_a_row_does_not_go_alone_its_file_does(pipeline: Pipeline, operator: Ope
     (skipped,) = operator.reprocess(key).done.skipped
 
     assert skipped == Skipped(
-        key, "it is row 7 of input/a.csv: reprocess the file, whose rows go with it"
+        key, "it is a row of input/a.csv: reprocess the file, whose rows go with it"
     )

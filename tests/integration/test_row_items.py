@@ -39,6 +39,8 @@ def rows(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     monkeypatch.setattr("csv_file.handler.client", lambda _: fake)
     monkeypatch.setattr(calling, "PAUSES", (0.0, 0.0))
     monkeypatch.setenv("RANGE_SIZE", "200")
+    # Lambda's environments take one invocation at a time; here all share a process, and its logger.
+    monkeypatch.setenv("RANGE_CONCURRENCY", "1")
     pipeline._stages["csv_file"] = lambda event, _: csv_file_handler(event, IN_TIME)
     cleanup.handler.cleaner.cache_clear()
     return pipeline
@@ -182,6 +184,15 @@ def test_the_parameter_is_for_files_that_do_not_say(
     assert {item["object"] for item in of_rows(rows).values()} == {f"input/{KEY}"}
 
 
+def test_a_version_that_knows_of_no_items_goes_on_with_results(rows: Pipeline) -> None:
+    rows.put(KEY, people(5), **ITEMS)
+    asked = {"action": "plan", "object": _state(rows), "from": None}
+
+    plan = csv_file_handler(asked | {"max_ranges": 100, "range_bytes": 1000}, IN_TIME)
+
+    assert plan["file"]["rows"] == "results"
+
+
 def test_an_unknown_word_is_a_rejection_that_names_those_there_are(rows: Pipeline) -> None:
     rows.process(in_queue(rows.put(KEY, people(5), Metadata={"rows": "records"})))
 
@@ -243,7 +254,6 @@ def test_of_two_rows_with_one_record_id_the_last_counts_however_ranges_are_repea
     rows: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANGE_SIZE", "1")
-    monkeypatch.setenv("RANGE_CONCURRENCY", "1")
     state = rows.put(KEY, "record_id,name\na,first\na,second\n", **ITEMS)
     rows.process(in_queue(state))
     ranges = [call for call in _processed(rows) if call["range"]["row"] == 1]
@@ -263,6 +273,7 @@ def _processed(pipeline: Pipeline) -> list[Any]:
             "from": None,
             "max_ranges": 100,
             "range_bytes": 1,
+            "rows": "results",
         },
         IN_TIME,
     )

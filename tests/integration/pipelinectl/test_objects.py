@@ -251,3 +251,18 @@ def test_objects_are_listed_by_when_they_changed(
     listed = deployed.run("objects", "list", "--json", *times).json
 
     assert [entry["key"] for entry in listed] == keys
+
+
+def test_results_of_rows_that_are_items_are_downloaded_too(deployed: Deployed) -> None:
+    name = f"{4:015d}-{900:015d}.jsonl"
+    line = json.dumps({"row": 1, "execution_id": "e", "record": {}}) + "\n"
+    deployed.s3.put_object(Bucket="test-output", Key=f"{FOLDER}items/{name}", Body=line)
+    keys = {"results_key": f"{FOLDER}items/{name}", "rejects_key": "none"}
+    body = json.dumps({"object": {}, "parts": [{"start": 4, **keys}]})
+    deployed.s3.put_object(Bucket="test-output", Key=f"{FOLDER}manifest.json", Body=body)
+    manifest = {"bucket": "test-output", "key": f"{FOLDER}manifest.json"}
+    counts = {"rows": 1, "results": 1, "rejects": 0, "items": 1}
+    put_entry(deployed, PATH, counts=counts, manifest=manifest)
+
+    assert deployed.run("download", "--results", "input/orders.csv").stdout == line
+    assert "items" in deployed.run("objects", "show", "input/orders.csv").stdout
