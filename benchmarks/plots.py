@@ -89,7 +89,9 @@ def peers(rows: Sequence[Any]) -> Any:
     latency.set_xscale("log")
     latency.xaxis.set_major_formatter(NUMBERS)
     latency.xaxis.set_minor_formatter(ticker.NullFormatter())
-    harm.set_xlim(left=0)
+    # Room for what is written behind the longest.
+    latency.set_xlim(right=latency.dataLim.x1 * 8)
+    harm.set_xlim(0, 1.5 * harm.dataLim.x1 or 1)
     return figure
 
 
