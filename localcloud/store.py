@@ -1,8 +1,8 @@
 """The runner's store of executions: AWS's own on SQLite, kept open, and asked less.
 
-AWS's opens the file anew for each of the sixty questions and writes of an execution, and reads the
-whole of it each time. Here one connection serves all threads, and what was last read or written is
-still known. Nothing counts as written before it is committed to the file.
+AWS's opens the file anew for each read and write, and parses the whole of an execution each time.
+Here one connection serves all threads, and what was last read or written is still known.
+Nothing counts as written before it is committed to the file.
 """
 
 from __future__ import annotations
