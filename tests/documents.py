@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections import Counter
@@ -68,7 +69,7 @@ class Document:
         return tables
 
     def _tokens(self) -> list[Token]:
-        return MarkdownIt("commonmark").enable("table").parse(self.path.read_text("utf-8"))
+        return _parsed(self.path.read_text("utf-8"))
 
     def _inline(self) -> Iterator[Token]:
         for token in self._tokens():
@@ -79,6 +80,11 @@ class Document:
             if token.type == "heading_open":
                 parts = following.children or ()
                 yield "".join(part.content for part in parts)
+
+
+@functools.cache
+def _parsed(text: str) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(text)
 
 
 def commands_in(block: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which tests one process runs after another, because they share a local cloud, or a Postgres."""
+"""Which tests one process runs after another, because they share what takes long to make."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ GROUPS = {
     "tests/e2e/test_sinks.py": "deployments",
     "tests/e2e/test_verify.py": "operating",
     "tests/integration/test_postgres_sink.py": "postgres",
+    "tests/unit/test_template.py": "template",
 }
 """The group of each file, or of all others in a folder. A test that has none runs anywhere."""
 

@@ -13,10 +13,13 @@ from typing import Any
 
 import aws_durable_execution_sdk_python.state
 import boto3
+import moto.core.models
 import pytest
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
-from moto.dynamodb.models import dynamo_type
+from moto.dynamodb.models import dynamo_type, dynamodb_backends
+from moto.s3.models import s3_backends
+from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 import csv_file.handler
@@ -43,6 +46,8 @@ STAGES: dict[str, Callable[..., Any]] = {
 }
 EXECUTION_SECONDS = 900
 """Bounds one execution, on whatever machine."""
+
+QUEUES = ("queue", "objects", "internal", "files", "dead-letters", "events", "cleanup")
 
 BUCKETS = ("input", "payloads", "output")
 
@@ -209,17 +214,15 @@ def _forget_clients() -> None:
 @pytest.fixture
 def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """A pipeline with empty tables, queues and buckets."""
-    sqs, s3 = boto3.client("sqs"), boto3.client("s3")
-    urls = {
-        name: sqs.create_queue(QueueName=name)["QueueUrl"]
-        for name in ("queue", "objects", "internal", "files", "dead-letters", "events", "cleanup")
-    }
+    urls = {name: _create_queue(name) for name in QUEUES}
     topic_arn = create_topic()
+    s3 = s3_backends[ACCOUNT]["aws"]
     for bucket in BUCKETS:
-        s3.create_bucket(Bucket=bucket)
-    s3.put_bucket_versioning(Bucket="input", VersioningConfiguration={"Status": "Enabled"})
+        s3.create_bucket(bucket, REGION)
+    s3.put_bucket_versioning("input", "Enabled")
     _create_table("catalog", "object")
-    table = _create_table("table", "execution_id")
+    _create_table("table", "execution_id")
+    table = boto3.resource("dynamodb").Table("table")
     for name, value in {
         "ENVIRONMENT": "test",
         "STACK_NAME": "stack",
@@ -254,25 +257,38 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     return Pipeline(table, urls)
 
 
+# moto's backends are asked themselves: fourteen requests take longer than most tests do.
+
+
+def _create_queue(name: str) -> str:
+    """A queue of this name; its URL."""
+    sqs_backends[ACCOUNT][REGION].create_queue(name)
+    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+
+
 def create_topic() -> str:
     """The topic of processing events, whose messages go into a queue; its ARN."""
-    sns = boto3.client("sns")
-    topic_arn = sns.create_topic(Name="events")["TopicArn"]
-    sns.subscribe(
-        TopicArn=topic_arn,
-        Protocol="sqs",
-        Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
-        Attributes={"RawMessageDelivery": "true"},
-    )
+    sns = sns_backends[ACCOUNT][REGION]
+    topic_arn: str = sns.create_topic("events").arn
+    subscription = sns.subscribe(topic_arn, f"arn:aws:sqs:{REGION}:{ACCOUNT}:events", "sqs")
+    sns.set_subscription_attributes(subscription.arn, "RawMessageDelivery", "true")
     return topic_arn
 
 
-def _create_table(name: str, key: str) -> Any:
-    return boto3.resource("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+def _create_table(name: str, key: str) -> None:
+    dynamodb_backends[ACCOUNT][REGION].create_table(
+        name,
+        schema=[{"AttributeName": key, "KeyType": "HASH"}],
+        throughput=None,
+        attr=[{"AttributeName": key, "AttributeType": "S"}],
+        global_indexes=[],
+        indexes=[],
+        streams=None,
+        billing_mode="PAY_PER_REQUEST",
+        sse_specification=None,
+        tags=[],
+        deletion_protection_enabled=False,
+        warm_throughput=None,
     )
 
 
@@ -294,6 +310,17 @@ def prompt_ends() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aws_durable_execution_sdk_python.state, "_STOP_SIGNAL_POLL_SECONDS", 0.005)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def boto3_alone_is_answered() -> Iterator[None]:
+    """Moto is not made ready to answer ``requests`` as well, which nobody uses here.
+
+    It would be for each test anew, for every address of every service, by every method.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moto.core.models, "RESPONSES_METHODS", ())
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]  # it has no types
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -730,7 +730,7 @@ def test_a_search_is_not_longer_than_cloudwatch_takes() -> None:
 
 def test_tracing_is_off_unless_wanted() -> None:
     for name in FUNCTIONS:
-        plain, traced = (of_stack(BASE[name]["Properties"], v) for v in (DEFAULTS, OTEL))
+        plain, traced = (of_stack(base()[name]["Properties"], v) for v in (DEFAULTS, OTEL))
         variables = traced["Environment"]["Variables"].keys()
 
         assert (plain["TracingConfig"]["Mode"], plain["Layers"]) == ("PassThrough", [])
@@ -805,8 +805,17 @@ CHANGES = {
     name: {**OTEL, name: DEFAULTS[name] if OTEL[name] != DEFAULTS[name] else others(name)[-1]}
     for name in PARAMETERS
 }
-BASE, *CHANGED = translations([OTEL, *CHANGES.values()])
-AFTER = dict(zip(PARAMETERS, CHANGED, strict=True))
+
+
+@functools.cache
+def translated() -> dict[str, dict[str, Any]]:
+    """The resources after each change, by its parameter, and, as "", before; SAM takes seconds."""
+    found = translations([OTEL, *CHANGES.values()])
+    return dict(zip(["", *CHANGES], found, strict=True))
+
+
+def base() -> dict[str, Any]:
+    return translated()[""]
 
 
 def version_of(resources: dict[str, Any], values: dict[str, str]) -> tuple[str, Any]:
@@ -825,9 +834,9 @@ def test_a_parameter_publishes_a_version_if_and_only_if_it_changes_the_function(
     # Only if, because Lambda refuses to publish what it has published, and the deployment fails.
     values = CHANGES[name]
 
-    changed = function_of(AFTER[name], values) != function_of(BASE, OTEL)
+    changed = function_of(translated()[name], values) != function_of(base(), OTEL)
 
-    assert (version_of(AFTER[name], values) != version_of(BASE, OTEL)) is changed
+    assert (version_of(translated()[name], values) != version_of(base(), OTEL)) is changed
 
 
 VALUES = st.fixed_dictionaries(
@@ -840,9 +849,9 @@ def test_two_deployments_share_a_version_if_and_only_if_they_share_the_function(
     before: dict[str, str], name: str, data: st.DataObject
 ) -> None:
     after = {**before, name: data.draw(st.sampled_from([DEFAULTS[name], *others(name)]))}
-    functions = [function_of(BASE, values) for values in (before, after)]
+    functions = [function_of(base(), values) for values in (before, after)]
 
-    published = version_of(BASE, before) != version_of(BASE, after)
+    published = version_of(base(), before) != version_of(base(), after)
 
     assert published is (functions[0] != functions[1])
     # That is surely what Lambda compares with the version before, when it is asked to publish.
@@ -853,14 +862,14 @@ def test_the_parameters_that_reach_the_function_are_told_from_those_that_do_not(
     publishing = {
         name
         for name in PARAMETERS
-        if version_of(AFTER[name], CHANGES[name]) != version_of(BASE, OTEL)
+        if version_of(translated()[name], CHANGES[name]) != version_of(base(), OTEL)
     }
 
     assert {"StageTimeout", "LogLevel", "ExecutionTimeout", "Tracing"} <= publishing
     assert publishing.isdisjoint({"BatchSize", "VisibilityTimeout", "OperatorsEmail"})
     # Without OpenTelemetry, its layer is nothing to the function.
-    assert version_of(BASE, {**OTEL, "Tracing": "none"}) == version_of(
-        BASE, {**OTEL, "Tracing": "none", "TracingLayerArn": TEXTS["TracingLayerArn"]}
+    assert version_of(base(), {**OTEL, "Tracing": "none"}) == version_of(
+        base(), {**OTEL, "Tracing": "none", "TracingLayerArn": TEXTS["TracingLayerArn"]}
     )
 
 
@@ -868,8 +877,8 @@ def test_code_publishes_a_version_and_no_change_publishes_none() -> None:
     (other,) = translations([OTEL], code="other")
     (again,) = translations([OTEL])
 
-    assert version_of(other, OTEL)[0] != version_of(BASE, OTEL)[0]
-    assert version_of(again, OTEL) == version_of(BASE, OTEL)
+    assert version_of(other, OTEL)[0] != version_of(base(), OTEL)[0]
+    assert version_of(again, OTEL) == version_of(base(), OTEL)
 
 
 def test_a_versions_description_takes_the_longest_values() -> None:
@@ -882,36 +891,47 @@ def test_a_versions_description_takes_the_longest_values() -> None:
     assert not [name for name in texts if any(t.startswith(name) for t in refusals(longest))]
     for name in texts:  # and there is none that is longer
         assert refusals({name: TEXTS[name].replace(":1", ":11") + "e" * (name == "Environment")})
-    _, properties = version_of(BASE, longest)
+    _, properties = version_of(base(), longest)
     assert len(properties["Description"]) <= 256
 
 
+def schema_of(resource_type: str) -> Any:
+    """What CloudFormation says of a type of resources."""
+    # Imported by the one process that runs these tests, not by each that collects them: 3 s.
+    from cfnlint.schema.manager import (  # type: ignore[import-untyped]  # it has no types
+        PROVIDER_SCHEMA_MANAGER,
+    )
+
+    return PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
+
+
 def test_cloudformation_replaces_a_version_whose_description_changes() -> None:
-    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::Lambda::Version").schema
+    schema = schema_of("AWS::Lambda::Version")
 
     assert "/properties/Description" in schema["createOnlyProperties"]
     assert schema["properties"]["Description"]["maxLength"] == 256
 
 
 def test_executions_that_run_keep_their_version() -> None:
-    name, _ = version_of(BASE, OTEL)
+    name, _ = version_of(base(), OTEL)
 
     # One is for a version whose logical id is gone, the other for one that was replaced.
-    assert BASE[name]["DeletionPolicy"] == BASE[name]["UpdateReplacePolicy"] == "Retain"
-    assert "DeletionPolicy" not in BASE["DurablePipelineFunction"]
+    assert base()[name]["DeletionPolicy"] == base()[name]["UpdateReplacePolicy"] == "Retain"
+    assert "DeletionPolicy" not in base()["DurablePipelineFunction"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("level", PARAMETERS["LogLevel"]["AllowedValues"])
 def test_lambda_lets_through_what_a_function_is_to_log(name: str, level: str) -> None:
-    properties = of_stack(BASE[name]["Properties"], {**OTEL, "LogLevel": level})
+    properties = of_stack(base()[name]["Properties"], {**OTEL, "LogLevel": level})
 
     # Without it, Lambda drops what is below INFO and tells the function's logger to log the rest.
     assert properties["LoggingConfig"]["LogFormat"] == "JSON"
     assert properties["LoggingConfig"]["ApplicationLogLevel"] == LAMBDAS_LEVELS[level]
     assert properties["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
-    allowed = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::Lambda::Function")
-    levels = allowed.schema["definitions"]["LoggingConfig"]["properties"]["ApplicationLogLevel"]
+    levels = schema_of("AWS::Lambda::Function")["definitions"]["LoggingConfig"]["properties"][
+        "ApplicationLogLevel"
+    ]
     assert LAMBDAS_LEVELS[level] in levels["enum"]
 
 
