@@ -31,6 +31,9 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "benchmarks" / "rows.md"
 ROWS = 20_000
 SHORTER = 4
+FILE = 1
+"""The item that the file has itself."""
+
 KEY = "input/order/orders.csv"
 PATIENCE = 4 * 3600.0
 PARAMETERS = {"Environment": "bench", "LogLevel": "WARNING", "RangeConcurrency": "2"}
@@ -79,15 +82,13 @@ class Pipeline:
         return bool(entry and entry["state"] == "done" and entry["sequencer"] > sequencer)
 
     def items(self) -> int:
-        """How many items of rows there are."""
-        pages = self.client("dynamodb").get_paginator("scan")
-        found = pages.paginate(
-            TableName=self.outputs["ProcessedDataTable"],
-            Select="COUNT",
-            FilterExpression="attribute_exists(#row)",
-            ExpressionAttributeNames={"#row": "row"},
-        )
-        return sum(page["Count"] for page in found)
+        """How many items there are, that of the file itself included.
+
+        The local cloud counts them; to read them all, again and again, would be the load.
+        """
+        name = self.outputs["ProcessedDataTable"]
+        found = self.client("dynamodb").describe_table(TableName=name)
+        return int(found["Table"]["ItemCount"])
 
     def has_items(self, count: int) -> bool:
         """Whether there are just so many."""
@@ -118,10 +119,10 @@ def measured(pipeline: Pipeline, rows: int) -> Iterator[Timing]:
         before = pipeline.put(_orders(count), kind)
         _wait(partial(pipeline.is_done_after, before))
         yield Timing(what, count, time.monotonic() - began)
-        if kind == "items" and pipeline.items() < count:
-            raise WrongCount(f"{what}: {pipeline.items():,} items of {count:,} rows")
+        if kind == "items" and pipeline.items() < count + FILE:
+            raise WrongCount(f"{what}: {pipeline.items():,} items of {count:,} rows and the file")
     for what, left, gone in (
-        ("items of the longer file, removed", short, rows - short),
+        ("items of the longer file, removed", short + FILE, rows - short),
         ("items removed with the object", 0, short),
     ):
         began = time.monotonic()
