@@ -41,6 +41,7 @@ REQUEST_VARIABLE = "LOCALCLOUD_SAVE_REQUEST"
 # The supervisor sets it for ministack's workers.
 GATEWAY_VARIABLE = "AWS_ENDPOINT_URL_LAMBDA"
 _LOOK_EVERY_SECONDS = 0.1
+_CONDITIONS = 256
 _GRACE_SECONDS = 1.0
 
 # More than there are functions; each may come with 20 MB.
@@ -108,6 +109,8 @@ def main() -> None:
     hold_queues(sqs, provisioners)
     hold_mappings(lambda_svc, provisioners)
     wrap(lambda_svc, "_sqs_esm_concurrency", by_groups)
+    # It parses a condition for each item that is written on it, and thousands have the same one.
+    wrap(dynamodb, "_condition_syntax_error", functools.lru_cache(_CONDITIONS))
     hold_notifications(sns)
     hold_keys(s3)
     hold_functions(lambda_svc, provisioners)
