@@ -79,7 +79,7 @@ def main() -> None:
     # All of its own environment.
     from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
     from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.core import iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.core import iam_actions, iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
     from ministack.core import lambda_runtime as workers
     from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
         cloudwatch,
@@ -105,6 +105,7 @@ def main() -> None:
     wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
     workers.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
     wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
+    wrap(iam_actions, "extract_resource_arn", naming_whom_it_asks_about)
     hold_messages(sqs)
     hold_queues(sqs, provisioners)
     hold_mappings(lambda_svc, provisioners)
@@ -384,6 +385,24 @@ def naming_roles(resolve: Action) -> Action:
         return "arn:{}:iam::{}:role/{}".format(*session.groups()) if session else value
 
     return resolved
+
+
+def naming_whom_it_asks_about(resource_of: Action) -> Action:
+    """Return ministack's function that says what a request is about, with the role it asks about.
+
+    `SimulatePrincipalPolicy` names it otherwise than IAM's other actions do, and so ministack takes
+    it for one that only a right to all resources allows.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+    """
+
+    def named(service: str, *request: Any) -> Any:
+        resource = resource_of(service, *request)
+        if service == "iam" and resource == "*":
+            asked_about = request[4].get("PolicySourceArn") or resource
+            return asked_about[0] if isinstance(asked_about, list) else asked_about
+        return resource
+
+    return named
 
 
 def hold_messages(sqs: Any) -> None:

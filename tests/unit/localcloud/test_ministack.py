@@ -23,6 +23,7 @@ from localcloud.ministack import (
     issued_by,
     keyed_by,
     naming_roles,
+    naming_whom_it_asks_about,
     put_back,
     receiving_large_batches,
     record_bytes,
@@ -302,6 +303,23 @@ def test_the_role_stands_for_its_session(key: str, found: object, resolved: obje
 
     assert naming_roles(resolve)(key, "context") == resolved
     assert asked == [(key, "context")]
+
+
+@pytest.mark.parametrize(
+    ("service", "asked", "resource"),
+    [
+        ("iam", {"PolicySourceArn": ["arn:aws:iam::0:role/asked"]}, "arn:aws:iam::0:role/asked"),
+        ("iam", {"PolicySourceArn": "arn:aws:iam::0:role/asked"}, "arn:aws:iam::0:role/asked"),
+        ("iam", {}, "*"),
+        ("sns", {"PolicySourceArn": "arn:aws:iam::0:role/asked"}, "*"),
+    ],
+)
+def test_a_simulation_is_about_the_role_that_it_asks_about(
+    service: str, asked: Any, resource: str
+) -> None:
+    found = naming_whom_it_asks_about(lambda *_: "*")
+
+    assert found(service, "POST", "/", {}, b"", asked, "region", "0") == resource
 
 
 HEADERS = {"Content-Length": "10", "ETag": '"e"', "x-amz-checksum-crc32": "c"}
