@@ -98,7 +98,7 @@ docs-test: setup ## Run every command of the guides, on a local cloud of their o
 	@$(BIN)/python -m pytest tests/guides
 
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, LARGE_FILE_ROWS, GROWTH_MESSAGES)
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, LARGE_FILE_ROWS)
 	@$(BIN)/python -m pytest -s tests/chaos
 
 .PHONY: bench
