@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import platform
 import signal
@@ -96,13 +97,16 @@ class Check:
     kept: bool
 
 
-def checks(rounds: Sequence[Round], timings: Mapping[str, tuple[float, float]]) -> list[Check]:
+def checks(
+    rounds: Sequence[Round], timings: Mapping[str, tuple[float, float]], filled: int = 1
+) -> list[Check]:
     """Compare the last round with the first, and what was timed with much behind it and without.
 
     A round is slower by itself if it also took more processor time: others may use the machine.
-    Memory is that after the second round, when what is kept of what has passed has its full number.
+    Memory is compared with that after the round of this number, from 0, when what is kept of what
+    has passed has its full number.
     """
-    first, last, full = rounds[0], rounds[-1], rounds[1]
+    first, last, full = rounds[0], rounds[-1], rounds[filled]
     rate = Check(
         "messages a second",
         first.messages_per_second,
@@ -140,6 +144,7 @@ def run(
     load = os.getloadavg()[0]
     # As many as a round has: what is kept has its full number when the first one is over.
     kept = max(100, each // BATCH)
+    filled = min(ROUNDS - 2, max(1, math.ceil(kept * BATCH / each)))
     with _environment(LOCALCLOUD_EXECUTIONS=str(kept)), supervisor.fresh(directory) as settings:
         cloud = Cloud.deployed(settings)
         cloud.send_and_wait(each // 5)
@@ -163,7 +168,7 @@ def run(
             for one in rounds
         ],
         "timings": timings,
-        "checks": [asdict(check) for check in checks(rounds, timings)],
+        "checks": [asdict(check) for check in checks(rounds, timings, filled)],
     }
 
 
