@@ -334,7 +334,8 @@ def deploy_built(
 def _upload(s3: "S3Client", overlaid: Path, stack_name: str) -> str:
     """Put the template and all code that it names into the bucket; return the template's key."""
     template = json.loads(overlaid.read_text())
-    for resource in template["Resources"].values():
+    common = {"Type": SAM_FUNCTION, "Properties": template.get("Globals", {}).get("Function", {})}
+    for resource in (common, *template["Resources"].values()):
         name = _CODE.get(resource["Type"])
         code = resource.get("Properties", {}).get(name)
         if name is None or not isinstance(code, str):

@@ -35,8 +35,10 @@ def stack_name(cloud: Cloud) -> Iterator[str]:
     cloud.client("cloudformation").delete_stack(StackName=STACK)
 
 
-def deployed(cloud: Cloud, folder: Path, **resources: Any) -> dict[str, str]:
+def deployed(cloud: Cloud, folder: Path, common: Any = None, **resources: Any) -> dict[str, str]:
     template = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Globals": {"Function": common or {}},
         "Resources": resources,
         "Outputs": {name: {"Value": {"Ref": name}} for name in resources},
     }
@@ -64,6 +66,21 @@ def test_a_deployment_creates_changes_and_leaves_alone(
         e["ResourceStatus"] for e in events["StackEvents"] if "Queue" not in e["LogicalResourceId"]
     ]
     assert statuses.count("UPDATE_COMPLETE") == 1
+
+
+def test_code_that_functions_have_in_common_is_deployed(
+    cloud: Cloud, stack_name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "index.py").write_text("def handler(event, context): return 'run'")
+    common = {"CodeUri": "code", "Runtime": "python3.14", "Handler": "index.handler"}
+    function = {"Type": "AWS::Serverless::Function", "Properties": {}}
+
+    outputs = deployed(cloud, tmp_path, common, One=function, Other=function)
+
+    for name in outputs.values():
+        answer = cloud.client("lambda").invoke(FunctionName=name)
+        assert json.load(answer["Payload"]) == "run"
 
 
 def test_a_stack_that_cannot_be_created_is_told_and_does_not_stand_in_the_way(
