@@ -43,6 +43,7 @@ from pipeline_core.messages import (
     carried_in,
     envelope_of,
     given_id,
+    may_be_identified,
     may_be_other,
     message_group_id_in,
     producers_in,
@@ -154,10 +155,13 @@ def _door(queue_url: str, settings: Settings) -> Door | None:
 
 
 def _is_document(body: object) -> bool:
-    """Whether a body is simply a document, as nearly all are, and nothing has to be looked up."""
-    if not isinstance(body, str) or not body.isascii() or may_be_other(body):
+    """Whether a body is simply a document, as nearly all are, and nothing has to be looked up.
+
+    It is not parsed: whatever that raised would be raised here for the whole batch.
+    """
+    if not isinstance(body, str) or not body.isascii():
         return False
-    return record_id_in(body) is None
+    return not may_be_other(body) and not may_be_identified(body)
 
 
 def _reading(record: Record, message: Mapping[str, Any], settings: Settings) -> Reading:

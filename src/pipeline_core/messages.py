@@ -370,12 +370,17 @@ def given_id(environment: str, message_id: str) -> str:
     return f"{environment}-{message_id}"
 
 
+def may_be_identified(body: str) -> bool:
+    """Whether ``body`` may have a ``record_id``, as far as its text alone tells."""
+    return '"record_id"' in body
+
+
 def record_id_in(body: str) -> str | None:
     """The producer's ``record_id``, if the body has a usable one; validate has the last word.
 
     Usable is what can be the key of an item, and travel in an attribute of a dead letter.
     """
-    if '"record_id"' not in body:
+    if not may_be_identified(body):
         return None
     try:
         document = exact_json.loads(body)

@@ -85,6 +85,20 @@ def test_any_text_is_read(body: str) -> None:
     assert reading(body)[0].body == body
 
 
+def test_whatever_parsing_a_body_raises_belongs_to_its_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def loads(_: str) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr("pipeline_core.exact_json.loads", loads)
+    odd, neighbour = '{"record_id": "odd"}', '{"any": "document"}'
+    batch = read(sqs_event(sqs_message(odd, "m-1"), sqs_message(neighbour, "m-2")), SETTINGS)
+
+    assert batch.unreadable["m-1"]["outcome"] == "rejected"
+    assert [record.id for record in batch.records] == ["m-2"]
+
+
 def test_a_text_that_utf_8_cannot_hold_is_rejected_and_never_sent_on() -> None:
     assert "lone surrogate" in reason("\ud800")
 
