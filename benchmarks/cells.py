@@ -103,24 +103,34 @@ class Side:
     @property
     def mapping(self) -> str:
         """The id of the event source mapping from the queue."""
-        queue = self.queue_url.rsplit("/", 1)[-1]
-        mappings = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-        (uuid,) = [m["UUID"] for m in mappings if m["EventSourceArn"].rsplit(":", 1)[-1] == queue]
-        return str(uuid)
+        return mapping_of(self.settings, self.queue_url)
 
     def client(self, service: str) -> Any:
         """A stock client of the local cloud."""
-        settings, root = self.settings, self.settings.credentials
-        make: Any = boto3.client
-        return make(
-            service,
-            endpoint_url=(
-                settings.lambda_endpoint_url if service == "lambda" else settings.aws_endpoint_url
-            ),
-            region_name=settings.region,
-            aws_access_key_id=root.access_key,
-            aws_secret_access_key=root.secret_key,
-        )
+        return client_of(self.settings, service)
+
+
+def client_of(settings: Settings, service: str) -> Any:
+    """A stock client of the local cloud."""
+    root = settings.credentials
+    make: Any = boto3.client
+    return make(
+        service,
+        endpoint_url=(
+            settings.lambda_endpoint_url if service == "lambda" else settings.aws_endpoint_url
+        ),
+        region_name=settings.region,
+        aws_access_key_id=root.access_key,
+        aws_secret_access_key=root.secret_key,
+    )
+
+
+def mapping_of(settings: Settings, queue_url: str) -> str:
+    """The id of the event source mapping from a queue."""
+    queue = queue_url.rsplit("/", 1)[-1]
+    mappings = client_of(settings, "lambda").list_event_source_mappings()["EventSourceMappings"]
+    (uuid,) = [m["UUID"] for m in mappings if m["EventSourceArn"].rsplit(":", 1)[-1] == queue]
+    return str(uuid)
 
 
 def deploy_pipeline(settings: Settings) -> Side:

@@ -26,10 +26,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import psutil
 
-from benchmarks.cells import ROOT, body
+from benchmarks.cells import ROOT, body, client_of, mapping_of
 from localcloud import processes, supervisor
 from localcloud.deploy import deploy
 from localcloud.settings import LocalCloudError, Settings
@@ -207,24 +206,11 @@ class Cloud:
     @property
     def mapping(self) -> str:
         """The id of the queue's event source mapping."""
-        queue = self.queue_url.rsplit("/", 1)[-1]
-        mappings = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-        (found,) = [m["UUID"] for m in mappings if m["EventSourceArn"].rsplit(":", 1)[-1] == queue]
-        return str(found)
+        return mapping_of(self.settings, self.queue_url)
 
     def client(self, service: str) -> Any:
         """A stock client of the local cloud."""
-        settings, root = self.settings, self.settings.credentials
-        make: Any = boto3.client
-        return make(
-            service,
-            endpoint_url=(
-                settings.lambda_endpoint_url if service == "lambda" else settings.aws_endpoint_url
-            ),
-            region_name=settings.region,
-            aws_access_key_id=root.access_key,
-            aws_secret_access_key=root.secret_key,
-        )
+        return client_of(self.settings, service)
 
     def round(self, messages: int) -> Round:
         """Send so many messages, wait until all are stored, look, and take the items away.
