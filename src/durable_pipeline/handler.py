@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from durable_pipeline.calls import Tally
 from durable_pipeline.files import process_files
-from durable_pipeline.intake import read
+from durable_pipeline.intake import read_once
 from durable_pipeline.outcomes import announce, settle, stored_before
 from durable_pipeline.report import exporters, report, report_received
 from durable_pipeline.settings import Settings
@@ -34,11 +34,12 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     Runs again from the top at every resume, so nothing here, outside of steps and invokes, reads
     a clock, a random number or the network: the checkpoints alone decide what comes next.
     """
-    logger.append_keys(durable_execution_arn=context.execution_context.durable_execution_arn)
+    execution_arn = context.execution_context.durable_execution_arn
+    logger.append_keys(durable_execution_arn=execution_arn)
     context.set_logger(logger)
     settings = read_settings(Settings, os.environ)
     tally = Tally()
-    batch = read(event, settings)
+    batch = read_once(execution_arn, event, settings)
     report_received(context, batch)
     outcomes = batch.unreadable | process(context, batch.records, settings, tally)
     outcomes |= process_files(context, batch, settings, tally)

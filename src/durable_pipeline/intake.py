@@ -84,6 +84,24 @@ def read(event: Mapping[str, Any], settings: Settings) -> Batch:
     )
 
 
+_last: dict[str, Batch] = {}
+
+
+def read_once(execution_arn: str, event: Mapping[str, Any], settings: Settings) -> Batch:
+    """What `read` makes of the event of an execution, which is the same at each resume.
+
+    An environment that an execution is resumed in has most often begun it, and keeps what it has
+    read. It works on one execution at a time, and keeps no more than that one's batch.
+
+    Raises:
+        ValueError: as `read` does.
+    """
+    if execution_arn not in _last:
+        _last.clear()
+        _last[execution_arn] = read(event, settings)
+    return _last[execution_arn]
+
+
 def _behind(readings: Iterable[Reading]) -> list[Record]:
     """The records that another one of their group, in a FIFO queue, stands before.
 

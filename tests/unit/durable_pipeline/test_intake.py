@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_pipeline.intake import read
+from durable_pipeline.intake import read, read_once
 from durable_pipeline.records import Record
 from durable_pipeline.settings import Settings
 from pipeline_core.messages import ATTRIBUTE, Carried
@@ -118,6 +118,17 @@ def test_a_message_delivered_twice_in_a_batch_is_one_record() -> None:
     (record,) = read(sqs_event(first, second), SETTINGS).all_records
 
     assert record.receipt_handle == "newer"
+
+
+def test_an_execution_that_is_resumed_is_read_once_and_the_next_one_anew() -> None:
+    event, other = sqs_event(sqs_message("{}", "m-1")), sqs_event(sqs_message("{}", "m-2"))
+
+    first = read_once("execution-1", event, SETTINGS)
+
+    assert first == read(event, SETTINGS)
+    assert read_once("execution-1", json.loads(json.dumps(event)), SETTINGS) is first
+    assert read_once("execution-2", other, SETTINGS) == read(other, SETTINGS)
+    assert read_once("execution-1", event, SETTINGS) is not first, "two batches were kept"
 
 
 # --- Whose record it is ---------------------------------------------------------------------------
