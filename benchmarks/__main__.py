@@ -52,15 +52,15 @@ LEAST_SECONDS = 10
 IN_PROCESS_SECONDS = 150
 PLOT_SECONDS = 180
 
-PIPELINE_LOADS = (
+PIPELINE_LOADS = (  # small batches first: the memory of larger ones is not given back
+    Load(1, 1, 5, warm_up=2),
+    Load(1, 5, 30, warm_up=5),
     Load(10, 1, 50, warm_up=10),
     Load(10, 5, 300, warm_up=50),
     Load(100, 1, 300, warm_up=100),
     Load(100, 5, 2000, warm_up=500),
     Load(1000, 1, 1000, warm_up=1000),
     Load(1000, 5, 3000, warm_up=1000),
-    Load(1, 1, 5),
-    Load(1, 5, 30),
 )
 REFERENCE_LOADS = (
     Load(10, 1, 20, warm_up=2),

@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, median
@@ -21,7 +21,9 @@ from typing import Any
 import boto3
 
 from benchmarks.histories import Run, run_of
+from benchmarks.memory import peak_bytes_of
 from faults.deployed import Application, with_faults
+from localcloud import processes
 from localcloud.deploy import deploy
 from localcloud.settings import Settings
 from pipelinectl import cost
@@ -218,7 +220,9 @@ class Figures:
     Times are seconds. Latencies count from when the mapping took its first batch, all messages
     being in the queue by then; ``own_p50`` and ``own_p99`` from when a message's own batch was
     taken. ``batch_seconds`` is the median time that a batch took.
-    Operations, invocations, bytes and gigabyte-seconds are those of a message.
+    Operations, invocations, bytes and gigabyte-seconds are those of a message. ``peak_megabytes``
+    is the most memory that a worker of the durable function has had so far, with this load and
+    those before it.
     """
 
     side: str
@@ -239,6 +243,7 @@ class Figures:
     checkpoint_bytes: float
     gigabyte_seconds: float
     breakdown: Mapping[str, float]
+    peak_megabytes: float = 0.0
 
     @property
     def cut_off(self) -> bool:
@@ -270,12 +275,19 @@ def measure(side: Side, load: Load) -> Figures:
             break
     own = sum(run.durable_seconds for some in rounds for run in some) * DURABLE_GIGABYTES
     figures = figures_of(side.name, load, rounds, billed(_reports(side, begun)) + own)
+    figures = replace(figures, peak_megabytes=_peak_megabytes(side))
     if in_time and figures.cut_off:
         raise BenchmarkError(
             f"{side.name}, {load}: {figures.stored} of {load.messages} messages were stored; "
             f"see the logs in {side.settings.directory / 'logs'}"
         )
     return figures
+
+
+def _peak_megabytes(side: Side) -> float:
+    name = side.executions.function_name
+    workers = [w for w in processes.find_workers(side.settings) if w.function_name == name]
+    return max((peak_bytes_of(w.identity.pid) for w in workers), default=0) / 1e6
 
 
 def set_mapping(side: Side, batch: int, concurrency: int) -> None:

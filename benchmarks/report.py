@@ -71,6 +71,7 @@ FIGURES = {
     "stage invocations": "{stage_invocations:.3f}",
     "bytes": "{checkpoint_bytes:,.0f}",
     "GB-s": "{gigabyte_seconds:.4f}",
+    "peak MB": "{peak_megabytes:.0f}",
 }
 COSTS = {
     "batch": "{batch:,}",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from benchmarks.memory import peak_bytes_of
 from localcloud import processes
 from localcloud.settings import Settings
 
 _EVERY_SECONDS = 0.2
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass
@@ -40,12 +38,4 @@ class Peak:
         while not self._stop.wait(_EVERY_SECONDS):
             for worker in processes.find_workers(self.settings):
                 if worker.function_name == self.function_name:
-                    self.bytes = max(self.bytes, _peak_of(worker.identity.pid))
-
-
-def _peak_of(pid: int) -> int:
-    try:
-        found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(found[1]) * 1024 if found else 0
+                    self.bytes = max(self.bytes, peak_bytes_of(worker.identity.pid))

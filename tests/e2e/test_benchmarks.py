@@ -41,6 +41,10 @@ def test_what_its_invocations_are_billed_is_known(figures: Figures) -> None:
     assert figures.gigabyte_seconds > 0
 
 
+def test_the_memory_of_its_durable_function_is_known(figures: Figures) -> None:
+    assert figures.peak_megabytes > 10, "less than Python itself"
+
+
 def test_a_plain_function_stores_all_and_keeps_nothing_for_durability(plain: Speed) -> None:
     assert (plain.messages, plain.writes) == (20, 0)
     # Batches of ten, or smaller, or again where a slow machine ran into the function's timeout.
