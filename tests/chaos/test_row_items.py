@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pytest
 from localcloud import supervisor
 from localcloud.deploy import deploy
 from localcloud.settings import free_settings
+from pipeline_core.objects import ObjectId
+from pipeline_core.sizes import batches
 from tests.chaos.test_large_file import upload
 from tests.e2e.conftest import ROOT, Stack
 from tests.e2e.localcloud.support import Cloud, running, wait_for
@@ -41,6 +43,9 @@ SHORTER = 4
 """So many times shorter is the file that replaces it."""
 
 WRONG_EVERY = 97
+MOST_KEYS = 100
+"""Of a BatchGetItem."""
+
 HEADER = "order_id,sku,quantity,unit_price,currency,ordered_at\n"
 
 
@@ -73,23 +78,24 @@ def test_items_are_what_one_reading_gives_whatever_is_killed_replaced_and_remove
     upload(objects, long, KEY)
     killed = kill_at_work(objects, rows, seconds)
     entry = objects.wait_for_state(KEY, "done", seconds=seconds)
+    told("stored, killed half-way", len(accepted(rows)), started)
     assert entry["counts"]["items"] == len(accepted(rows))
-    assert items(objects) == expected(rows, 3)
+    assert items(objects, rows) == expected(rows, 3)
+    assert stored(objects) == len(accepted(rows)) + 1
     starts = range_starts(executions_of(objects.stack, KEY))
     assert 1 <= starts.total() - len(starts) <= killed
-    told("stored, killed half-way", len(accepted(rows)), started)
 
     started = time.monotonic()
     upload(objects, short, KEY)
     sequencer = entry["sequencer"]
     wait_for(lambda: done_after(objects, sequencer), seconds)
-    assert at_least(items(objects), expected(rows // SHORTER, 5))
     told("replaced by a shorter one", len(accepted(rows // SHORTER)), started)
+    assert items(objects, rows // SHORTER) == expected(rows // SHORTER, 5)
     started = time.monotonic()
     wait_for(lambda: stored(objects) == len(accepted(rows // SHORTER)) + 1, seconds)
     told("of the longer one removed", len(accepted(rows)) - len(accepted(rows // SHORTER)), started)
 
-    assert items(objects) == expected(rows // SHORTER, 5)
+    assert items(objects, rows // SHORTER) == expected(rows // SHORTER, 5)
 
     started = time.monotonic()
     objects.remove(KEY)
@@ -117,26 +123,35 @@ def expected(rows: int, quantity: int) -> dict[int, int]:
     return dict.fromkeys(accepted(rows), quantity)
 
 
-def items(objects: Objects) -> dict[int, int]:
-    """The quantity that each row's item has, by its number; no two are of one row."""
+def items(objects: Objects, rows: int) -> dict[int, int]:
+    """The quantity that each row's item has, by the row's number, of so many rows.
+
+    They are asked for by their keys: to read a table of a million page by page would be the load.
+    """
+    client = objects.stack.client("dynamodb")
     found: dict[int, int] = {}
-    pages = objects.stack.client("dynamodb").get_paginator("scan")
-    for page in pages.paginate(
-        TableName=objects.stack.outputs["ProcessedDataTable"],
-        ProjectionExpression="#row, transformed_data.quantity",
-        FilterExpression="attribute_exists(#row)",
-        ExpressionAttributeNames={"#row": "row"},
-    ):
-        for item in page["Items"]:
-            number = int(item["row"]["N"])
-            assert number not in found, f"two items are of row {number}"
-            found[number] = int(item["transformed_data"]["M"]["quantity"]["N"])
+    table = objects.stack.outputs["ProcessedDataTable"]
+    for batch in batches(accepted(rows), lambda _: 1, max_bytes=MOST_KEYS):
+        asked: Any = {
+            table: {
+                "Keys": [{"execution_id": {"S": key_of(objects, number)}} for number in batch],
+                "ProjectionExpression": "#row, transformed_data.quantity",
+                "ExpressionAttributeNames": {"#row": "row"},
+            }
+        }
+        while asked:
+            answer = client.batch_get_item(RequestItems=asked)
+            for item in answer["Responses"][table]:
+                quantity = item["transformed_data"]["M"]["quantity"]["N"]
+                found[int(item["row"]["N"])] = int(quantity)
+            asked = answer["UnprocessedKeys"]
     return found
 
 
-def at_least(found: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
-    """Whether ``found`` has all of ``wanted``."""
-    return wanted.items() <= found.items()
+def key_of(objects: Objects, number: int) -> str:
+    """The key of the item that this row becomes."""
+    place = ObjectId(objects.stack.outputs["InputBucketName"], KEY)
+    return place.row_execution_id(PARAMETERS["Environment"], number)
 
 
 def kill_at_work(objects: Objects, rows: int, seconds: float) -> int:
