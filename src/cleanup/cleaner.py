@@ -363,11 +363,8 @@ class Cleaner:
         if done:
             self._make_known(event)
         entry = self.catalog.get(object_id)
-        bound = _in_use_from(
-            entry, self.items.sequencer(object_id), state["sequencer"] if done else None
-        )
-        # Rows of a state before a later one that only the table knows could still be written.
-        bound = min(bound, entry["sequencer"] if entry else "")
+        stored = self.items.sequencer(object_id)
+        bound = _in_use_from(entry, stored, state["sequencer"] if done else "")
         self._remove_before(object_id, bound)
         if "version_id" in state:
             processed = Known(state["sequencer"], state["version_id"])
@@ -450,11 +447,17 @@ def _latest(entry: CatalogEntry | None, processed: Known | None) -> Known | None
     return max(candidates, key=lambda known: known.sequencer, default=None)
 
 
-def _in_use_from(entry: CatalogEntry | None, stored: str | None, done: str | None) -> str:
+def _in_use_from(entry: CatalogEntry | None, stored: str | None, done: str) -> str:
     """The sequencer before which no results are in use any more.
 
     Those of an earlier state stay until a later one is done, or the object removed: until then the
-    item of the earlier one points to them.
+    item of the earlier one points to them. Where the object has no item, none of them is in use: a
+    removal was cut short, or no state came so far. Rows of a state before a later one that only the
+    table knows could still be written, so nothing goes of which the catalog knows no later state.
     """
-    final = entry["sequencer"] if entry is not None and entry["state"] in FINAL else None
-    return max(final or "", stored or "", done or "")
+    if entry is None:
+        return ""
+    if stored is None:
+        return entry["sequencer"]
+    final = entry["sequencer"] if entry["state"] in FINAL else ""
+    return min(max(final, stored, done), entry["sequencer"])

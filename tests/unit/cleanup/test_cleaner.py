@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError
 
 from cleanup.handler import clean_up
 from pipeline_core import events
+from pipeline_core.events import EventName
 from pipeline_core.objects import ObjectState
 from tests.unit.cleanup.fake_aws import client_error
 from tests.unit.cleanup.test_interleavings import assert_in_line
@@ -192,6 +193,23 @@ def test_results_of_an_earlier_state_stay_while_its_item_does(world: World) -> N
     clean_up(body, world.cleaner, NOW)
 
     assert world.s3.output == kept != {}
+
+
+@pytest.mark.parametrize("name", ["failed", "superseded"])
+def test_what_a_removal_left_behind_goes_though_the_object_that_came_back_is_never_done(
+    world: World, name: EventName
+) -> None:
+    processed(world)
+    leftovers = dict(world.s3.output)
+    world.delete()
+    world.deliver_all()
+    world.s3.output |= leftovers
+    state = world.create()
+    world.deliver_all("catalog")
+
+    clean_up(events.dump(processing_event(name, state)), world.cleaner, NOW)
+
+    assert world.s3.output == {}
 
 
 def test_an_execution_that_writes_results_too_late_has_them_removed(world: World) -> None:
