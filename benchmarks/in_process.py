@@ -1,7 +1,8 @@
 """What the orchestrators themselves cost: AWS's runner in one process, stages that do nothing.
 
-Beside them the floor: a durable function with as many chained invokes, and nothing else. Runs as
-a process of its own, because the handlers log to its output: writes JSON to the file it is given.
+Beside them the floor: a durable function with as many chained invokes of the same messages, and
+nothing else. Runs as a process of its own, because the handlers log to its output: writes JSON to
+the file it is given.
 """
 
 from __future__ import annotations
@@ -93,24 +94,25 @@ def pass_on(event: Any, _context: object) -> Any:
 
 @durable_execution
 def floor(event: dict[str, Any], context: DurableContext) -> int:
-    """Empty invokes: three after another in each chunk, ten chunks at once, as the pipeline's."""
-    chunks = event["chunks"]
-    if chunks == 1:
-        return _three_invokes(context)
-    config: MapConfig[int] = MapConfig(
+    """Invokes with the same bytes: three after another in each chunk, ten chunks at once."""
+    records = [{"id": m["messageId"], "body": m["body"]} for m in event["Records"]]
+    chunks = [records[first : first + 100] for first in range(0, len(records), 100)]
+    if len(chunks) == 1:
+        return _three_invokes(context, records)
+    config: MapConfig[list[dict[str, str]]] = MapConfig(
         max_concurrency=10,
         completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
         nesting_type=NestingType.FLAT,
     )
     result: BatchResult[int] = context.map(
-        list(range(chunks)), lambda inner, *_: _three_invokes(inner), name="chunks", config=config
+        chunks, lambda inner, chunk, *_: _three_invokes(inner, chunk), name="chunks", config=config
     )
     return len(result.get_results())
 
 
-def _three_invokes(context: DurableContext) -> int:
+def _three_invokes(context: DurableContext, records: list[dict[str, str]]) -> int:
     for stage in ("validate", "transform", "store"):
-        context.invoke(stage, None, name=stage)
+        context.invoke(stage, {"records": records}, name=stage)
     return 3
 
 
@@ -147,7 +149,7 @@ def measure(orchestrator: str, batch: int, repetitions: int) -> Cost:
 
 def _run(orchestrator: str, batch: int) -> Cost:
     harness = _harness(orchestrator)
-    event = {"chunks": max(1, batch // 100)} if orchestrator == FLOOR else sqs_event(batch)
+    event = sqs_event(batch)
     started, cpu_started = time.perf_counter(), time.process_time()
     result = harness.run(event)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
@@ -164,7 +166,7 @@ def _harness(orchestrator: str) -> Harness:
     handlers: Mapping[str, tuple[Stage, Stage]] = {
         PIPELINE: (durable_pipeline.handler.handler, answer_all),
         REFERENCE: (reference.handler, pass_on),
-        FLOOR: (floor, pass_on),
+        FLOOR: (floor, answer_all),
     }
     handler, stage = handlers[orchestrator]
     stages = dict.fromkeys(("validate", "transform", "store"), stage)
