@@ -6,8 +6,9 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from pipeline_core.attribute_values import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -189,32 +190,3 @@ class Items:
             TableName=self.table_name, ProjectionExpression=KEY, **only.condition
         )
         return (item[KEY]["S"] for page in pages for item in page["Items"])
-
-
-def attributes_of(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of an item as the low-level API gives it; numbers are `Decimal`.
-
-    boto3's deserializer raises at numbers that DynamoDB holds: at 1E+40, which comes as 41 digits,
-    and at 38 digits below 1E-128.
-    """
-    return {name: _plain(value) for name, value in item.items()}
-
-
-def _plain(value: Mapping[str, Any]) -> Any:
-    """An attribute's value without the name of its type."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return Decimal(content)
-        case "NULL":
-            return None
-        case "M":
-            return attributes_of(content)
-        case "L":
-            return [_plain(element) for element in content]
-        case "NS":
-            return {Decimal(number) for number in content}
-        case "SS" | "BS":
-            return set(content)
-        case _:  # text, a boolean and bytes are what they are
-            return content

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from pipeline_core import objects
 from pipeline_core.catalog import Catalog, entry_of
+from pipeline_core.clients import client
 from pipeline_core.contract import utc_now
 from pipeline_core.objects import S3Event
 from pipeline_core.settings import read_settings
-from pipeline_core.sqs_consumer import RETRIES, consume
+from pipeline_core.sqs_consumer import RETRIES, Failures, consume
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -54,13 +53,13 @@ def _enter(event: S3Event, catalog: Catalog, now: str) -> bool:
 def object_catalog() -> Catalog:
     """The catalog, once per execution environment: its client keeps connections open."""
     settings = read_settings(Settings, os.environ)
-    return Catalog(boto3.client("dynamodb", config=RETRIES), settings.object_catalog_table)
+    return Catalog(client("dynamodb", config=RETRIES), settings.object_catalog_table)
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def handler(event: dict[str, Any], context: LambdaContext) -> Failures:  # noqa: ARG001 - Lambda's signature
     """Enter the objects of a batch of notifications; answers the messages that failed."""
-    return consume(event, context, _take, logger)
+    return consume(event, _take, logger)
 
 
 def _take(body: str) -> None:

@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cleanup.cleaner import Cleaner, Items, Objects, Queue, Results, TimeUsedUp
 from pipeline_core import events, exact_json, objects
 from pipeline_core.catalog import Catalog
+from pipeline_core.clients import client
 from pipeline_core.contract import utc_now
 from pipeline_core.settings import read_settings
-from pipeline_core.sqs_consumer import RETRIES, consume
+from pipeline_core.sqs_consumer import RETRIES, Failures, consume
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -41,14 +40,14 @@ class Settings:
 def cleaner() -> Cleaner:
     """The cleaner, once per execution environment: its clients keep connections open."""
     settings = read_settings(Settings, os.environ)
-    dynamodb = boto3.client("dynamodb", config=RETRIES)
-    s3 = boto3.client("s3", config=RETRIES)
+    dynamodb = client("dynamodb", config=RETRIES)
+    s3 = client("s3", config=RETRIES)
     return Cleaner(
         objects=Objects(s3),
         catalog=Catalog(dynamodb, settings.object_catalog_table),
         items=Items(dynamodb, settings.processed_data_table, settings.environment),
         results=Results(s3, settings.output_bucket),
-        queue=Queue(boto3.client("sqs", config=RETRIES), settings.internal_queue_url),
+        queue=Queue(client("sqs", config=RETRIES), settings.internal_queue_url),
     )
 
 
@@ -57,7 +56,7 @@ SECONDS_FOR_REST = 20
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def handler(event: dict[str, Any], context: LambdaContext) -> Failures:
     """Clean up after a batch of removals and of processed states; answers what failed.
 
     What there is no time for is left to another invocation, by the same message again.
@@ -72,13 +71,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         except TimeUsedUp:
             _go_on(body)
 
-    return consume(event, context, take, logger)
+    return consume(event, take, logger)
 
 
 def _go_on(body: str) -> None:
     """Have the rest cleaned up by another invocation: to fail would count as a delivery."""
     url = read_settings(Settings, os.environ).cleanup_queue_url
-    boto3.client("sqs", config=RETRIES).send_message(QueueUrl=url, MessageBody=body)
+    client("sqs", config=RETRIES).send_message(QueueUrl=url, MessageBody=body)
     logger.info("there is more to clean up than time: sent again")
 
 

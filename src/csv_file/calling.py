@@ -66,11 +66,13 @@ class InvokeFailed(Exception):  # noqa: N818 - reads as what it is
 @cache
 def client(seconds: int) -> LambdaClient:
     """Lambda, waiting so long for an answer; once per execution environment."""
-    import boto3  # slow to import, and rows of most files go through no other function
+    # Slow to import, and rows of most files go through no other function.
     from botocore.config import Config
 
+    from pipeline_core import clients
+
     retries: Any = {"mode": "standard", "total_max_attempts": 4}
-    return boto3.client("lambda", config=Config(read_timeout=seconds + 5, retries=retries))
+    return clients.client("lambda", config=Config(read_timeout=seconds + 5, retries=retries))
 
 
 @dataclass

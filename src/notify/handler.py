@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notify.operators import Operators
 from pipeline_core import events
 from pipeline_core.catalog import Catalog, CatalogEntry, Details, State, entry_of, supersedes
+from pipeline_core.clients import client
 from pipeline_core.events import EventName, ProcessingEvent
 from pipeline_core.objects import ObjectId
 from pipeline_core.settings import read_settings
-from pipeline_core.sqs_consumer import RETRIES, consume
+from pipeline_core.sqs_consumer import RETRIES, Failures, consume
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -84,20 +83,20 @@ def settings() -> Settings:
 @cache
 def object_catalog() -> Catalog:
     """The catalog, once per execution environment: its client keeps connections open."""
-    return Catalog(boto3.client("dynamodb", config=RETRIES), settings().object_catalog_table)
+    return Catalog(client("dynamodb", config=RETRIES), settings().object_catalog_table)
 
 
 @cache
 def operators() -> Operators:
     """The operators' topic, once per execution environment."""
-    client = boto3.client("sns", config=RETRIES)
-    return Operators(client, settings().operators_topic_arn, settings().environment)
+    sns = client("sns", config=RETRIES)
+    return Operators(sns, settings().operators_topic_arn, settings().environment)
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def handler(event: dict[str, Any], context: LambdaContext) -> Failures:  # noqa: ARG001 - Lambda's signature
     """Take a batch of processing events; answers the messages that failed."""
-    return consume(event, context, _take, logger)
+    return consume(event, _take, logger)
 
 
 def _take(body: str) -> None:

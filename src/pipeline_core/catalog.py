@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
+from pipeline_core.attribute_values import attribute_value, attributes_of
 from pipeline_core.objects import ObjectId, ObjectState, Pointer
 
 if TYPE_CHECKING:
-    from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
@@ -178,21 +177,12 @@ def _accepted(request: Any, **arguments: Any) -> bool:
     return True
 
 
-@cache
-def _types() -> tuple[TypeSerializer, TypeDeserializer]:
-    from boto3.dynamodb.types import TypeDeserializer, TypeSerializer  # slow to import
-
-    return TypeSerializer(), TypeDeserializer()
-
-
 def _item(entry: CatalogEntry) -> dict[str, Any]:
-    serialize = _types()[0].serialize
-    return {name: serialize(value) for name, value in entry.items()}
+    return {name: attribute_value(value) for name, value in entry.items()}
 
 
 def _entry(item: Mapping[str, Any]) -> CatalogEntry:
-    deserialize = _types()[1].deserialize
-    return cast("CatalogEntry", {name: _plain(deserialize(v)) for name, v in item.items()})
+    return cast("CatalogEntry", _plain(attributes_of(item)))
 
 
 def _names(*names: str) -> dict[str, str]:

@@ -47,10 +47,12 @@ class Limits:
 @cache
 def s3() -> S3Client:
     """The S3 client, once per execution environment, and only where a record has a pointer."""
-    import boto3  # slow to import, and most records carry their content along
+    # Slow to import, and most records carry their content along.
     from botocore.config import Config
 
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+    from pipeline_core.clients import client
+
+    return client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
 
 
 def text_of(record: StageRecord) -> str:

@@ -6,11 +6,11 @@ import os
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from pipeline_core.clients import client
 from pipeline_core.contract import StageResponse, utc_now
 from pipeline_core.settings import read_settings
 from pipeline_core.telemetry import answer_stage
@@ -27,8 +27,8 @@ def table() -> Table:
     # Retries of our own: they must end before this function's time does. To look through each item
     # once more, value by value, would take longer than all else that is done with it.
     config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
-    client = boto3.client("dynamodb", config=config)
-    return Table(client, settings, keep=with_kept_original)
+    dynamodb = client("dynamodb", config=config)
+    return Table(dynamodb, settings, keep=with_kept_original)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline_core import exact_json
-from pipeline_core.contract import InvalidRecord, StageRecord, Unavailable, shortened
+from pipeline_core.attribute_values import AttributeValue, Item, NotHeld, attribute_value
+from pipeline_core.contract import InvalidRecord, StageRecord, Unavailable
 from pipeline_core.files import FileRow
 from pipeline_core.objects import ObjectId, Pointer, derived_folder
 from pipeline_core.payloads import folder_of, put_json, reading_error, s3
@@ -79,15 +79,9 @@ def _if_unchanged(pointer: Pointer) -> Any:
 # found here first. Documents that are only too large for an item go to S3, and the item points
 # there.
 
-AttributeValue = Mapping[str, Any]
-Item = Mapping[str, AttributeValue]
-
 MAX_ITEM_BYTES = 400 * 1024
 MAX_DEPTH = 31  # of lists and maps; the value within them is DynamoDB's thirty-second level
 MAX_KEY_BYTES = 2048
-MAX_NAME_BYTES = 64 * 1024 - 1
-MAX_DIGITS = 38
-MIN_EXPONENT, MAX_EXPONENT = -130, 125
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 
 NESTED_OVERHEAD = 3
@@ -207,67 +201,6 @@ def _levels(value: Any) -> Iterator[list[Any]]:
 def depth(value: Any) -> int:
     """Levels of nesting in a JSON value: 0 for a scalar, 1 for a flat object or list."""
     return sum(1 for _ in _levels(value))
-
-
-class NotHeld(ValueError):  # noqa: N818 - it completes the sentence "an attribute has ..."
-    """DynamoDB has no such value; says which, the rule and the remedy."""
-
-
-def attribute_value(value: Any) -> AttributeValue:
-    """A JSON value in DynamoDB's wire form.
-
-    boto3's serializer refuses numbers that DynamoDB holds, such as those of 38 digits below 1E-128.
-
-    Raises:
-        NotHeld: a number or a key is none of DynamoDB's.
-    """
-    match value:
-        case str():
-            return {"S": value}
-        case bool():
-            return {"BOOL": value}
-        case None:
-            return {"NULL": True}
-        case int() | Decimal():
-            return {"N": number_text(value)}
-        case dict():
-            return {"M": {_key(key): attribute_value(nested) for key, nested in value.items()}}
-        case list():
-            return {"L": [attribute_value(nested) for nested in value]}
-    raise TypeError(f"JSON has no {type(value).__name__}")
-
-
-def _key(key: str) -> str:
-    if not 0 < (size := len(key.encode())) <= MAX_NAME_BYTES:
-        raise NotHeld(
-            f"a key of {size} bytes; DynamoDB takes 1 to {MAX_NAME_BYTES}. "
-            "Name it otherwise, or send the object as text"
-        )
-    return key
-
-
-def number_text(number: Decimal | int) -> str:
-    """``number`` as DynamoDB takes it, the same for all ways of writing it.
-
-    Zeros at the end are no digits, and zero is 0 whatever its sign and exponent.
-
-    Raises:
-        NotHeld: it has more than 38 digits, or lies beyond 1E-130 to 9.9...E+125.
-    """
-    if isinstance(number, int) and -_ROUND < number < _ROUND:
-        return str(number)
-    exact = exact_json.plain(number)
-    magnitude = exact.adjusted()
-    digits = len(exact.as_tuple().digits)
-    if digits > MAX_DIGITS or (exact and not MIN_EXPONENT <= magnitude <= MAX_EXPONENT):
-        raise NotHeld(
-            f"a number that DynamoDB cannot hold exactly: {shortened(str(number), 60)}. It takes "
-            f"{MAX_DIGITS} digits, from 1E-130 to 9.9E+125; send it as text"
-        )
-    return f"{exact:f}" if 0 <= magnitude < MAX_DIGITS else str(exact)
-
-
-_ROUND = 10**MAX_DIGITS
 
 
 def _fitting(item: Item, record: StageRecord, put: Put) -> Item:

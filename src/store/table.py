@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline_core.attribute_values import Item
 from pipeline_core.contract import Result, StageRecord, each, failed, ok, superseded
 from pipeline_core.sizes import batches
-from store.items import Item, item_of, item_size
+from store.items import item_of, item_size
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,13 +10,13 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from pipeline_core.clients import client
 from pipeline_core.settings import read_settings
 from uploads.uploads import RequestRefused, Settings, Uploads, parse
 
@@ -95,7 +95,7 @@ def uploads() -> Uploads:
         # What is signed here is sent by somebody else: no checksum of a body that is not there.
         request_checksum_calculation="when_required",
     )
-    return Uploads(boto3.client("s3", config=config), settings)
+    return Uploads(client("s3", config=config), settings)
 
 
 app = api(uploads)

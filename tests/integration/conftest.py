@@ -26,6 +26,7 @@ import csv_file.handler
 import durable_pipeline.calls
 import durable_pipeline.handler
 import durable_pipeline.settings
+import pipeline_core.clients
 import pipeline_core.contract
 import pipeline_core.payloads
 import store.handler
@@ -173,8 +174,12 @@ def session(one_loader: None) -> boto3.Session:
             CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
         )
         moto_quotas.enforce_on_clients(session.events)
-    for maker in ("client", "resource"):
-        setattr(session, maker, functools.cache(getattr(session, maker)))
+    for of, maker in (
+        (session, "client"),
+        (session, "resource"),
+        (session._session, "create_client"),
+    ):
+        setattr(of, maker, functools.cache(getattr(of, maker)))
     return session
 
 
@@ -187,6 +192,7 @@ def aws(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     with mock_aws():
         _forget_clients()
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+        monkeypatch.setattr(pipeline_core.clients, "session", lambda: session._session)
         yield
     _forget_clients()
 

@@ -17,6 +17,7 @@ import store.handler
 import transform.handler
 import validate.handler
 from pipeline_core import exact_json
+from pipeline_core.attribute_values import attributes_of
 from pipeline_core.contract import (
     MAX_ANSWER_BYTES,
     Result,
@@ -30,7 +31,6 @@ from pipeline_core.sizes import (
     answer_size,
     checkpoint_size,
 )
-from pipelinectl.items import attributes_of
 from tests.events import ORDER, STANDARD, standard
 from tests.integration.batches import CONTEXT
 from tests.integration.conftest import Pipeline

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline_core.contract import InvalidRecord, StageRecord
 from pipeline_core.objects import Pointer
-from store.items import MAX_ITEM_BYTES, NotHeld, item_of, item_size, number_text
+from store.items import MAX_ITEM_BYTES, item_of, item_size
 from store.items import depth as depth_of
 from tests.events import STANDARD
 
@@ -89,48 +88,6 @@ def test_depth_is_asked_without_recursion(depth: int) -> None:
         document = {"a": document}
 
     assert depth_of(document) == depth + 1
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers())
-def test_a_number_is_written_as_the_same_number_or_refused(number: Decimal | int) -> None:
-    try:
-        written = number_text(number)
-    except NotHeld:
-        digits = str(Decimal(number).copy_abs()).partition("E")[0].replace(".", "").strip("0")
-        exponent = Decimal(number).adjusted()
-        assert len(digits) > 38 or not -130 <= exponent <= 125
-    else:
-        assert Decimal(written) == number
-
-
-@pytest.mark.parametrize(
-    ("number", "written"),
-    [
-        *(
-            ("1e125", "1E+125"),
-            ("9" * 38, "9" * 38),
-            ("-1e-130", "-1E-130"),
-            ("1e37", "1" + "0" * 37),
-        ),
-        *(
-            ("0", "0"),
-            ("-0.0", "0"),
-            ("0e-999", "0"),
-            ("0e500", "0"),
-            ("0e126", "0"),
-            ("0e-166", "0"),
-        ),
-        *(("1e40", "1E+40"), ("1" + "0" * 40, "1E+40"), ("1.5" + "0" * 50, "1.5"), ("1.50", "1.5")),
-        *(("-12e1", "-120"), ("0.001", "0.001"), ("1e-7", "1E-7"), ("9." + "9" * 37 + "e125",) * 2),
-        ("1.2345678901234567890123456789012345678E-130",) * 2,
-    ],
-)
-def test_a_number_is_written_without_what_says_nothing(number: str, written: str) -> None:
-    expected = written.replace("e125", "E+125")
-
-    assert number_text(Decimal(number)) == expected
-    if Decimal(number) == int(Decimal(number)):
-        assert number_text(int(Decimal(number))) == expected
 
 
 def test_a_key_longer_than_dynamodb_takes_is_refused() -> None:

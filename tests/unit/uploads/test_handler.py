@@ -16,6 +16,7 @@ import pytest
 from moto import mock_aws
 
 import uploads.handler
+from pipeline_core import clients
 from tests.presigned import refusal
 from uploads.uploads import Settings
 
@@ -44,13 +45,18 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    uploads.handler.uploads.cache_clear()
+    _forget_clients()
     with mock_aws():
         client = boto3.client("s3")
         where: Any = {"LocationConstraint": "eu-west-1"}
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
         yield client
+    _forget_clients()
+
+
+def _forget_clients() -> None:
     uploads.handler.uploads.cache_clear()
+    clients.session.cache_clear()
 
 
 def secret_key() -> str:
