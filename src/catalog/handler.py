@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from pipeline_core import objects
@@ -16,7 +17,7 @@ from pipeline_core.clients import client
 from pipeline_core.contract import utc_now
 from pipeline_core.objects import S3Event
 from pipeline_core.settings import read_settings
-from pipeline_core.sqs_consumer import RETRIES, Failures, consume
+from pipeline_core.sqs_consumer import RETRIES, consume
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -57,9 +58,9 @@ def object_catalog() -> Catalog:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> Failures:  # noqa: ARG001 - Lambda's signature
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Enter the objects of a batch of notifications; answers the messages that failed."""
-    return consume(event, _take, logger)
+    return consume(event, context, _take, logger)
 
 
 def _take(body: str) -> None:

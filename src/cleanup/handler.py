@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cleanup.cleaner import Cleaner, Items, Objects, Queue, Results, TimeUsedUp
@@ -16,7 +17,7 @@ from pipeline_core.catalog import Catalog
 from pipeline_core.clients import client
 from pipeline_core.contract import utc_now
 from pipeline_core.settings import read_settings
-from pipeline_core.sqs_consumer import RETRIES, Failures, consume
+from pipeline_core.sqs_consumer import RETRIES, consume
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -56,7 +57,7 @@ SECONDS_FOR_REST = 20
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> Failures:
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Clean up after a batch of removals and of processed states; answers what failed.
 
     What there is no time for is left to another invocation, by the same message again.
@@ -71,7 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Failures:
         except TimeUsedUp:
             _go_on(body)
 
-    return consume(event, take, logger)
+    return consume(event, context, take, logger)
 
 
 def _go_on(body: str) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notify.operators import Operators
@@ -17,7 +18,7 @@ from pipeline_core.clients import client
 from pipeline_core.events import EventName, ProcessingEvent
 from pipeline_core.objects import ObjectId
 from pipeline_core.settings import read_settings
-from pipeline_core.sqs_consumer import RETRIES, Failures, consume
+from pipeline_core.sqs_consumer import RETRIES, consume
 
 logger = Logger(use_rfc3339=True)  # or Lambda misjudges its level
 
@@ -94,9 +95,9 @@ def operators() -> Operators:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> Failures:  # noqa: ARG001 - Lambda's signature
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of processing events; answers the messages that failed."""
-    return consume(event, _take, logger)
+    return consume(event, context, _take, logger)
 
 
 def _take(body: str) -> None:
