@@ -59,8 +59,8 @@ class Settings:
 
 
 # The clients of the durable function, once per execution environment, and how its steps retry. They
-# are boto3's, by which the durable execution SDK makes its own: two sessions would each read all that
-# there is of regions and partitions.
+# are boto3's, as the durable execution SDK's own is: two sessions would each read all that there is
+# of regions and partitions.
 
 ONE_ATTEMPT = StepConfig(retry_strategy=RetryPresets.none())
 """A step here knows itself what to do about an error: the record stays in the queue."""

@@ -33,8 +33,9 @@ class Settings:
     def addressing_style(self) -> Literal["virtual", "path"]:
         """Where the bucket stands in a URL.
 
-        On AWS in the host's name: only then botocore signs for the bucket's region, and a URL that S3
-        redirects there fails its signature. An endpoint of one's own has no host names for buckets.
+        On AWS in the host's name: only then botocore signs for the bucket's region, and a URL that
+        S3 redirects there fails its signature. An endpoint of one's own has no host names for
+        buckets.
         """
         return "path" if self.aws_endpoint_url_s3 or self.aws_endpoint_url else "virtual"
 
