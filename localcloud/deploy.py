@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from localcloud import cloudformation_yaml
@@ -47,6 +48,7 @@ _WAIT: Any = {"Delay": 0.2, "MaxAttempts": 3000}
 _NOT_CREATED = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")
 _OVERLAID = "localcloud-template.json"
 _SAVE_SECONDS = 10.0
+_CHANGE_SET_SECONDS = 120
 _UNIX = 3
 _EXECUTABLE = 0o100755
 _EMPTY: Mapping[str, str] = {}
@@ -312,7 +314,9 @@ def deploy_built(
     """
     options = settings.root_client_options()
     address = _upload(boto3.client("s3", **options), overlaid, stack_name)
-    cloudformation = boto3.client("cloudformation", **options)
+    # Making a change set takes long on a busy machine; asked again, ministack says it is there.
+    patient = options["config"].merge(Config(read_timeout=_CHANGE_SET_SECONDS))
+    cloudformation = boto3.client("cloudformation", **{**options, "config": patient})
     kind = _change_set_type(cloudformation, stack_name)
     try:
         if change_set := _change_set(
@@ -334,25 +338,31 @@ def deploy_built(
 def _upload(s3: "S3Client", overlaid: Path, stack_name: str) -> str:
     """Put the template and all code that it names into the bucket; return the template's key."""
     template = json.loads(overlaid.read_text())
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=_BUCKET, Prefix=f"{stack_name}/")
+    there = {entry["Key"] for page in pages for entry in page.get("Contents", ())}
     common = {"Type": SAM_FUNCTION, "Properties": template.get("Globals", {}).get("Function", {})}
     for resource in (common, *template["Resources"].values()):
         name = _CODE.get(resource["Type"])
         code = resource.get("Properties", {}).get(name)
         if name is None or not isinstance(code, str):
             continue
-        key = _put(s3, stack_name, _zipped(overlaid.parent / code))
+        key = _put(s3, stack_name, _zipped(overlaid.parent / code), there)
         resource["Properties"][name] = (
             {"S3Bucket": _BUCKET, "S3Key": key}
             if resource["Type"] in (PLAIN_FUNCTION, "AWS::Lambda::LayerVersion")
             else f"s3://{_BUCKET}/{key}"
         )
-    return _put(s3, stack_name, json.dumps(template).encode())
+    return _put(s3, stack_name, json.dumps(template).encode(), there)
 
 
-def _put(s3: "S3Client", stack_name: str, content: bytes) -> str:
-    """Put ``content`` under a key of its own, so that the same content is no change to a stack."""
+def _put(s3: "S3Client", stack_name: str, content: bytes, there: Container[str]) -> str:
+    """Put ``content`` under a key of its own, so that the same content is no change to a stack.
+
+    What is ``there`` from an earlier deployment need not be put again.
+    """
     key = f"{stack_name}/{hashlib.sha256(content).hexdigest()}"
-    s3.put_object(Bucket=_BUCKET, Key=key, Body=content)
+    if key not in there:
+        s3.put_object(Bucket=_BUCKET, Key=key, Body=content)
     return key
 
 

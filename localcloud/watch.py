@@ -157,8 +157,8 @@ def copy_into(artifact: Path, paths: Iterable[Path], sources: Path) -> None:
     """Make the files in a function's artifact what they are in the source folder."""
     for path in paths:
         target = artifact / path.relative_to(sources)
+        # Never into a file that is there, which other artifacts may have as well, by a link.
+        target.unlink(missing_ok=True)
         if path.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        else:
-            target.unlink(missing_ok=True)

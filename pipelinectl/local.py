@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 TEMPLATE = "template.yaml"
 
-# What differs on a laptop: executions and deliveries that are given up while someone watches.
+# What differs on a laptop: executions and deliveries that are given up while someone watches, and
+# few batches at once, because more of them only start more processes than it has processors.
 LOCAL_PARAMETERS = {
     "Environment": "local",
     "ExecutionTimeout": "60",
+    "MaximumConcurrency": "3",
     "VisibilityTimeout": "75",
     "StageTimeout": "20",
     "FilesTimeout": "20",

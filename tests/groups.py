@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import PurePosixPath
+from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
 
@@ -27,8 +29,21 @@ GROUPS = {
 """The group of each file, or of all others in a folder. A test that has none runs anywhere."""
 
 
+LONGEST_FIRST = (
+    "deployments",
+    "operating",
+    "pipeline",
+    "localcloud",
+    "life",
+    "template",
+    "installed",
+    "postgres",
+)
+"""The groups in the order in which they begin, so that none is left alone at the end."""
+
+
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # its base is untyped
-    """Gives each group to one process, the largest first, and then test by test what has none.
+    """Gives each group to one process, the longest first, and then test by test what has none.
 
     pytest-xdist's own groups, by a mark, are passed over in silence with this version of pytest.
     """
@@ -36,7 +51,22 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]  # its base is untyped
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid.partition("::")[0]) or nodeid
 
+    def _assign_work_unit(self, node: Any) -> None:
+        # pytest-xdist goes by how many tests a group has.
+        if longest := next((group for group in LONGEST_FIRST if group in self.workqueue), None):
+            self.workqueue.move_to_end(longest, last=False)
+        super()._assign_work_unit(node)
 
+    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+        """Forget what is complete: pytest-xdist counts all that a process has had, at each test."""
+        super().mark_test_complete(node, item_index, duration)
+        units = self.assigned_work[node]
+        scope = self._split_scope(self.registered_collections[node][item_index])
+        if all(units[scope].values()):
+            del units[scope]
+
+
+@functools.cache
 def group_of(path: str) -> str | None:
     """The group of a file, whose path is from the project's folder."""
     file = PurePosixPath(path)

@@ -26,8 +26,10 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 STACK = "durable-pipeline"
 
-# Short, so that a message whose execution was lost comes back while a test is waiting for it.
+# Short, so that a message whose execution was lost, or that failed, comes back while a test is
+# waiting for it.
 # Ranges are small, and few an execution, so that small files show what happens to large ones.
+# Few batches at once: more only start more processes, on two processors.
 # Operators are named, so that others are refused: the tests' own clients are the account's root.
 # So is a page that may upload. What is off by default and changes nothing else is on.
 ACCOUNT = "arn:aws:iam::000000000000"
@@ -39,8 +41,11 @@ PARAMETERS = {
     "OperatorRoleArns": f"{ACCOUNT}:root,{ACCOUNT}:role/{OPERATOR},{ACCOUNT}:role/{VERIFIER}",
     "Environment": "test",
     "FifoDoor": "true",
+    "MaximumConcurrency": "3",
     "ExecutionTimeout": "60",
     "VisibilityTimeout": "75",
+    "RetryDelay": "1",
+    "MaxRetryDelay": "2",
     "StageTimeout": "20",
     "FilesTimeout": "15",
     "RangeSize": "65536",

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -70,6 +71,16 @@ class Objects:
             return entry if entry and entry["state"] == state else None
 
         return wait_for(reached, seconds)
+
+    def wait_for_later(self, key: str, sequencer: str) -> dict[str, Any]:
+        """The object's entry in the catalog, once a later state of the object is done."""
+
+        def reached() -> dict[str, Any] | None:
+            entry = self.entry(key) or {}
+            later = entry["sequencer"] > sequencer and entry["state"] == "done"
+            return entry if later else None
+
+        return wait_for(reached)
 
     def manifest(self, key: str) -> dict[str, Any]:
         """The manifest of a file that is done."""
@@ -143,10 +154,12 @@ def csv_of(rows: list[list[str]], **dialect: Any) -> str:
     return text.getvalue()
 
 
-def executions_of(stack: Stack, key: str) -> list[Any]:
-    """The histories of the executions that took part in a file."""
+def executions_of(stack: Stack, key: str, since: datetime | None = None) -> list[Any]:
+    """The histories of the executions that took part in a file, which was put after ``since``."""
     found = stack.client("lambda").list_durable_executions_by_function(
-        FunctionName=stack.outputs["DurableFunctionArn"].rpartition(":")[0], MaxItems=200
+        FunctionName=stack.outputs["DurableFunctionArn"].rpartition(":")[0],
+        MaxItems=200,
+        **({"StartedAfter": since} if since else {}),
     )["DurableExecutions"]
     histories = [stack.cloud.history(e["DurableExecutionArn"]) for e in found]
     return [events for events in histories if key in json.dumps(events, default=str)]

@@ -9,6 +9,8 @@ import subprocess
 from localcloud.settings import Settings
 from tests.e2e.conftest import BIN, ROOT
 
+MESSAGES = 150
+
 
 def test_the_demo_finds_every_message_it_sent(settings: Settings) -> None:
     environment = {
@@ -16,7 +18,7 @@ def test_the_demo_finds_every_message_it_sent(settings: Settings) -> None:
     } | settings.to_environment()
 
     run = subprocess.run(
-        [BIN / "pipelinectl", "--stack-name", "demo", "demo"],
+        [BIN / "pipelinectl", "--stack-name", "demo", "demo", "--messages", str(MESSAGES)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -26,9 +28,9 @@ def test_the_demo_finds_every_message_it_sent(settings: Settings) -> None:
     )
 
     assert run.returncode == 0, run.stdout + run.stderr
-    # 300, and more where those were too few for a worker to be hit.
+    # So many, and more where those were too few for a worker to be hit.
     (sent, stored) = re.findall("sent ([0-9]+) = ([0-9]+) stored [+] 5 dead letters", run.stdout)[0]
-    assert int(sent) >= 300
+    assert int(sent) >= MESSAGES
     assert int(stored) == int(sent) - 5
     assert re.search("killed [0-9]+ workers? of [a-z]+ while .* ran: an invoke failed", run.stdout)
     assert re.search("40 rows of .* = 36 results [+] 4 rejects", run.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_f2_completion_is_announced_and_updates_catalog_and_tells_operators(
 def test_f3_a_worker_killed_halfway_repeats_its_ranges_and_no_other(
     stack: Stack, objects: Objects
 ) -> None:
-    key = "input/f3.csv"
+    key, begun = "input/f3.csv", datetime.now(UTC)
     objects.put(key, people(20_000))
     wait_for(lambda: len(objects.derived(key)) >= 8)
 
@@ -64,7 +65,7 @@ def test_f3_a_worker_killed_halfway_repeats_its_ranges_and_no_other(
 
     entry = objects.wait_for_state(key, "done")
     assert entry["counts"] == {"rows": 20_000, "results": 19_800, "rejects": 200}
-    starts = range_starts(executions_of(stack, key))
+    starts = range_starts(executions_of(stack, key, begun))
     parts = objects.manifest(key)["parts"]
     assert len(starts) == len(parts)
     assert sum(starts.values()) <= len(parts) + len(killed)
@@ -86,20 +87,20 @@ def test_f4_every_dead_letter_queue_and_every_function_has_an_alarm(stack: Stack
 def test_f5_a_file_too_long_for_one_execution_goes_on_in_the_next(
     stack: Stack, objects: Objects
 ) -> None:
-    key = "input/f5.csv"
+    key, begun = "input/f5.csv", datetime.now(UTC)
     objects.put(key, people(10_000))
 
     entry = objects.wait_for_state(key, "done")
 
     assert entry["counts"] == {"rows": 10_000, "results": 9_900, "rejects": 100}
     assert len(objects.manifest(key)["parts"]) > 4
-    histories = executions_of(stack, key)
+    histories = executions_of(stack, key, begun)
     assert sum(bool(range_starts([events])) for events in histories) > 1
 
 
 def notes(count: int, note: str) -> str:
     """A CSV of so many rows, every 100th with a field too many, in some ten ranges."""
-    rows = [[str(n), note * 30, *(["?"] if n % 100 == 0 else [])] for n in range(1, count + 1)]
+    rows = [[str(n), note * 60, *(["?"] if n % 100 == 0 else [])] for n in range(1, count + 1)]
     return csv_of([["id", "note"], *rows])
 
 
@@ -107,18 +108,19 @@ def test_f7_rows_are_items_though_a_worker_is_killed_and_go_with_what_they_came_
     stack: Stack, objects: Objects
 ) -> None:
     key, as_items = "input/f7.csv", {"rows": "items"}
-    objects.put(key, notes(3_000, "first "), Metadata=as_items)
-    wait_for(lambda: len(objects.row_items(key)) >= 500)
+    objects.put(key, notes(1_500, "first "), Metadata=as_items)
+    wait_for(lambda: len(objects.row_items(key)) >= 250)
 
     supervisor.kill(stack.cloud.settings, f"{STACK}-csv-file")
     supervisor.kill(stack.cloud.settings, f"{STACK}-store")
 
     entry = objects.wait_for_state(key, "done")
-    assert entry["counts"] == {"rows": 3_000, "results": 2_970, "rejects": 30, "items": 2_970}
-    assert sorted(objects.row_items(key)) == [n for n in range(1, 3_001) if n % 100]
+    assert entry["counts"] == {"rows": 1_500, "results": 1_485, "rejects": 15, "items": 1_485}
+    assert sorted(objects.row_items(key)) == [n for n in range(1, 1_501) if n % 100]
 
-    objects.put(key, notes(1_000, "second "), Metadata=as_items)
-    expected = {n: "second " * 30 for n in range(1, 1_001) if n % 100}
+    objects.put(key, notes(500, "second "), Metadata=as_items)
+    objects.wait_for_later(key, entry["sequencer"])
+    expected = {n: "second " * 60 for n in range(1, 501) if n % 100}
     wait_for(lambda: objects.row_items(key) == expected)
 
     objects.remove(key)

@@ -80,7 +80,7 @@ def test_wrong_records_are_dead_letters_with_every_reason(stack: Stack) -> None:
 
 
 MOST_MESSAGES = 4000
-"""Sent, 200 at a time, until the pipeline is caught at work."""
+"""Sent, 100 at a time, until the pipeline is caught at work."""
 
 VICTIMS = [f"{STACK}-{name}" for name in ("validate", "transform", "store", "durable-pipeline")]
 
@@ -92,7 +92,7 @@ def send_and_kill(stack: Stack, victim: str) -> list[str]:
     """
     ids: list[str] = []
     while len(ids) < MOST_MESSAGES:
-        new = [standard(data_source=f"{victim}-{len(ids) + n}") for n in range(200)]
+        new = [standard(data_source=f"{victim}-{len(ids) + n}") for n in range(100)]
         ids += stack.send(new)
         while stack.in_flight():
             if stack.under_way() and supervisor.kill(stack.cloud.settings, victim):

@@ -163,7 +163,7 @@ def test_stored_records_of_every_kind_are_processed_again(stack: Stack, operator
     assert len(done["changes"]) == 4
     items = stack.items()
     assert all(items[key]["stored_at"]["S"] > before[key]["stored_at"]["S"] for key in before)
-    newer = wait_for(lambda: _later(objects, "input/again.csv", file["sequencer"]))
+    newer = objects.wait_for_later("input/again.csv", file["sequencer"])
     assert newer["counts"] == file["counts"]
     assert [row["row"] for row in objects.rows("input/again.csv")] == [1, 2]
     assert letters(operator) == []
@@ -171,12 +171,6 @@ def test_stored_records_of_every_kind_are_processed_again(stack: Stack, operator
 
 def _item(stack: Stack, key: str) -> Any:
     return wait_for(lambda: stack.items().get(key))
-
-
-def _later(objects: Objects, key: str, sequencer: str) -> Any:
-    """The object's entry, once a later state is done."""
-    entry = objects.entry(key) or {}
-    return entry if entry["sequencer"] > sequencer and entry["state"] == "done" else None
 
 
 def test_what_is_sent_while_the_intake_is_paused_waits_until_it_is_resumed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.deploy import deploy
 from localcloud.settings import LocalCloudError, Settings
+from tests.e2e.building import building_once
 from tests.e2e.conftest import PARAMETERS, ROOT, Stack
 from tests.e2e.localcloud.support import Cloud
 from tests.events import standard
@@ -35,14 +37,12 @@ def first(settings: Settings) -> Stack:
 
 
 def configuration(stack: Stack, qualifier: str) -> Any:
-    return stack.cli(
-        *("lambda", "get-function-configuration", "--function-name", FUNCTION),
-        *("--qualifier", qualifier),
-    )
+    client = stack.client("lambda")
+    return client.get_function_configuration(FunctionName=FUNCTION, Qualifier=qualifier)
 
 
 def test_a_parameter_reaches_what_the_alias_names_and_no_change_publishes_nothing(
-    settings: Settings, first: Stack
+    settings: Settings, first: Stack, built: Path
 ) -> None:
     before = configuration(first, "live")
 
@@ -61,10 +61,12 @@ def test_a_parameter_reaches_what_the_alias_names_and_no_change_publishes_nothin
     (message_id,) = stack.send([standard()])
     stack.wait_for_items([message_id])
 
-    # The code is built again here: the same code comes to the same artifact.
+    # The function is built again here: the same code comes to the same artifact.
     real_sam = Settings.from_environment(os.environ).sam_command
-    anew = dataclasses.replace(settings, sam_command=real_sam)
-    again = configuration(deployed(anew, OTHER), "live")
+    building = building_once(real_sam, built, again="DurablePipelineFunction")
+    again = configuration(
+        deployed(dataclasses.replace(settings, sam_command=building), OTHER), "live"
+    )
     assert again["Version"] == after["Version"]
 
     back = configuration(deployed(settings, FIRST), "live")

@@ -275,8 +275,8 @@ def test_nothing_is_lost_or_doubled_when_the_sink_is_killed_under_load(sink: Sin
     sink.take_dead_letters()
     ids: list[str] = []
     for number in range(KILLS):
-        keys = [f"load-{number}-{n}" for n in range(200)]
-        with _held_up_at(sink, keys[100]):
+        keys = [f"load-{number}-{n}" for n in range(100)]
+        with _held_up_at(sink, keys[50]):
             ids += sink.stack.send([standard(record_id=key) for key in keys])
             wait_for(lambda: _waits_for_a_lock(sink))
             assert supervisor.kill(sink.stack.cloud.settings, f"{SINK}-sink")

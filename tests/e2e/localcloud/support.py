@@ -1,6 +1,7 @@
 """A local cloud for tests, on free ports and in a directory of its own."""
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -47,15 +48,14 @@ class Cloud:
             "AccessKeyId": environment["AWS_ACCESS_KEY_ID"],
             "SecretAccessKey": environment["AWS_SECRET_ACCESS_KEY"],
         }
-        make: Any = boto3.client
-        return make(
+        return _client(
             service,
             endpoint_url=environment[variable],
             region_name=environment["AWS_REGION"],
             aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"],
             aws_session_token=keys.get("SessionToken"),
-            config=Config(parameter_validation=not unchecked),
+            unchecked=unchecked,
         )
 
     def invoke(self, function: str, event: object, **options: str) -> "Answer":
@@ -128,12 +128,25 @@ class Marks:
 
 
 def wait_for(probe: Callable[[], T | None], seconds: float = SECONDS) -> T:
-    """Return the probe's first true answer; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Return the probe's first true answer; fail after `seconds`.
+
+    The longer it has waited, and the longer the probe itself takes, the less often it asks: what it
+    waits for needs the processor.
+    """
+    begun = asked = time.monotonic()
     while not (found := probe()):
-        assert time.monotonic() < deadline, "the awaited condition did not come true"
-        time.sleep(0.03)
+        now = time.monotonic()
+        assert now < begun + seconds, "the awaited condition did not come true"
+        time.sleep(max(0.03, now - asked, (now - begun) / 20))
+        asked = time.monotonic()
     return found
+
+
+@functools.cache
+def _client(service: str, *, unchecked: bool, **options: str | None) -> Any:
+    """One client for all who ask alike: each has to be made, and opens connections of its own."""
+    make: Any = boto3.client
+    return make(service, config=Config(parameter_validation=not unchecked), **options)
 
 
 def processes_of(settings: Settings) -> list[psutil.Process]:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def settings(tmp_path: Path) -> Settings:
     return free_settings(tmp_path / "cloud")
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A local cloud that runs, for tests that neither start nor stop one."""
+    settings = free_settings(tmp_path_factory.mktemp("shared") / "cloud")
+    with running(settings):
+        yield settings
+    assert processes_of(settings) == []
+
+
 def test_up_twice_changes_nothing_and_down_leaves_nothing(settings: Settings) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with running(settings):
@@ -44,14 +54,13 @@ def test_up_twice_changes_nothing_and_down_leaves_nothing(settings: Settings) ->
     bystander.communicate(b"\n")
 
 
-def test_everything_listens_on_loopback_only(settings: Settings) -> None:
-    with running(settings):
-        listening = {
-            connection.laddr.ip
-            for process in processes_of(settings)
-            for connection in process.net_connections("inet")
-            if connection.status == "LISTEN"
-        }
+def test_everything_listens_on_loopback_only(shared: Settings) -> None:
+    listening = {
+        connection.laddr.ip
+        for process in processes_of(shared)
+        for connection in process.net_connections("inet")
+        if connection.status == "LISTEN"
+    }
     assert listening == {"127.0.0.1"}
 
 
@@ -77,11 +86,12 @@ def test_a_killed_supervisor_leaves_nothing_that_the_next_up_trips_over(
 
 
 def test_two_at_once_start_one_cloud(settings: Settings) -> None:
-    with running(settings):
-        supervisor.down(settings)
-        starters = [start_up_process(settings) for _ in range(2)]
+    starters = [start_up_process(settings) for _ in range(2)]
+    try:
         assert [starter.wait(SECONDS) for starter in starters] == [0, 0]
         assert len(supervisors_of(settings)) == 1
+    finally:
+        supervisor.down(settings)
     assert processes_of(settings) == []
 
 
@@ -111,10 +121,10 @@ def test_a_busy_port_is_named_with_its_holder_and_its_variable(settings: Setting
     assert processes_of(settings) == []
 
 
-def test_other_ports_than_those_in_use_are_refused(settings: Settings, tmp_path: Path) -> None:
-    other = free_settings(tmp_path / "cloud")
-    expected = f"LOCALCLOUD_AWS_PORT={settings.aws_port}"
-    with running(settings), pytest.raises(LocalCloudError, match=expected):
+def test_other_ports_than_those_in_use_are_refused(shared: Settings) -> None:
+    other = free_settings(shared.directory)
+    expected = f"LOCALCLOUD_AWS_PORT={shared.aws_port}"
+    with pytest.raises(LocalCloudError, match=expected):
         supervisor.up(other)
 
 
@@ -133,14 +143,13 @@ def test_other_ports_than_those_it_was_made_with_are_refused(
         pass
 
 
-def test_a_killed_service_is_restarted_and_the_log_says_so(settings: Settings) -> None:
-    with running(settings):
-        [killed] = supervisor.kill(settings, "gateway")
-        wait_for(lambda: _gateway_restarts(settings) == 1)
-        supervisor.up(settings)
-        log = supervisor.logs_path(settings, "supervisor").read_text()
-        assert f"started gateway with pid {killed}" in log
-        assert "gateway ended with exit code -9; restart 1" in log
+def test_a_killed_service_is_restarted_and_the_log_says_so(shared: Settings) -> None:
+    [killed] = supervisor.kill(shared, "gateway")
+    wait_for(lambda: _gateway_restarts(shared) == 1)
+    supervisor.up(shared)
+    log = supervisor.logs_path(shared, "supervisor").read_text()
+    assert f"started gateway with pid {killed}" in log
+    assert "gateway ended with exit code -9; restart 1" in log
 
 
 def test_what_is_in_a_stream_outlives_a_clean_stop(settings: Settings) -> None:

@@ -151,3 +151,44 @@ def test_a_parameter_that_is_not_given_has_its_default_as_text() -> None:
     template = {"Parameters": {"Most": {"Default": 5}, "Least": {"Default": 1}, "Name": {}}}
     assert deploy.parameter_values(template, {"Most": "7"}) == {"Most": "7", "Least": "1"}
     assert deploy.parameter_values({}, {}) == {}
+
+
+class Bucket:
+    """S3 with one bucket, which notes each object that is put."""
+
+    def __init__(self) -> None:
+        self.puts: list[str] = []
+
+    def get_paginator(self, _: str) -> Bucket:
+        return self
+
+    def paginate(self, *, Prefix: str, **_: Any) -> list[Any]:
+        there = [{"Key": key} for key in self.puts if key.startswith(Prefix)]
+        return [{"Contents": there}, {}]
+
+    def put_object(self, *, Key: str, **_: Any) -> None:
+        self.puts.append(Key)
+
+
+def test_only_what_is_new_to_a_stack_is_uploaded(tmp_path: Path) -> None:
+    for name in ("One", "Two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "handler.py").write_text(name)
+    function = {"Type": "AWS::Serverless::Function"}
+    resources = {name: {**function, "Properties": {"CodeUri": name}} for name in ("One", "Two")}
+    overlaid = tmp_path / "template.json"
+    overlaid.write_text(json.dumps({"Resources": resources}))
+    bucket: Any = Bucket()
+
+    first = deploy._upload(bucket, overlaid, "stack")
+    everything = len(bucket.puts)
+    again = deploy._upload(bucket, overlaid, "stack")
+    nothing = len(bucket.puts) - everything
+    deploy._upload(bucket, overlaid, "other")
+    all_of_another = len(bucket.puts) - everything
+    (tmp_path / "Two" / "handler.py").write_text("changed")
+    changed = deploy._upload(bucket, overlaid, "stack")
+
+    assert (everything, nothing, all_of_another) == (3, 0, 3)
+    assert first == again != changed
+    assert len(bucket.puts) == len(set(bucket.puts)) == 3 + 3 + 2

@@ -114,6 +114,20 @@ def test_a_change_goes_live_in_the_functions_that_carry_it_and_once(
     assert watched.poll() is None
 
 
+def test_a_change_leaves_an_artifact_alone_that_has_the_file_by_a_link(
+    project: Project, put_live: PutLive
+) -> None:
+    project.write(".local/build/stack/One/one/handler.py", "1\n")
+    elsewhere = project.root / "elsewhere.py"
+    elsewhere.hardlink_to(project.build / "One/one/handler.py")
+    watched = project.watch()
+    project.write("src/one/handler.py", "2 + 2\n")
+
+    assert watched.poll()
+
+    assert (project.built("One/one/handler.py"), elsewhere.read_text()) == ("2 + 2\n", "1\n")
+
+
 def test_a_file_that_is_removed_is_removed_there(project: Project, put_live: PutLive) -> None:
     project.write(".local/build/stack/Two/two/rules.json", "1")
     watched = project.watch()
