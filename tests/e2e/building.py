@@ -49,11 +49,18 @@ def _build_once(sam: str, folder: Path, options: Mapping[str, str], target: Path
         if not kept.is_dir():
             code = _sam_build(sam, (), options)
             if code == 0:
-                shutil.copytree(target, kept, copy_function=os.link)
+                shutil.copytree(target, kept, copy_function=_link)
             return code
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(kept, target, copy_function=os.link)
+    shutil.copytree(kept, target, copy_function=_link)
     return 0
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def _build_again(sam: str, function: str, options: Mapping[str, str], target: Path) -> int:
