@@ -14,6 +14,7 @@ from typing import Any
 import aws_durable_execution_sdk_python.state
 import boto3
 import moto.core.models
+import moto.sqs.models
 import pytest
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
@@ -321,6 +322,15 @@ def boto3_alone_is_answered() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moto.core.models, "RESPONSES_METHODS", ())
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def names_are_found_once() -> Iterator[None]:
+    """Moto goes letter by letter through the names of a queue's attributes, at each request."""
+    with pytest.MonkeyPatch.context() as patch:
+        names = functools.cache(moto.sqs.models.camelcase_to_underscores)
+        patch.setattr(moto.sqs.models, "camelcase_to_underscores", names)
         yield
 
 

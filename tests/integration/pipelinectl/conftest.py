@@ -200,8 +200,20 @@ def sessions(one_loader: None) -> Maker:
     return once(make)
 
 
+@pytest.fixture(scope="session")
+def templates_are_json() -> Iterator[None]:
+    """Moto reads templates as YAML, which takes longer than to make what is in this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        # By its name, as its import takes time: of each process that collects these tests.
+        parse = "moto.cloudformation.models.Stack.parse_template"
+        patch.setattr(parse, staticmethod(json.loads))
+        yield
+
+
 @pytest.fixture
-def aws(sessions: Maker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(
+    sessions: Maker, templates_are_json: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "testing"),
         ("AWS_SECRET_ACCESS_KEY", "testing"),

@@ -217,7 +217,7 @@ def test_a_quoted_field_that_is_closed_too_late_is_too_large_as_well() -> None:
     assert "a quote in it is missing" in too_large(content, MAX_ROW_BYTES)
 
 
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n" * 3_000_000])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n" * 1_200_000])
 @pytest.mark.parametrize("block_bytes", [100_000, MAX_ROW_BYTES])
 def test_the_largest_row_passes_and_one_byte_more_does_not(end: bytes, block_bytes: int) -> None:
     largest = b"a,b\n" + b"x" * MAX_ROW_BYTES
