@@ -14,10 +14,10 @@ from typing import Any
 import aws_durable_execution_sdk_python.state
 import boto3
 import moto.core.models
-import moto.sqs.models
 import pytest
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
+from moto.core.utils import camelcase_to_underscores
 from moto.dynamodb.models import dynamo_type, dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
@@ -329,8 +329,8 @@ def boto3_alone_is_answered() -> Iterator[None]:
 def names_are_found_once() -> Iterator[None]:
     """Moto goes letter by letter through the names of a queue's attributes, at each request."""
     with pytest.MonkeyPatch.context() as patch:
-        names = functools.cache(moto.sqs.models.camelcase_to_underscores)
-        patch.setattr(moto.sqs.models, "camelcase_to_underscores", names)
+        names = functools.cache(camelcase_to_underscores)
+        patch.setattr("moto.sqs.models.camelcase_to_underscores", names)
         yield
 
 
