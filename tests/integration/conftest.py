@@ -174,9 +174,24 @@ def session(one_loader: None) -> boto3.Session:
             CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
         )
         moto_quotas.enforce_on_clients(session.events)
-    for maker in ("client", "resource"):
-        setattr(session, maker, functools.cache(getattr(session, maker)))
+    resource = with_tables_made_once(session.resource)
+    for name, make in (("client", session.client), ("resource", resource)):
+        setattr(session, name, functools.cache(make))
     return session
+
+
+def with_tables_made_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make``, of whose DynamoDB a table is the same object each time that it is asked for.
+
+    boto3 reads its model anew for each. It has its name and a client, and so nothing of a test.
+    """
+
+    def made(*arguments: Any, **options: Any) -> Any:
+        resource = make(*arguments, **options)
+        resource.Table = functools.cache(resource.Table)
+        return resource
+
+    return made
 
 
 @pytest.fixture
@@ -217,10 +232,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     """A pipeline with empty tables, queues and buckets."""
     urls = {name: _create_queue(name) for name in QUEUES}
     topic_arn = create_topic()
-    s3 = s3_backends[ACCOUNT]["aws"]
-    for bucket in BUCKETS:
-        s3.create_bucket(bucket, REGION)
-    s3.put_bucket_versioning("input", "Enabled")
+    create_buckets()
     _create_table("catalog", "object")
     _create_table("table", "execution_id")
     table = boto3.resource("dynamodb").Table("table")
@@ -265,6 +277,14 @@ def _create_queue(name: str) -> str:
     """A queue of this name; its URL."""
     sqs_backends[ACCOUNT][REGION].create_queue(name)
     return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+
+
+def create_buckets() -> None:
+    """Those of a pipeline; what is put into the first has versions."""
+    s3 = s3_backends[ACCOUNT]["aws"]
+    for bucket in BUCKETS:
+        s3.create_bucket(bucket, REGION)
+    s3.put_bucket_versioning("input", "Enabled")
 
 
 def create_topic() -> str:

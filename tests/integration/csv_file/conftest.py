@@ -12,6 +12,7 @@ import pytest
 
 from csv_file.handler import handler
 from pipeline_core.objects import normalized_sequencer
+from tests.integration.conftest import create_buckets
 
 CONTEXT: Any = SimpleNamespace(
     function_name="csv-file",
@@ -98,8 +99,5 @@ def function(aws: None, monkeypatch: pytest.MonkeyPatch) -> Function:
         "STACK_NAME": "stack",
     }.items():
         monkeypatch.setenv(name, value)
-    s3 = boto3.client("s3")
-    for bucket in ("input", "payloads", "output"):
-        s3.create_bucket(Bucket=bucket)
-    s3.put_bucket_versioning(Bucket="input", VersioningConfiguration={"Status": "Enabled"})
-    return Function(s3)
+    create_buckets()
+    return Function(boto3.client("s3"))
