@@ -17,6 +17,7 @@ import moto.core.models
 import pytest
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
+from moto.core.utils import camelcase_to_underscores
 from moto.dynamodb.models import dynamo_type, dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
@@ -174,13 +175,28 @@ def session(one_loader: None) -> boto3.Session:
             CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
         )
         moto_quotas.enforce_on_clients(session.events)
-    for of, maker in (
-        (session, "client"),
-        (session, "resource"),
-        (session._session, "create_client"),
+    resource = with_tables_made_once(session.resource)
+    for of, name, make in (
+        (session, "client", session.client),
+        (session, "resource", resource),
+        (session._session, "create_client", session._session.create_client),
     ):
-        setattr(of, maker, functools.cache(getattr(of, maker)))
+        setattr(of, name, functools.cache(make))
     return session
+
+
+def with_tables_made_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make``, of whose DynamoDB a table is the same object each time that it is asked for.
+
+    boto3 reads its model anew for each. It has its name and a client, and so nothing of a test.
+    """
+
+    def made(*arguments: Any, **options: Any) -> Any:
+        resource = make(*arguments, **options)
+        resource.Table = functools.cache(resource.Table)
+        return resource
+
+    return made
 
 
 @pytest.fixture
@@ -222,10 +238,7 @@ def pipeline(aws: None, no_retry_backoff: None, monkeypatch: pytest.MonkeyPatch)
     """A pipeline with empty tables, queues and buckets."""
     urls = {name: _create_queue(name) for name in QUEUES}
     topic_arn = create_topic()
-    s3 = s3_backends[ACCOUNT]["aws"]
-    for bucket in BUCKETS:
-        s3.create_bucket(bucket, REGION)
-    s3.put_bucket_versioning("input", "Enabled")
+    create_buckets()
     _create_table("catalog", "object")
     _create_table("table", "execution_id")
     table = boto3.resource("dynamodb").Table("table")
@@ -270,6 +283,14 @@ def _create_queue(name: str) -> str:
     """A queue of this name; its URL."""
     sqs_backends[ACCOUNT][REGION].create_queue(name)
     return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+
+
+def create_buckets() -> None:
+    """Those of a pipeline; what is put into the first has versions."""
+    s3 = s3_backends[ACCOUNT]["aws"]
+    for bucket in BUCKETS:
+        s3.create_bucket(bucket, REGION)
+    s3.put_bucket_versioning("input", "Enabled")
 
 
 def create_topic() -> str:
@@ -327,6 +348,15 @@ def boto3_alone_is_answered() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moto.core.models, "RESPONSES_METHODS", ())
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def names_are_found_once() -> Iterator[None]:
+    """Moto goes letter by letter through the names of a queue's attributes, at each request."""
+    with pytest.MonkeyPatch.context() as patch:
+        names = functools.cache(camelcase_to_underscores)
+        patch.setattr("moto.sqs.models.camelcase_to_underscores", names)
         yield
 
 

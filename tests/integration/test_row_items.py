@@ -374,13 +374,13 @@ def test_a_block_is_bounded_by_rows_and_by_bytes(
     rows: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANGE_SIZE", "1000000")
-    monkeypatch.setattr(csv_file.items, "BLOCK_ROWS", 100)
+    monkeypatch.setattr(csv_file.items, "BLOCK_ROWS", 20)
 
-    rows.process(in_queue(rows.put(KEY, people(250), **ITEMS)))
+    rows.process(in_queue(rows.put(KEY, people(50), **ITEMS)))
 
     sizes = [call.records for call in rows.calls if call.stage == "store"]
-    assert sizes == [100, 100, 25, 1]
-    assert len(of_rows(rows)) == 225
+    assert sizes == [20, 20, 5, 1]
+    assert len(of_rows(rows)) == 45
 
 
 def test_a_replacement_takes_the_place_of_rows_and_those_that_are_too_many_go(

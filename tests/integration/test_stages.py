@@ -388,10 +388,10 @@ def test_a_document_that_s3_does_not_take_fails_alone(stages: Stages) -> None:
 # Errors
 
 HOSTILE = {
-    "unknown fields": json.dumps(ORDER | {f"{'k' * 100}{n}": n for n in range(20_000)}),
+    "unknown fields": json.dumps(ORDER | {f"{'k' * 100}{n}": n for n in range(2_000)}),
     "long unknown fields": json.dumps(ORDER | {str(n) + "\u0416" * 30_000: n for n in range(3)}),
     "one very long name": json.dumps(ORDER | {"\U0001f600" * 60_000: 1}),
-    "emoji as names": json.dumps(ORDER | {"\U0001f600" * n: n for n in range(1, 400)}),
+    "emoji as names": json.dumps(ORDER | {"\U0001f600" * n: n for n in range(1, 200)}),
     "all wrong": json.dumps(dict.fromkeys(ORDER, [0] * 5_000) | {"processing_type": "order"}),
     "a long type": standard(processing_type="t" * 200_000),
     "a long number": with_field("9" * 900),

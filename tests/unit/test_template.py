@@ -213,7 +213,7 @@ def test_a_fifo_queue_gives_up_to_a_fifo_queue_and_deduplicates_by_group() -> No
 
 
 def test_without_the_fifo_door_nothing_of_it_is_there() -> None:
-    off, on = (translations([{**DEFAULTS, "FifoDoor": wanted}])[0] for wanted in ("false", "true"))
+    off, on = translated()["defaults"], translated()["in order"]
     conditional = {name for name, r in RESOURCES.items() if r.get("Condition") == "InOrder"}
 
     assert {name for name, r in off.items() if r.get("Condition") == "InOrder"} == conditional
@@ -860,11 +860,18 @@ CHANGES = {
 }
 
 
+TRANSLATED = {
+    "": OTEL,
+    "defaults": DEFAULTS,
+    "in order": {**DEFAULTS, "FifoDoor": "true"},
+    **CHANGES,
+}
+
+
 @functools.cache
 def translated() -> dict[str, dict[str, Any]]:
     """The resources after each change, by its parameter, and, as "", before; SAM takes seconds."""
-    found = translations([OTEL, *CHANGES.values()])
-    return dict(zip(["", *CHANGES], found, strict=True))
+    return dict(zip(TRANSLATED, translations(list(TRANSLATED.values())), strict=True))
 
 
 def base() -> dict[str, Any]:

@@ -8,11 +8,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from cleanup.cleaner import Items, NotDeleted, Results
 from pipeline_core.catalog import Catalog, CatalogEntry, entry_of
 from pipeline_core.objects import ObjectId, ObjectState
-from tests.integration.conftest import Pipeline
+from tests.integration.conftest import ACCOUNT, Pipeline
 
 OBJECT = ObjectId("input", "input/a.csv")
 EARLIER, REMOVAL, LATER = ("A" * 32, "B" * 32, "C" * 32)
@@ -137,7 +138,7 @@ def no_items(keys: Iterator[str]) -> None:
 def test_more_results_than_one_request_takes_are_removed(pipeline: Pipeline) -> None:
     for number in range(1001):
         key = f"{OBJECT.results_prefix}{EARLIER}/results/{number:015}.jsonl"
-        pipeline.s3.put_object(Bucket="output", Key=key, Body=b"")
+        s3_backends[ACCOUNT]["aws"].put_object("output", key, b"")
 
     assert Results(pipeline.s3, "output").remove_before(OBJECT, REMOVAL, no_items) == 1001
     assert keys_below(pipeline, OBJECT.results_prefix) == []

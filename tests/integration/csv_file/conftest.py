@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
-import pipeline_core.payloads
 from csv_file.handler import handler
 from pipeline_core.objects import normalized_sequencer
+from tests.integration.conftest import create_buckets
 
 CONTEXT: Any = SimpleNamespace(
     function_name="csv-file",
@@ -93,24 +91,13 @@ class Function:
 
 
 @pytest.fixture
-def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
+def function(aws: None, monkeypatch: pytest.MonkeyPatch) -> Function:
     """The function, with a versioned bucket ``input``, and ``payloads`` and ``output``."""
     for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
         "ENVIRONMENT": "test",
         "OUTPUT_BUCKET": "output",
         "STACK_NAME": "stack",
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        pipeline_core.payloads.s3.cache_clear()
-        s3 = boto3.client("s3")
-        for bucket in ("input", "payloads", "output"):
-            s3.create_bucket(Bucket=bucket)
-        s3.put_bucket_versioning(Bucket="input", VersioningConfiguration={"Status": "Enabled"})
-        yield Function(s3)
-    pipeline_core.payloads.s3.cache_clear()
+    create_buckets()
+    return Function(boto3.client("s3"))

@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto import mock_aws
+from moto.s3.models import s3_backends
 from typer.testing import CliRunner
 
 from pipeline_core.messages import ATTRIBUTE, record_id_in
@@ -19,6 +20,7 @@ from pipelinectl import dead_letters
 from pipelinectl.audit import Audit
 from pipelinectl.cli import app
 from pipelinectl.commands.context import Pipeline
+from tests.integration.conftest import ACCOUNT, REGION, with_tables_made_once
 from tests.unit.pipelinectl.stories import Told
 
 STACK_NAME = "test-stack"
@@ -193,15 +195,28 @@ def sessions(one_loader: None) -> Maker:
 
     def make(*arguments: Any, **options: Any) -> boto3.Session:
         session = boto3.session.Session(*arguments, **options)
-        for maker in ("client", "resource"):
-            setattr(session, maker, once(getattr(session, maker)))
+        resource = with_tables_made_once(session.resource)
+        for name, maker in (("client", session.client), ("resource", resource)):
+            setattr(session, name, once(maker))
         return session
 
     return once(make)
 
 
+@pytest.fixture(scope="session")
+def templates_are_json() -> Iterator[None]:
+    """Moto reads templates as YAML, which takes longer than to make what is in this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        # By its name, as its import takes time: of each process that collects these tests.
+        parse = "moto.cloudformation.models.Stack.parse_template"
+        patch.setattr(parse, staticmethod(json.loads))
+        yield
+
+
 @pytest.fixture
-def aws(sessions: Maker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(
+    sessions: Maker, templates_are_json: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "testing"),
         ("AWS_SECRET_ACCESS_KEY", "testing"),
@@ -224,18 +239,21 @@ def deployed(aws: None) -> Deployed:
     boto3.client("cloudformation").create_stack(
         StackName=STACK_NAME, TemplateBody=json.dumps(TEMPLATE)
     )
-    sqs, s3 = boto3.client("sqs"), boto3.client("s3")
     # moto's CloudFormation passes over this property of a bucket.
-    s3.put_bucket_versioning(Bucket="test-input", VersioningConfiguration={"Status": "Enabled"})
+    s3_backends[ACCOUNT]["aws"].put_bucket_versioning("test-input", "Enabled")
     return Deployed(
-        sqs=sqs,
-        s3=s3,
+        sqs=boto3.client("sqs"),
+        s3=boto3.client("s3"),
         table=boto3.resource("dynamodb").Table("processed"),
         catalog=boto3.resource("dynamodb").Table("catalog"),
-        queue_url=sqs.get_queue_url(QueueName="in")["QueueUrl"],
-        internal_queue_url=sqs.get_queue_url(QueueName="internal")["QueueUrl"],
-        dead_letter_queue_url=sqs.get_queue_url(QueueName="dead")["QueueUrl"],
+        queue_url=queue_url("in"),
+        internal_queue_url=queue_url("internal"),
+        dead_letter_queue_url=queue_url("dead"),
     )
+
+
+def queue_url(name: str) -> str:
+    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
 
 
 FIFO = {
@@ -277,8 +295,7 @@ def in_order(deployed: Deployed) -> InOrder:
         "Outputs": TEMPLATE["Outputs"] | outputs,
     }
     boto3.client("cloudformation").update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(body))
-    urls = (deployed.sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in FIFO.values())
-    return InOrder(*urls)
+    return InOrder(*map(queue_url, FIFO.values()))
 
 
 @pytest.fixture

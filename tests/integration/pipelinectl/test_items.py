@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -153,13 +154,23 @@ def test_a_record_on_its_way_is_said_to_be(deployed: Deployed, told: Told) -> No
     assert f"record 'test-{UUID}' has no item yet: it is on its way" in result.stderr
 
 
-@pytest.mark.parametrize(("command", "noun"), [("items", "item"), ("dlq list", "dead letter")])
+def put_number(deployed: Deployed, number: int) -> None:
+    put(deployed, f"run-{number}")
+
+
+def give_up_number(deployed: Deployed, number: int) -> None:
+    give_up(deployed, message_id=f"m-{number}")
+
+
+@pytest.mark.parametrize(
+    ("command", "noun", "make"),
+    [("items", "item", put_number), ("dlq list", "dead letter", give_up_number)],
+)
 def test_a_list_that_is_cut_says_so_and_json_is_not_cut(
-    deployed: Deployed, command: str, noun: str
+    deployed: Deployed, command: str, noun: str, make: Callable[[Deployed, int], None]
 ) -> None:
     for number in range(102):
-        put(deployed, f"run-{number}")
-        give_up(deployed, message_id=f"m-{number}")
+        make(deployed, number)
 
     cut = deployed.run(*command.split(), "--limit", "101").stdout.splitlines()[-1]
     whole = deployed.run(*command.split(), "--limit", "102").stdout

@@ -53,23 +53,24 @@ def stored(deployed: Deployed, told: Told) -> Deployed:
     return deployed
 
 
-@pytest.mark.parametrize("width", [80, 60, 40])
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_no_line_is_wider_than_the_terminal(
-    stored: Deployed, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], width: int
+    stored: Deployed, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, width=width, force_terminal=True, color_system=None)
-    notes = Console(file=io.StringIO())
-    monkeypatch.setattr(
-        "pipelinectl.commands.output._console", lambda *, stderr: notes if stderr else console
-    )
+    for width in (80, 60, 40):
+        screen = io.StringIO()
+        console = Console(file=screen, width=width, force_terminal=True, color_system=None)
+        notes = Console(file=io.StringIO())
+        consoles = {False: console, True: notes}
+        monkeypatch.setattr(
+            "pipelinectl.commands.output._console", lambda *, stderr, of=consoles: of[stderr]
+        )
 
-    assert stored.run(*command).exit_code == 0
+        assert stored.run(*command).exit_code == 0
 
-    lines = screen.getvalue().splitlines()
-    assert lines
-    assert [line for line in lines if cell_len(line) > width] == []
+        lines = screen.getvalue().splitlines()
+        assert lines
+        assert [line for line in lines if cell_len(line) > width] == []
 
 
 LISTS = {name: COMMANDS[name] for name in COMMANDS if name.endswith("list")} | {
@@ -112,9 +113,9 @@ def test_a_list_is_watched_until_ctrl_c(
 @pytest.mark.parametrize("command", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_what_is_piped_cannot_be_watched(
-    stored: Deployed, command: tuple[str, ...], options: tuple[str, ...]
+    deployed: Deployed, command: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
-    result = stored.run(*command, "--watch", *options)
+    result = deployed.run(*command, "--watch", *options)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--watch draws on a terminal" in result.stderr

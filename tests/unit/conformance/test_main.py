@@ -72,15 +72,7 @@ def test_functions_of_other_requirements_are_left_out() -> None:
     }
 
 
-@pytest.mark.parametrize("handler", sorted(set(HANDLERS.values())))
-def test_each_function_has_its_handler(handler: str) -> None:
-    package, module, name = handler.split(".")
-    path = TEMPLATE.parent / "src" / package / f"{module}.py"
-
-    assert name in _functions(path), f"{path} has no {name}"
-
-
-def test_no_handler_is_left_over() -> None:
+def test_each_function_has_its_handler_and_no_handler_is_left_over() -> None:
     folder = TEMPLATE.parent / "src" / "handlers"
     durable = {
         f"handlers.{path.stem}.{name}" for path in folder.glob("*.py") for name in _durable(path)
@@ -110,11 +102,6 @@ def test_the_page_is_of_these_requirements_and_of_what_is_recorded_as_failing() 
 @pytest.mark.parametrize(("name", "version"), versions().items())
 def test_the_page_is_of_the_versions_that_are_pinned(name: str, version: str) -> None:
     assert re.search(rf"\b{name} {re.escape(version)}[,.]", PAGE.read_text("utf-8"))
-
-
-def _functions(path: Path) -> list[str]:
-    tree = ast.parse(path.read_text("utf-8"))
-    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
 def _durable(path: Path) -> list[str]:

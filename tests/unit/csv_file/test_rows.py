@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import json
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -66,18 +66,15 @@ FEATURES = {
 }
 
 
-@pytest.mark.parametrize("range_bytes", [1, 2, 3, 5, 1000])
-@pytest.mark.parametrize("block_bytes", [1, 2, 7, 1000])
 @pytest.mark.parametrize("text", FEATURES.values(), ids=FEATURES)
-def test_each_feature_comes_out_as_in_one_pass(
-    text: str, range_bytes: int, block_bytes: int
-) -> None:
+def test_each_feature_comes_out_as_in_one_pass(text: str) -> None:
     content = text.encode()
     file = a_file(content)
 
-    ranges = planned(content, file, range_bytes, block_bytes=block_bytes)
+    for range_bytes, block_bytes in product([1, 2, 3, 5, 1000], [1, 2, 7, 1000]):
+        ranges = planned(content, file, range_bytes, block_bytes=block_bytes)
 
-    assert by_ranges(content, file, ranges, block_bytes) == in_one_pass(content)
+        assert by_ranges(content, file, ranges, block_bytes) == in_one_pass(content)
 
 
 PIECES = ['"', '""', ",", "\n", "\r", "\r\n", "\ufeff", "a", "bc", " ", "\t", "é", "€", "😀", ";"]
@@ -217,7 +214,7 @@ def test_a_quoted_field_that_is_closed_too_late_is_too_large_as_well() -> None:
     assert "a quote in it is missing" in too_large(content, MAX_ROW_BYTES)
 
 
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n" * 3_000_000])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r", b"\n" * 1_200_000])
 @pytest.mark.parametrize("block_bytes", [100_000, MAX_ROW_BYTES])
 def test_the_largest_row_passes_and_one_byte_more_does_not(end: bytes, block_bytes: int) -> None:
     largest = b"a,b\n" + b"x" * MAX_ROW_BYTES

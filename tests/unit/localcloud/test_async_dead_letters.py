@@ -60,10 +60,16 @@ class FakePermissions:
         return self.allow
 
 
-@pytest.fixture
-def sqs() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def client() -> Any:
+    """One for all tests: to make it takes longer than each of them."""
     with mock_aws():
-        client = boto3.client("sqs", region_name="eu-central-2")
+        return boto3.client("sqs", region_name="eu-central-2")
+
+
+@pytest.fixture
+def sqs(client: Any) -> Iterator[Any]:
+    with mock_aws():
         client.create_queue(QueueName="dead")
         yield client
 

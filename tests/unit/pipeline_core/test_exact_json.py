@@ -138,24 +138,24 @@ def innermost(opening: str) -> str:
     return "1" if opening.endswith((":", ",")) else ""
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", NESTED)
-def test_the_same_depth_is_read_whatever_python_takes(kind: str, depth: int) -> None:
+def test_the_same_depth_is_read_whatever_python_takes(kind: str) -> None:
     opening, closing = NESTED[kind]
-    text = opening * depth + innermost(opening) + closing * depth
+    for depth in DEPTHS:
+        text = opening * depth + innermost(opening) + closing * depth
 
-    if depth * len(closing) <= exact_json.MAX_NESTING:
-        assert exact_json.loads(text) is not None
-    else:
-        with pytest.raises(exact_json.JsonError, match="nested too deeply"):
-            exact_json.loads(text)
+        if depth * len(closing) <= exact_json.MAX_NESTING:
+            assert exact_json.loads(text) is not None
+        else:
+            with pytest.raises(exact_json.JsonError, match="nested too deeply"):
+                exact_json.loads(text)
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", NESTED)
-def test_brackets_that_are_never_closed_are_refused(kind: str, depth: int) -> None:
-    with pytest.raises(exact_json.JsonError):
-        exact_json.loads(NESTED[kind][0] * depth)
+def test_brackets_that_are_never_closed_are_refused(kind: str) -> None:
+    for depth in DEPTHS:
+        with pytest.raises(exact_json.JsonError):
+            exact_json.loads(NESTED[kind][0] * depth)
 
 
 def test_brackets_side_by_side_or_in_strings_are_no_nesting() -> None:

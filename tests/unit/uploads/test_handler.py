@@ -34,8 +34,15 @@ REQUEST: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def client() -> Any:
+    """One for all tests: to make it takes longer than most of them."""
+    with mock_aws():
+        return boto3.client("s3", region_name="eu-west-1")
+
+
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def s3(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name, value in {
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PAYLOAD_BUCKET": BUCKET,
@@ -47,7 +54,6 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.delenv(name, raising=False)
     _forget_clients()
     with mock_aws():
-        client = boto3.client("s3")
         where: Any = {"LocationConstraint": "eu-west-1"}
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
         yield client
