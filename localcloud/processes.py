@@ -15,39 +15,55 @@ import psutil
 
 from localcloud.settings import Settings
 
-# A process's creation time moves with the system's clock when that is corrected. A number is
-# not reused within seconds of its first use, so this much may differ.
+# Where the system's clock is all there is to go by: it moves when it is corrected. A number is not
+# reused within seconds of its first use, so this much may differ.
 _SAME_INSTANT_SECONDS = 10.0
+_TICK_SECONDS = 0.02
 # ministack makes each worker's with mkdtemp(prefix="ministack-lambda-<function>-").
 _WORKER_DIRECTORY = re.compile(r"ministack-lambda-(?P<function>.+)-[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process number together with when it was born, in seconds since the epoch."""
+    """A process number together with when it was born, in seconds since the epoch.
+
+    ``since_boot`` is that in seconds since the system's start, where the system counts these. No
+    correction of the clock moves it: not that of a virtual machine which stood still for a while.
+    """
 
     pid: int
     create_time: float
+    since_boot: float = 0.0
 
     @classmethod
     def of(cls, pid: int) -> "ProcessIdentity | None":
         """Return the identity of the process that has this number now, if one has."""
         try:
-            return cls(pid, psutil.Process(pid).create_time())
+            return cls.of_process(psutil.Process(pid))
         except psutil.NoSuchProcess:
             return None
+
+    @classmethod
+    def of_process(cls, process: psutil.Process) -> "ProcessIdentity":
+        """Return the identity of this process; psutil's errors pass through."""
+        born = process.create_time()
+        # Linux counts from its start, to which psutil adds the boot time as the clock has it now.
+        return cls(process.pid, born, born - psutil.boot_time() if psutil.LINUX else 0.0)
 
     def find(self) -> psutil.Process | None:
         """Return the process if it still runs; one that only reuses its number is not it."""
         try:
             process = psutil.Process(self.pid)
-            born = process.create_time()
+            found = ProcessIdentity.of_process(process)
             ended = process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        if ended or abs(born - self.create_time) > _SAME_INSTANT_SECONDS:
-            return None
-        return process
+        return process if not ended and self._is(found) else None
+
+    def _is(self, other: "ProcessIdentity") -> bool:
+        if self.since_boot and other.since_boot:
+            return abs(self.since_boot - other.since_boot) <= _TICK_SECONDS
+        return abs(self.create_time - other.create_time) <= _SAME_INSTANT_SECONDS
 
 
 def terminate(identity: ProcessIdentity) -> None:
@@ -98,7 +114,7 @@ def find_workers(settings: Settings) -> list[Worker]:
             scripts = [Path(a) for a in process.cmdline() if a.startswith(f"{parent}/")]
             matches = [_WORKER_DIRECTORY.fullmatch(script.parent.name) for script in scripts]
             if matches and matches[0]:
-                identity = ProcessIdentity(process.pid, process.create_time())
+                identity = ProcessIdentity.of_process(process)
                 found.append(Worker(matches[0]["function"], identity))
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from localcloud import processes
@@ -32,10 +33,28 @@ def identity_of(process: subprocess.Popen[bytes]) -> ProcessIdentity:
 def test_a_process_that_only_reuses_the_number_is_left_alone(
     sleeper: subprocess.Popen[bytes],
 ) -> None:
-    earlier = dataclasses.replace(identity_of(sleeper), create_time=1.0)
-    assert earlier.find() is None
-    assert not processes.kill(earlier)
+    now = identity_of(sleeper)
+    for earlier in (
+        dataclasses.replace(now, since_boot=now.since_boot - 1),
+        ProcessIdentity(sleeper.pid, 1.0),
+    ):
+        assert earlier.find() is None
+        assert not processes.kill(earlier)
     assert sleeper.poll() is None
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux counts from its start")
+def test_a_process_is_known_though_the_clock_was_corrected(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = identity_of(sleeper)
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 3600)
+
+    found = identity.find()
+
+    assert found is not None
+    assert found.create_time() - identity.create_time > 3500
 
 
 def test_a_killed_process_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
