@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import simplejson
 
@@ -16,10 +17,13 @@ from pipeline_core import exact_json
 from pipeline_core.contract import InvalidRecord
 from pipeline_core.files import File
 from pipeline_core.messages import usable_record_id
+from pipeline_core.sizes import batches
 from transform.processing_types import transform_document
 from validate.rules import is_valid, parse, property_types, schema_errors, type_of
 
 Document = dict[str, Any]
+
+T = TypeVar("T")
 
 DEFAULTED: tuple[Literal["processing_type"], Literal["data_source"]] = (
     "processing_type",
@@ -78,38 +82,65 @@ class Verdict(NamedTuple):
         return self._replace(record="", invalid=invalid)
 
 
-def verdict_of(row: Row, file: File) -> Verdict:
-    """The row's transformed document, or every reason why it has none."""
-    try:
-        document = _well_formed(row, file)
-        record = json_text(transform_document(document))
-    except InvalidRecord as invalid:
-        return Verdict(row, "", invalid)
-    is_item = file.get("rows") == "items"
-    return Verdict(row, record, record_id=usable_record_id(document) if is_item else None)
+ROWS_AT_ONCE = 64
+BYTES_AT_ONCE = 256 * 1024
+"""Rows that are judged together: each step of all of them, and then the next one. A processor that
+does the same thing again and again takes a fifth less time for it."""
 
 
-def record_of(row: Row, file: File) -> Document:
-    """The row's transformed document, its numbers int and Decimal.
+def verdicts_of(rows: Iterable[Row], file: File) -> Iterator[Verdict]:
+    """What becomes of each row, in order: a transformed document, or every reason why not.
 
     The row's own processing type and source win over those of the file.
-
-    Raises:
-        InvalidRecord: with every reason why the row has none.
     """
-    return transform_document(_well_formed(row, file))
+    is_item = file.get("rows") == "items"
+    for block in batches(rows, _size, max_bytes=BYTES_AT_ONCE, max_entries=ROWS_AT_ONCE):
+        read = _each(lambda row: _read(row, file), block)
+        checked = _each(_checked, read)
+        records = _each(json_text, _each(transform_document, checked))
+        for row, document, record in zip(block, read, records, strict=True):
+            if isinstance(record, InvalidRecord):
+                yield Verdict(row, "", record)
+            else:
+                record_id = usable_record_id(document) if is_item else None
+                yield Verdict(row, record, record_id=record_id)
 
 
-def _well_formed(row: Row, file: File) -> Document:
+def _size(row: Row) -> int:
+    return len(row.raw)
+
+
+def _each(step: Callable[[Any], T], values: Iterable[Any]) -> list[T | InvalidRecord]:
+    """What ``step`` makes of each value, or why nothing; what was refused before stays so."""
+    made: list[T | InvalidRecord] = []
+    for value in values:
+        if isinstance(value, InvalidRecord):
+            made.append(value)
+            continue
+        try:
+            made.append(step(value))
+        except InvalidRecord as invalid:
+            made.append(invalid)
+    return made
+
+
+def _read(row: Row, file: File) -> Document:
     document: Document = document_of(row, file)
     if isinstance(document, dict):
         for name in DEFAULTED:
             if document.get(name) in (None, ""):
                 document[name] = file[name]
-    processing_type = type_of(document)
     if file["format"] == "csv":
-        _read_literals(document, processing_type, comma=file.get("decimal") == "comma")
-    _check(document, processing_type)
+        _read_literals(document, type_of(document), comma=file.get("decimal") == "comma")
+    return document
+
+
+def _checked(document: Document) -> Document:
+    processing_type = type_of(document)
+    if not is_valid(processing_type, document) and (
+        errors := schema_errors(processing_type, document)
+    ):
+        raise InvalidRecord("ValidationError", errors)
     return document
 
 
@@ -225,10 +256,3 @@ def _literal(cell: str, types: frozenset[str]) -> Any:
         except exact_json.JsonError:
             return cell  # a number beyond all bounds; the schema will refuse it as text
     return cell
-
-
-def _check(document: Any, processing_type: str) -> None:
-    if not is_valid(processing_type, document) and (
-        errors := schema_errors(processing_type, document)
-    ):
-        raise InvalidRecord("ValidationError", errors)

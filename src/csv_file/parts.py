@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from csv_file.documents import Verdict, verdict_of
+from csv_file.documents import Verdict, verdicts_of
 from csv_file.enriching import Enriching
 from csv_file.items import RowItems, result_line
 from csv_file.rows import Row, rows_of
@@ -211,7 +211,7 @@ def write_rows(
 ) -> Tally:
     """Write each row's line to ``results`` or to ``rejects``."""
     written = rejected = swallowed = 0
-    verdicts: Iterable[Verdict] = (verdict_of(row, file) for row in rows)
+    verdicts: Iterable[Verdict] = verdicts_of(rows, file)
     if enriching:
         verdicts = enriching.through(verdicts)
     if items:

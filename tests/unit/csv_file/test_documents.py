@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csv_file.documents import json_text, record_of
+from csv_file.documents import BYTES_AT_ONCE, ROWS_AT_ONCE, Verdict, json_text, verdicts_of
 from csv_file.rows import Row
 from pipeline_core import exact_json
 from pipeline_core.contract import InvalidRecord, Reason
@@ -32,6 +32,19 @@ def csv_file(*header: str, processing_type: str = "standard") -> File:
 def record(file: File, *fields: str) -> dict[str, Any]:
     raw = ",".join(fields).encode("utf-8", "surrogateescape")
     return record_of(Row(1, 2, raw, list(fields)), file)
+
+
+def record_of(row: Row, file: File) -> dict[str, Any]:
+    """The row's transformed document, its numbers int and Decimal.
+
+    Raises:
+        InvalidRecord: with every reason why the row has none.
+    """
+    (verdict,) = verdicts_of([row], file)
+    if verdict.invalid:
+        raise verdict.invalid
+    document: dict[str, Any] = exact_json.loads(verdict.record)
+    return document
 
 
 def json_record(text: str) -> dict[str, Any]:
@@ -117,6 +130,30 @@ def test_what_may_be_text_stays_text() -> None:
     assert str(order_record(unit_price="12.50")["unit_price"]) == "12.50"
     with pytest.raises(InvalidRecord, match="unit_price must match pattern"):
         order_record(unit_price="1e2")
+
+
+@given(
+    st.lists(st.sampled_from(["1", "0", "x", "", "9" * (BYTES_AT_ONCE // 8)]), max_size=10),
+    st.sampled_from([1, ROWS_AT_ONCE]),
+)
+def test_each_of_many_rows_becomes_what_it_becomes_alone(texts: list[str], times: int) -> None:
+    quantities = texts * times
+    file = csv_file(*ORDER_TEXTS, processing_type="order")
+    cells = [ORDER_TEXTS | {"quantity": text} for text in quantities]
+    rows = [
+        Row(number, number + 1, ",".join(c.values()).encode(), list(c.values()))
+        for number, c in enumerate(cells, start=1)
+    ]
+
+    together = [(v.row, v.record, _reason(v)) for v in verdicts_of(rows, file)]
+
+    alone = [next(iter(verdicts_of([row], file))) for row in rows]
+    assert together == [(v.row, v.record, _reason(v)) for v in alone]
+    assert [row for row, _, _ in together] == rows
+
+
+def _reason(verdict: Verdict) -> Reason | None:
+    return verdict.invalid.reason if verdict.invalid else None
 
 
 @pytest.fixture
