@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import platform
 import signal
@@ -97,14 +98,18 @@ class Check:
     kept: bool
 
 
-def checks(rounds: Sequence[Round], timings: Mapping[str, tuple[float, float]]) -> list[Check]:
+def checks(
+    rounds: Sequence[Round],
+    timings: Mapping[str, tuple[float, float]],
+    filled: int = FILLED,
+) -> list[Check]:
     """Compare the last round with the first, and what was timed with much behind it and without.
 
     A round is slower by itself if it also took more processor time: others may use the machine.
-    Memory, files and handles are compared with those after the third round: of what is kept there
-    is most by then, if not all.
+    Memory, files and handles are compared with those after the round of this number, from 0: of
+    what is kept there is most by then, if not all.
     """
-    first, last, full = rounds[0], rounds[-1], rounds[FILLED]
+    first, last, full = rounds[0], rounds[-1], rounds[filled]
     rate = Check(
         "messages a second",
         first.messages_per_second,
@@ -141,9 +146,8 @@ def run(
     """Measure so many messages on a new local cloud in ``directory``; return a JSON document."""
     each = messages // ROUNDS
     load = os.getloadavg()[0]
-    kept = max(
-        1, each // BATCH
-    )  # as many as a round has: all there is room for after the first one
+    kept = max(100, each // BATCH)
+    filled = min(ROUNDS - 2, max(FILLED, math.ceil(kept * BATCH / each)))
     with _environment(LOCALCLOUD_EXECUTIONS=str(kept)), supervisor.fresh(directory) as settings:
         cloud = Cloud.deployed(settings)
         cloud.send_and_wait(each // 5)
@@ -167,7 +171,7 @@ def run(
             for one in rounds
         ],
         "timings": timings,
-        "checks": [asdict(check) for check in checks(rounds, timings)],
+        "checks": [asdict(check) for check in checks(rounds, timings, filled)],
     }
 
 
@@ -415,7 +419,7 @@ def report(result: Mapping[str, Any]) -> str:
     written = (
         f"Written by `make bench-growth` on {machine} when it began, Python {result['python']}: "
         f"{total:,} messages in batches of {result['batch']}, {result['concurrency']} at once, in "
-        f"one run. `LOCALCLOUD_EXECUTIONS={result['kept']}`, as many executions as a round has; "
+        f"one run. `LOCALCLOUD_EXECUTIONS={result['kept']}`; "
         "items are taken away after each round, for they are what is there, not what has passed."
     )
     columns = ["messages", "messages/s", "processor ms each", *(f"{name} MB" for name in names)]

@@ -18,7 +18,6 @@ from localcloud.settings import Settings
 # Where the system's clock is all there is to go by: it moves when it is corrected. A number is not
 # reused within seconds of its first use, so this much may differ.
 _SAME_INSTANT_SECONDS = 10.0
-_TICK_SECONDS = 0.02
 # ministack makes each worker's with mkdtemp(prefix="ministack-lambda-<function>-").
 _WORKER_DIRECTORY = re.compile(r"ministack-lambda-(?P<function>.+)-[a-z0-9_]{8}")
 
@@ -27,13 +26,13 @@ _WORKER_DIRECTORY = re.compile(r"ministack-lambda-(?P<function>.+)-[a-z0-9_]{8}"
 class ProcessIdentity:
     """A process number together with when it was born, in seconds since the epoch.
 
-    ``since_boot`` is that in seconds since the system's start, where the system counts these. No
+    ``ticks`` is that in ticks since the system's start, where it counts them: on Linux. No
     correction of the clock moves it: not that of a virtual machine which stood still for a while.
     """
 
     pid: int
     create_time: float
-    since_boot: float = 0.0
+    ticks: int = 0
 
     @classmethod
     def of(cls, pid: int) -> "ProcessIdentity | None":
@@ -46,9 +45,7 @@ class ProcessIdentity:
     @classmethod
     def of_process(cls, process: psutil.Process) -> "ProcessIdentity":
         """Return the identity of this process; psutil's errors pass through."""
-        born = process.create_time()
-        # Linux counts from its start, to which psutil adds the boot time as the clock has it now.
-        return cls(process.pid, born, born - psutil.boot_time() if psutil.LINUX else 0.0)
+        return cls(process.pid, process.create_time(), _ticks(process.pid))
 
     def find(self) -> psutil.Process | None:
         """Return the process if it still runs; one that only reuses its number is not it."""
@@ -61,9 +58,18 @@ class ProcessIdentity:
         return process if not ended and self._is(found) else None
 
     def _is(self, other: "ProcessIdentity") -> bool:
-        if self.since_boot and other.since_boot:
-            return abs(self.since_boot - other.since_boot) <= _TICK_SECONDS
+        if self.ticks and other.ticks:
+            return self.ticks == other.ticks
         return abs(self.create_time - other.create_time) <= _SAME_INSTANT_SECONDS
+
+
+def _ticks(pid: int) -> int:
+    """The start of a process in ticks, as proc(5) has it; 0 if there is none to be read."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def terminate(identity: ProcessIdentity) -> None:

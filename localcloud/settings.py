@@ -1,10 +1,12 @@
 """Where the local cloud lives, which ports it uses, and what it raises."""
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ _OFFSETS = {
     "LOCALCLOUD_RUNNER_PORT": 5,
 }
 _HIGHEST_PORT = 65535
+_FREE_PORTS = range(20_000, 32_000)
+"""Below those of outgoing connections, which begin at 32,768 on Linux and above on others."""
 _PORTS_FILE = "ports.json"
 _FOLDER = ".local"
 
@@ -208,10 +212,12 @@ class Settings:
 
 
 def free_settings(directory: Path) -> Settings:
-    """Return settings of a local cloud beside others: in `directory`, with ports free now."""
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(3)]
-        ports = [str(listener.getsockname()[1]) for listener in listeners]
+    """Return settings of a local cloud beside others: in `directory`, with ports free now.
+
+    They are none of those that the system gives connections that go out: one of these could take a
+    port of a cloud that is being restarted.
+    """
+    ports = [str(port) for port in itertools.islice(_free_ports(), 3)]
     return Settings.from_environment(
         {
             **os.environ,
@@ -221,6 +227,12 @@ def free_settings(directory: Path) -> Settings:
             "LOCALCLOUD_RUNNER_PORT": ports[2],
         }
     )
+
+
+def _free_ports() -> Iterator[int]:
+    for port in random.sample(_FREE_PORTS, len(_FREE_PORTS)):
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            yield port
 
 
 def _tools() -> Path:

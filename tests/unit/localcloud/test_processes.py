@@ -35,7 +35,7 @@ def test_a_process_that_only_reuses_the_number_is_left_alone(
 ) -> None:
     now = identity_of(sleeper)
     for earlier in (
-        dataclasses.replace(now, since_boot=now.since_boot - 1),
+        dataclasses.replace(now, ticks=now.ticks - 1),
         ProcessIdentity(sleeper.pid, 1.0),
     ):
         assert earlier.find() is None
