@@ -85,7 +85,7 @@ class Verdict(NamedTuple):
 ROWS_AT_ONCE = 64
 BYTES_AT_ONCE = 256 * 1024
 """Rows that are judged together: each step of all of them, and then the next one. A processor that
-does the same thing again and again takes a fifth less time for it."""
+does the same thing again and again takes three tenths less time for it."""
 
 
 def verdicts_of(rows: Iterable[Row], file: File) -> Iterator[Verdict]:

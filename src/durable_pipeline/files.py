@@ -68,7 +68,7 @@ class RangeResult(TypedDict):
     retries: NotRequired[int]
 
 
-class Ended(Exception):  # noqa: N818 - no error of ours
+class Ended(Exception):
     """The file goes no further in this execution; ``outcome`` is what becomes of it."""
 
     def __init__(self, outcome: Outcome) -> None:

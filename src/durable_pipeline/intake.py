@@ -96,10 +96,11 @@ def read_once(execution_arn: str, event: Mapping[str, Any], settings: Settings) 
     Raises:
         ValueError: as `read` does.
     """
-    if execution_arn not in _last:
-        _last.clear()
-        _last[execution_arn] = read(event, settings)
-    return _last[execution_arn]
+    batch = _last.get(execution_arn)
+    if batch is None:
+        _last.clear()  # before reading: two batches at once would be twice the memory
+        batch = _last[execution_arn] = read(event, settings)
+    return batch
 
 
 def _behind(readings: Iterable[Reading]) -> list[Record]:

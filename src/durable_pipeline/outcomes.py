@@ -273,7 +273,7 @@ ACKNOWLEDGED: tuple[Literal["handed_over", "superseded", "ignored"], ...] = (
 )
 
 
-class NotSettled(Exception):  # noqa: N818 - reads as what it is, in logs and dead letters
+class NotSettled(Exception):
     """No queue took what became of an event that S3 sent without a queue between."""
 
 
