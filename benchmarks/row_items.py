@@ -39,7 +39,7 @@ PATIENCE = 4 * 3600.0
 PARAMETERS = {"Environment": "bench", "LogLevel": "WARNING", "RangeConcurrency": "2"}
 
 
-class WrongCount(Exception):  # noqa: N818 - reads as what it is
+class WrongCount(Exception):
     """The table does not hold what the file has; there is nothing to measure then."""
 
 

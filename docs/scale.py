@@ -171,7 +171,14 @@ def deployment() -> Deployment:
     """The pipeline as its template has it."""
     names = [DURABLE, "validate", "transform", "store"]
     sizes = {name: Size(MEMORY.get(name, 256), "arm64") for name in names}
-    return Deployment("", PRICES_REGION, True, RETENTION_DAYS, DURABLE, sizes)  # noqa: FBT003 - is_local
+    return Deployment(
+        "",
+        PRICES_REGION,
+        is_local=True,
+        retention_days=RETENTION_DAYS,
+        durable_function=DURABLE,
+        sizes=sizes,
+    )
 
 
 @cache

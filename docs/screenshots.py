@@ -114,7 +114,7 @@ def _interrupted(pipeline: Pipeline) -> str:
 
 
 def _run(*arguments: str) -> None:
-    subprocess.run([PIPELINECTL, *arguments], cwd=ROOT, check=True)  # noqa: S603 - ours
+    subprocess.run([PIPELINECTL, *arguments], cwd=ROOT, check=True)  # noqa: S603 - this project's own command
 
 
 def _wait(found: Callable[[], T | None]) -> T:
@@ -130,7 +130,7 @@ def _wait(found: Callable[[], T | None]) -> T:
 def _console() -> Iterator[str]:
     """A console, and the address that opens it."""
     command = [str(PIPELINECTL), "console", "--allow-changes", "--show-content", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this project's own command
         assert process.stdout  # noqa: S101 - it was asked for
         try:
             yield json.loads(process.stdout.readline())["address"]

@@ -11,17 +11,17 @@ class FaultsError(Exception):
     """The root of this package's own errors; an injected fault is never one."""
 
 
-class UnknownStage(FaultsError):  # noqa: N818 - reads as what it is
+class UnknownStage(FaultsError):
     """A fault was meant for a stage that does not exist."""
 
 
-class NotSucceeded(FaultsError):  # noqa: N818 - reads as what it is
+class NotSucceeded(FaultsError):
     """An execution that was to succeed did not."""
 
 
-class BrokenContract(FaultsError, AssertionError):  # noqa: N818 - reads as it is
+class BrokenContract(FaultsError, AssertionError):
     """A function does not honour the contract of the stages."""
 
 
-class NotWrappable(FaultsError):  # noqa: N818 - reads as what it is
+class NotWrappable(FaultsError):
     """A template's function cannot be given faults."""

@@ -25,7 +25,7 @@ EXIT_CODE = 70
 real_handler = getattr(importlib.import_module(MODULE), NAME)
 
 
-class InjectedFault(Exception):  # noqa: N818 - it is no error of ours
+class InjectedFault(Exception):
     """A record asked for it."""
 
 

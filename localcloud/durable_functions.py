@@ -56,10 +56,10 @@ def install(lambda_service: Any, runtime: Any, provisioners: Any, gateway_url: s
     wrap(
         lambda_service,
         "reap_idle_workers",
-        lambda reap: _reaping_superseded(reap, runtime, lambda_service._functions),  # noqa: SLF001 - no other way in
+        lambda reap: _reaping_superseded(reap, runtime, lambda_service._functions),
     )
-    functions = lambda_service._functions  # noqa: SLF001 - no other way in
-    handlers = provisioners._RESOURCE_HANDLERS[_FUNCTION]  # noqa: SLF001 - no other way in
+    functions = lambda_service._functions
+    handlers = provisioners._RESOURCE_HANDLERS[_FUNCTION]
     handlers["create"] = wrap(
         provisioners, "_lambda_create", lambda create: _remembering(create, functions)
     )
@@ -70,11 +70,9 @@ def install(lambda_service: Any, runtime: Any, provisioners: Any, gateway_url: s
 
 def add_managed_policy(iam: Any) -> None:
     """Have ministack's IAM know the managed policy for roles of durable functions."""
-    record = iam._make_aws_managed_record(  # noqa: SLF001 - no other way in
-        MANAGED_POLICY, _MANAGED_POLICY_DOCUMENT
-    )
-    arn = iam._AWS_MANAGED_POLICY_PREFIX + MANAGED_POLICY  # noqa: SLF001 - no other way in
-    iam._aws_managed_policies[arn] = record  # noqa: SLF001 - no other way in
+    record = iam._make_aws_managed_record(MANAGED_POLICY, _MANAGED_POLICY_DOCUMENT)
+    arn = iam._AWS_MANAGED_POLICY_PREFIX + MANAGED_POLICY
+    iam._aws_managed_policies[arn] = record
 
 
 def is_forwarded(config: Config) -> bool:
@@ -175,8 +173,8 @@ def _reaping_superseded(reap: Action, runtime: Any, functions: Mapping[str, Any]
     def reaped(*arguments: Any) -> int:
         ended: int = reap(*arguments)
         superseded = []
-        with runtime._lock:  # noqa: SLF001 - no other way in
-            for key, workers in runtime._workers.items():  # noqa: SLF001 - no other way in
+        with runtime._lock:
+            for key, workers in runtime._workers.items():
                 *_, name, version = key.split(":")
                 if not _is_current(functions.get(name), version):
                     superseded += _idle(workers)

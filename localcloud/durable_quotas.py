@@ -166,8 +166,8 @@ def enforce(
         too_large, chained_invoke_preflight=executor.preflight_chained_invoke
     )
     # Neither takes a dispatcher of ours.
-    executor._dispatcher = dispatcher  # noqa: SLF001 - no other way in
-    processor._dispatcher = dispatcher  # noqa: SLF001 - no other way in
+    executor._dispatcher = dispatcher
+    processor._dispatcher = dispatcher
 
 
 def require_within_quotas(execution: Execution, updates: list[OperationUpdate]) -> None:

@@ -70,11 +70,11 @@ _invocation: ContextVar[_Invocation | None] = ContextVar("invocation", default=N
 
 def install(lambda_service: Any, runtime: Any) -> None:
     """Have ministack run handlers so; these are its modules `lambda_svc` and `lambda_runtime`."""
-    script = worker_script(runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001 - no other way in
-    runtime._PYTHON_WORKER_SCRIPT = script  # noqa: SLF001 - no other way in
+    script = worker_script(runtime._PYTHON_WORKER_SCRIPT)
+    runtime._PYTHON_WORKER_SCRIPT = script
     runtime.Worker.__init__ = setting_up_logging(runtime.Worker.__init__)
-    drain = runtime.Worker._drain_stderr_bounded  # noqa: SLF001 - no other way in
-    runtime.Worker._drain_stderr_bounded = reading_to_the_mark(drain)  # noqa: SLF001 - no other way in
+    drain = runtime.Worker._drain_stderr_bounded
+    runtime.Worker._drain_stderr_bounded = reading_to_the_mark(drain)
     wrap(lambda_service, "_execute_function_warm", telling_errors)
     wrap(lambda_service, "_execute_function_dispatch", timing)
     wrap(lambda_service, "_invoke", giving_out_the_log)
@@ -122,7 +122,7 @@ def reading_to_the_mark(drain: Action) -> Action:
 
     def read(worker: Any, *arguments: Any, **named: Any) -> str:
         if worker.config.get("Runtime", "python").startswith("python"):
-            return log_to_the_mark(worker._stderr_queue, worker._stderr_thread)  # noqa: SLF001 - no other way in
+            return log_to_the_mark(worker._stderr_queue, worker._stderr_thread)
         log: str = drain(worker, *arguments, **named)
         return log
 

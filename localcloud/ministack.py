@@ -101,7 +101,7 @@ def main() -> None:
     # Taken out of the environment, because Lambda workers inherit that.
     request = Path(os.environ.pop(REQUEST_VARIABLE))
     request.unlink(missing_ok=True)
-    wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))  # noqa: SLF001 - no hook for it
+    wrap(s3, "_get_object", lambda get: serving_ranges(get, s3._parse_range))
     wrap(sqs, "_receive_messages_for_esm", lambda get: receiving_large_batches(get, put_back))
     workers.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": SharedCode})
     wrap(iam_evaluator, "_resolve_condition_key", naming_roles)
@@ -151,7 +151,7 @@ def _save_when_asked(app: Any, request: Path) -> None:
         time.sleep(_LOOK_EVERY_SECONDS)
         if request.exists():
             asked = request.stat().st_mtime_ns
-            app.save_all(app._build_persistence_save_dict())  # noqa: SLF001 - what its end does
+            app.save_all(app._build_persistence_save_dict())
             # Who has asked meanwhile wants what has changed meanwhile.
             if request.stat().st_mtime_ns == asked:
                 request.unlink()
@@ -223,10 +223,9 @@ def issued_by(evaluator: Any, responses: Any) -> Callable[[str], Credentials | N
     def issued(access_key: str) -> Credentials | None:
         if evaluator.is_root_access_key(access_key):
             return None  # to ministack, "test" and account numbers are root's as well
-        account = (
-            responses._account_from_sts_session(access_key)  # noqa: SLF001 - no other way to it
-            or evaluator.find_iam_access_key_account(access_key)
-        )
+        account = responses._account_from_sts_session(
+            access_key
+        ) or evaluator.find_iam_access_key_account(access_key)
         found = evaluator.resolve_credential(access_key, account)
         if isinstance(found, evaluator.CredentialResolutionError):
             return None
@@ -264,14 +263,14 @@ class Buckets:
     def form(self, request: Request, body: bytes) -> dict[str, str]:
         """Return the fields of a form, as ministack reads it."""
         kind = request.headers.get("content-type", "")
-        parts = self._s3._parse_multipart_form(kind, body)  # noqa: SLF001 - the same reading twice
+        parts = self._s3._parse_multipart_form(kind, body)
         return {
             name.lower(): value.decode("latin-1") for name, *_, value in parts if name != "file"
         }
 
     def _target(self, request: Request) -> tuple[str, str] | None:
         """Return the bucket, which there is, and the key that a request is for."""
-        target: tuple[str, str] | None = self._app._s3_cors_target(  # noqa: SLF001 - no other way in
+        target: tuple[str, str] | None = self._app._s3_cors_target(
             request.headers["host"], unquote(request.path)
         )
         return target
@@ -409,21 +408,21 @@ def hold_messages(sqs: Any) -> None:
     """Have SQS count attributes in, and look at them and at the delay."""
 
     def refuse(refusal: Refusal) -> Any:
-        raise sqs._Err(refusal.code, refusal.message)  # noqa: SLF001 - no other way in
+        raise sqs._Err(refusal.code, refusal.message)
 
     for action, name, check in (
         ("SendMessage", "_act_send_message", quotas.refused_message),
         ("SendMessageBatch", "_act_send_message_batch", quotas.refused_messages),
     ):
         held = wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
-        sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
+        sqs._HANDLERS[action] = held
 
 
 def hold_queues(sqs: Any, provisioners: Any) -> None:
     """Have SQS look at where a queue gives up to."""
 
     def refuse(refusal: Refusal) -> Any:
-        raise sqs._Err(refusal.code, refusal.message)  # noqa: SLF001 - no other way in
+        raise sqs._Err(refusal.code, refusal.message)
 
     def check(parameters: Any) -> Refusal | None:
         policy = (parameters.get("Attributes") or {}).get("RedrivePolicy") or "{}"
@@ -441,7 +440,7 @@ def hold_queues(sqs: Any, provisioners: Any) -> None:
         ("SetQueueAttributes", "_act_set_queue_attributes"),
     ):
         held = wrap(sqs, name, functools.partial(_checking, check=check, refuse=refuse))
-        sqs._HANDLERS[action] = held  # noqa: SLF001 - no other way in
+        sqs._HANDLERS[action] = held
     _hold_resource(provisioners, _QUEUE, check_resource)
 
 
@@ -453,7 +452,7 @@ def hold_mappings(lambda_service: Any, provisioners: Any) -> None:
 
     def updating(update: Action) -> Action:
         def checked(uuid: str, changes: Mapping[str, Any]) -> Any:
-            mapping = {**(lambda_service._esms.get(uuid) or {}), **changes}  # noqa: SLF001 - no other way to it
+            mapping = {**(lambda_service._esms.get(uuid) or {}), **changes}
             refusal = quotas.refused_mapping(mapping)
             return refuse(refusal) if refusal else update(uuid, changes)
 
@@ -467,7 +466,7 @@ def hold_mappings(lambda_service: Any, provisioners: Any) -> None:
 
 def _hold_resource(provisioners: Any, kind: str, check: Callable[[Any], Refusal | None]) -> None:
     """Have CloudFormation, which goes past the services' APIs, look at a resource's properties."""
-    handlers = provisioners._RESOURCE_HANDLERS[kind]  # noqa: SLF001 - no other way in
+    handlers = provisioners._RESOURCE_HANDLERS[kind]
     for verb, position in (("create", 1), ("update", 2)):
         handlers[verb] = _checking(handlers[verb], check, _fail, position)
 
@@ -484,7 +483,7 @@ def hold_notifications(sns: Any) -> None:
     """Have SNS look at a batch as a whole."""
 
     def check(parameters: Any) -> Refusal | None:
-        entries = sns._parse_batch_entries(parameters)  # noqa: SLF001 - no other way in
+        entries = sns._parse_batch_entries(parameters)
         named = [
             {"Message": entry["message"], "MessageAttributes": entry["message_attributes"]}
             for entry in entries
@@ -492,7 +491,7 @@ def hold_notifications(sns: Any) -> None:
         return quotas.refused_notifications({"PublishBatchRequestEntries": named})
 
     def refuse(refusal: Refusal) -> Any:
-        return sns._error(refusal.code, refusal.message, refusal.status)  # noqa: SLF001 - no other way
+        return sns._error(refusal.code, refusal.message, refusal.status)
 
     wrap(sns, "_publish_batch", lambda action: _checking(action, check, refuse))
 
@@ -515,7 +514,7 @@ def hold_functions(lambda_service: Any, provisioners: Any) -> None:
     wrap(lambda_service, "_execute_function_dispatch", answering_what_fits)
     # CloudFormation makes functions past Lambda's API.
     create = wrap(provisioners, "_lambda_create", functools.partial(held, refuse=_fail, position=1))
-    provisioners._RESOURCE_HANDLERS[_FUNCTION]["create"] = create  # noqa: SLF001 - no other way in
+    provisioners._RESOURCE_HANDLERS[_FUNCTION]["create"] = create
 
 
 def refused_function(properties: Mapping[str, Any]) -> Refusal | None:
@@ -563,7 +562,7 @@ def _with_short_key(action: Action, s3: Any) -> Action:
     def write(bucket: str, key: str, *rest: Any) -> Any:
         refusal = quotas.refused_key({"Key": key})
         if refusal:
-            return s3._error(refusal.code, refusal.message, refusal.status, key)  # noqa: SLF001 - no other way in
+            return s3._error(refusal.code, refusal.message, refusal.status, key)
         return action(bucket, key, *rest)
 
     return write

@@ -32,7 +32,7 @@ def install(lambda_service: Any, logs: Any, metrics: Any) -> None:
     wrap(
         lambda_service,
         "_emit_lambda_logs",
-        lambda emit: forgetting_streams(emit, logs._log_groups),  # noqa: SLF001 - no other way in
+        lambda emit: forgetting_streams(emit, logs._log_groups),
     )
     wrap(metrics, "_metric_bucket", forgetting_points)
 

@@ -107,7 +107,7 @@ def _content(execution: Execution) -> dict[str, object]:
 def _twin(execution: Execution) -> Execution:
     """Return a copy that shares nothing that can change: what is in its lists cannot."""
     twin = copy.copy(execution)
-    twin._state_lock = threading.Lock()  # noqa: SLF001 - each has one of its own
+    twin._state_lock = threading.Lock()
     for name, value in vars(twin).items():
         if isinstance(value, (list, dict)):
             setattr(twin, name, value.copy())

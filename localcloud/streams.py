@@ -11,8 +11,6 @@ https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 ministack's own interpreter runs this module: it imports nothing but the standard library.
 """
 
-# ruff: noqa: SLF001 - no other way in: ministack has no hooks for any of it
-
 from __future__ import annotations
 
 import copy

@@ -81,7 +81,7 @@ class Line(Subject):
     note: NotRequired[str]
 
 
-class NotWritten(OperationFailedError):  # noqa: N818 - it completes the sentence "the line was ..."
+class NotWritten(OperationFailedError):
     """The log group took no line."""
 
 

@@ -87,10 +87,14 @@ def console(
         machine=_machine(pipeline.connection.at),
     )
     guard = Guard(listening.getsockname()[1])
-    asyncio.run(_serve(Console(session, guard), listening, _teller(as_json, open_browser)))
+    asyncio.run(
+        _serve(
+            Console(session, guard), listening, _teller(as_json=as_json, open_browser=open_browser)
+        )
+    )
 
 
-def _teller(as_json: bool, open_browser: bool) -> Callable[[str], None]:  # noqa: FBT001 - its options
+def _teller(*, as_json: bool, open_browser: bool) -> Callable[[str], None]:
     """What says where the console is."""
 
     def tell(address: str) -> None:

@@ -60,7 +60,7 @@ HEADERS: Mapping[str, str] = {
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Refusal(Exception):  # noqa: N818 - reads as what it is
+class Refusal(Exception):
     """The console does not answer this request; the message says why and what to do."""
 
     def __init__(self, status: HTTPStatus, said: str) -> None:

@@ -116,7 +116,7 @@ def _flow(session: Session, now: status.Status, letters: Seen[Letters]) -> drawi
     doors = [(_TITLES[door], url, door) for door, url in queues_of(stack).items()]
     running, failed = _counted_up_to(now.running), _counted_up_to(now.failed)
     return drawing.Flow(
-        [_queue_node(name, now.queue(url), door in now.paused) for name, url, door in doors],
+        [_queue_node(name, now.queue(url), paused=door in now.paused) for name, url, door in doors],
         drawing.Node(
             "Durable function",
             f"{running} running",
@@ -140,7 +140,7 @@ def _flow(session: Session, now: status.Status, letters: Seen[Letters]) -> drawi
     )
 
 
-def _queue_node(name: str, queue: status.QueueState | None, paused: bool) -> drawing.Node:  # noqa: FBT001 - it reads as what it is
+def _queue_node(name: str, queue: status.QueueState | None, *, paused: bool) -> drawing.Node:
     if queue is None:
         return drawing.Node(name, "?", "the stack has no such queue", "/overview", "bad")
     oldest = "" if queue.oldest_seconds is None else f", oldest {_lasted(queue.oldest_seconds)}"

@@ -60,7 +60,7 @@ ROWS_AT_ONCE = 100
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 
 
-class TimeUsedUp(Exception):  # noqa: N818 - no error: the rest is for the next invocation
+class TimeUsedUp(Exception):
     """There is more to remove than there is time for."""
 
 
@@ -190,7 +190,7 @@ ITEMS = "items/"
 """In such a folder, where the results lie that name items."""
 
 
-class NotDeleted(Exception):  # noqa: N818 - reads as what it is, in logs
+class NotDeleted(Exception):
     """S3 did not delete some results; another attempt deletes what is left."""
 
 

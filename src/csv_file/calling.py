@@ -43,7 +43,7 @@ TIMES_LONGER = 2
 """No invoke is begun unless there is time for one of so many times the longest so far."""
 
 
-class Unfinished(Exception):  # noqa: N818 - reads as what it is, in answers and logs
+class Unfinished(Exception):
     """The range is not finished, because of ``stage``; ``reason`` names the rows."""
 
     def __init__(self, stage: str, reason_type: str, message: str) -> None:
@@ -55,7 +55,7 @@ class Unfinished(Exception):  # noqa: N818 - reads as what it is, in answers and
         }
 
 
-class InvokeFailed(Exception):  # noqa: N818 - reads as what it is
+class InvokeFailed(Exception):
     """An invocation failed as a whole: by the function's own error, which fewer rows may cure."""
 
     def __init__(self, error_type: str, message: str) -> None:

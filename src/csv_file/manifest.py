@@ -36,7 +36,7 @@ DESCRIPTION = (
 STATE = ("bucket", "key", "version_id", "etag", "size", "sequencer")
 
 
-class IncompleteResults(Exception):  # noqa: N818 - reads as what it is, in logs
+class IncompleteResults(Exception):
     """The parts do not lead from the first row to the last; those missing may still be written."""
 
 

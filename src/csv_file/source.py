@@ -21,7 +21,7 @@ BLOCK_BYTES = 1024 * 1024
 HEAD_BYTES = 256 * 1024
 
 
-class Gone(Exception):  # noqa: N818 - no error: a newer event tells of what is there now
+class Gone(Exception):
     """The object was removed or replaced; this state of it is no more."""
 
 

@@ -18,7 +18,7 @@ MIN_EXPONENT, MAX_EXPONENT = -130, 125
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 
 
-class NotHeld(ValueError):  # noqa: N818 - it completes the sentence "an attribute has ..."
+class NotHeld(ValueError):
     """DynamoDB has no such value; says which, the rule and the remedy."""
 
 

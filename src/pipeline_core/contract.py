@@ -123,11 +123,11 @@ class StageResponse(TypedDict):
     completed_at: str
 
 
-class ContractViolation(ValueError):  # noqa: N818 - reads as what it is, in logs and dead letters
+class ContractViolation(ValueError):
     """A stage answered something else than one well-formed result per record."""
 
 
-class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
+class InvalidRecord(ValueError):
     """A record is wrong and stays wrong: reject it, do not retry.
 
     Of very many errors the first are told, and how many there are more. ``data`` is JSON text of
@@ -141,7 +141,7 @@ class InvalidRecord(ValueError):  # noqa: N818 - a record is rejected with it, i
         self.data: str | None = None
 
 
-class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is not our error
+class Unavailable(Exception):
     """Something the record needs is not available this time; another attempt may succeed."""
 
     def __init__(self, error_type: str, message: str) -> None:
@@ -149,7 +149,7 @@ class Unavailable(Exception):  # noqa: N818 - the record fails with it, it is no
         self.type = error_type
 
 
-class Superseded(Exception):  # noqa: N818 - no error at all
+class Superseded(Exception):
     """The object of the record was replaced or removed since; its newer event says what is now."""
 
 

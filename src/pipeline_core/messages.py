@@ -192,7 +192,7 @@ class Silent:
 Envelope = Inline | Pointed | Objects | Silent
 
 
-class Unreadable(ValueError):  # noqa: N818 - a record is rejected with it, it is not our error
+class Unreadable(ValueError):
     """What the message is meant to be it is not; ``type`` is the reason's."""
 
     def __init__(self, reason_type: str, message: str) -> None:

@@ -40,7 +40,7 @@ class Settings:
         return "path" if self.aws_endpoint_url_s3 or self.aws_endpoint_url else "virtual"
 
 
-class RequestRefused(ValueError):  # noqa: N818 - the sender's error, not ours
+class RequestRefused(ValueError):
     """The request cannot be carried out; the message names the input, the rule and the remedy."""
 
     status = HTTPStatus.BAD_REQUEST

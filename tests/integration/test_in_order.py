@@ -300,9 +300,10 @@ def sent_now(pipeline: Pipeline) -> dict[str, Sent]:
 
 @settings(
     max_examples=40,
-    # The fixtures may stay: each example takes away what the one before has stored. What a batch
-    # takes is the runner's and moto's business.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,  # each example takes away what it found
+        HealthCheck.too_slow,  # what a batch takes is the runner's and moto's business
+    ],
 )
 @given(sent=sendings(), most=st.sampled_from([1, 1, 2, 10]), turns=st.data())
 def test_items_are_written_in_the_order_sent_and_every_record_ends(

@@ -106,9 +106,10 @@ def exact(value: Any) -> Any:
 
 @settings(
     max_examples=15,
-    # The fixture may stay: each example writes its items anew, over those of the one before. moto
-    # is slow with large ones, which says nothing of the code.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,  # each example writes its items anew
+        HealthCheck.too_slow,  # moto is slow with large ones
+    ],
 )
 @given(st.lists(bodies, min_size=1, max_size=8))
 @example([("Cyrillic", 162_000)])

@@ -41,9 +41,10 @@ MAX_BODY_BYTES = 400 * 1024
 on_moto = settings(
     deadline=None,
     max_examples=40,
-    # The fixture may stay: each example writes its items anew, over those of the one before. moto
-    # is slow with large ones, which says nothing of the code.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,  # each example writes its items anew
+        HealthCheck.too_slow,  # moto is slow with large ones
+    ],
 )
 
 

@@ -159,7 +159,7 @@ class World:
         self.pending += [("notify", body), ("cleanup", body)]
 
     def _notify(self, body: str) -> None:
-        take(events.parse(body), self.catalog, self)  # type: ignore[arg-type]  # tells
+        take(events.parse(body), self.catalog, self)  # type: ignore[arg-type]  # it tells, as Operators does
 
     def tell(self, event: ProcessingEvent) -> None:
         """As the operators' topic does."""

@@ -328,7 +328,7 @@ def test_a_request_without_any_signature_claims_nothing() -> None:
 # What stock clients send, as they send it.
 
 
-class Caught(Exception):  # noqa: N818 - not an error: what is sent instead of being sent
+class Caught(Exception):
     def __init__(self, sent: Sent) -> None:
         super().__init__()
         self.sent = sent

@@ -14,7 +14,14 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 DURABLE = "pipe-durable"
 STAGES = ("pipe-validate", "pipe-transform", "pipe-store")
 SIZES = {DURABLE: Size(512, "arm64")} | {name: Size(256, "arm64") for name in STAGES}
-PLACE = Deployment("pipe", "us-east-1", False, 7, DURABLE, SIZES)  # noqa: FBT003 - is_local
+PLACE = Deployment(
+    "pipe",
+    "us-east-1",
+    is_local=False,
+    retention_days=7,
+    durable_function=DURABLE,
+    sizes=SIZES,
+)
 
 
 def event(kind: str, second: float, id_: str = "x", **details: Any) -> dict[str, Any]:

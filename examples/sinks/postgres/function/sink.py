@@ -49,11 +49,11 @@ OF_THE_RECORD = ("22", "23", "54")
 logger = logging.getLogger("sink")
 
 
-class Refused(Exception):  # noqa: N818 - reads as what it is: the record is refused
+class Refused(Exception):
     """Postgres will never take this record; says why."""
 
 
-class Unavailable(Exception):  # noqa: N818 - reads as what it is
+class Unavailable(Exception):
     """The record could not be written now; it has to come again."""
 
 
