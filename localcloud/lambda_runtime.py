@@ -1,7 +1,8 @@
 """What Lambda's own runtime does around a handler, for the workers in which ministack runs one.
 
-Logging is set up as a function's LoggingConfig says, errors have Lambda's types and words, and the
-tail of the log is given out with the answer. The words are those of AWS's runtime for Python,
+Logging is set up as a function's LoggingConfig says, errors have Lambda's types and words, a worker
+goes on after an error that its handler has raised, and the tail of the log is given out with the
+answer. The words are those of AWS's runtime for Python,
 https://github.com/aws/aws-lambda-python-runtime-interface-client.
 
 ministack's own interpreter runs this module: it imports nothing but the standard library.
@@ -35,6 +36,9 @@ _LOOK_SECONDS = 0.05
 _DIED = re.compile(r"Worker process (died|exited immediately)|\[Errno 32\] Broken pipe")
 _TIMED_OUT = re.compile(r"Task timed out after \d+\.\d\d seconds")
 
+# Where an answer has the error that the handler has raised.
+_RAISED = "raised"
+
 # Of our own lines, those that stand in the log of a worker that was killed.
 _MARKS = (TOLD, END_OF_LOG)
 
@@ -51,7 +55,8 @@ _EDITS = {
     _IMPORT: f"        set_up_logging()\n{_IMPORT}",
     _INIT_ERROR: _INIT_ERROR.replace("str(e)", "init_error(e, module_name, handler_name)"),
     _ANSWER: f"            end_log()\n{_ANSWER}",
-    _ERROR: "            end_log()\n" + _ERROR.replace("str(e)", "handler_error(e)"),
+    _ERROR: "            end_log()\n"
+    + _ERROR.replace('"error", "error": str(e)', f'"ok", "{_RAISED}": handler_error(e)'),
     _CONTEXT: f'        current_invocation["request_id"] = _ms_ctx["request_id"]\n{_CONTEXT}',
 }
 
@@ -75,6 +80,7 @@ def install(lambda_service: Any, runtime: Any) -> None:
     runtime.Worker.__init__ = setting_up_logging(runtime.Worker.__init__)
     drain = runtime.Worker._drain_stderr_bounded
     runtime.Worker._drain_stderr_bounded = reading_to_the_mark(drain)
+    runtime.Worker.invoke = outliving_errors(runtime.Worker.invoke)
     wrap(lambda_service, "_execute_function_warm", telling_errors)
     wrap(lambda_service, "_execute_function_dispatch", timing)
     wrap(lambda_service, "_invoke", giving_out_the_log)
@@ -149,6 +155,22 @@ def log_to_the_mark(lines: Queue[str], reader: threading.Thread) -> str:
         if mark:
             break
     return "\n".join(log)
+
+
+def outliving_errors(invoke: Action) -> Action:
+    """Return the worker's invocation so that its process goes on after an error of the handler.
+
+    ministack ends a worker whose answer is an error; Lambda ends an environment that has died or
+    was too slow, and keeps one whose handler has raised.
+    """
+
+    def invoked(worker: Any, *arguments: Any, **named: Any) -> Document:
+        answer: Document = invoke(worker, *arguments, **named)
+        if _RAISED in answer:
+            answer = {**answer, "status": "error", "error": answer[_RAISED]}
+        return answer
+
+    return invoked
 
 
 def telling_errors(execute: Action) -> Action:

@@ -41,12 +41,14 @@ def loads(text: str) -> Any:
     text = text.lstrip(BYTE_ORDER_MARK)
     _refuse_deep_nesting(text)
     try:
-        value = _decode(text)
+        value = (_decode_measuring if _may_have_long_number(text) else _decode)(text)
         _refuse_lone_surrogates(text, value)
     except json.JSONDecodeError as error:
         raise JsonError(
             f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
+    except ArithmeticError:
+        raise JsonError("a number with an exponent beyond all bounds") from None
     except RecursionError:  # the caller stands deep in the stack already
         raise _too_deep() from None
     return value
@@ -92,14 +94,26 @@ def _too_deep() -> JsonError:
     return JsonError(f"nested too deeply: more than {MAX_NESTING} levels of lists and objects")
 
 
-def _number(kind: type[Decimal | int]) -> Any:
+def _may_have_long_number(text: str) -> bool:
+    """Tell whether more characters of numbers follow one another than a number may have.
+
+    In a string they may; so this only finds the few texts in which numbers are measured.
+    """
+    if len(text) <= MAX_DIGITS:
+        return False
+    return _LONG_NUMBER in text.encode("ascii", "replace").translate(_NUMERALS)
+
+
+_LONG_NUMBER = b"0" * (MAX_DIGITS + 1)
+
+_NUMERALS = bytes(ord("0") if chr(code) in "0123456789+-.eE" else 0 for code in range(256))
+
+
+def _measuring(kind: type[Decimal | int]) -> Any:
     def parse(literal: str) -> Decimal | int:
         if len(literal) > MAX_DIGITS:
             raise JsonError(f"a number with more than {MAX_DIGITS} digits")
-        try:
-            return kind(literal)
-        except ArithmeticError:
-            raise JsonError("a number with an exponent beyond all bounds") from None
+        return kind(literal)
 
     return parse
 
@@ -117,13 +131,18 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+def _decoder(parse_float: Any, parse_int: Any) -> Any:
+    return json.JSONDecoder(
+        parse_float=parse_float,
+        parse_int=parse_int,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=_unique_keys,
+    ).decode
+
+
 # Once: `json.loads` would make a decoder at each call, which takes as long as a small document.
-_decode = json.JSONDecoder(
-    parse_float=_number(Decimal),
-    parse_int=_number(int),
-    parse_constant=_refuse_constant,
-    object_pairs_hook=_unique_keys,
-).decode
+_decode = _decoder(Decimal, int)
+_decode_measuring = _decoder(_measuring(Decimal), _measuring(int))
 
 
 def _refuse_lone_surrogates(text: str, value: Any) -> None:

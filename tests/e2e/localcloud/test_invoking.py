@@ -113,6 +113,18 @@ def test_a_plain_function_is_invoked_through_the_same_endpoint(cloud: Cloud) -> 
     assert json.loads(answer["Payload"].read()) == "first"
 
 
+def test_an_environment_goes_on_after_an_error_of_its_handler(cloud: Cloud) -> None:
+    def invoke(event: dict[str, Any]) -> Any:
+        answer = cloud.client("lambda").invoke(
+            FunctionName=f"{STACK}-first", Payload=json.dumps(event)
+        )
+        return json.loads(answer["Payload"].read())
+
+    process = invoke({"tell_process": True})
+    assert invoke({"answer_bytes": "many"})["errorType"] == "ValueError"
+    assert invoke({"tell_process": True}) == process
+
+
 def test_a_chained_invoke_needs_permission(cloud: Cloud) -> None:
     answer = cloud.invoke("forbidden", {})
     assert answer.error == "Unhandled"

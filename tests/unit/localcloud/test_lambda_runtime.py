@@ -166,9 +166,8 @@ def test_another_script_than_the_one_that_was_read_is_refused() -> None:
 
 def test_all_of_it_is_put_in_place() -> None:
     script = "".join(f"{part}\n" for part in lambda_runtime._EDITS)
-    runtime = SimpleNamespace(
-        _PYTHON_WORKER_SCRIPT=script, Worker=type("Worker", (), {"_drain_stderr_bounded": print})
-    )
+    worker = type("Worker", (), {"_drain_stderr_bounded": print, "invoke": print})
+    runtime = SimpleNamespace(_PYTHON_WORKER_SCRIPT=script, Worker=worker)
     service = SimpleNamespace(
         _execute_function_warm=print, _execute_function_dispatch=print, _invoke=print
     )

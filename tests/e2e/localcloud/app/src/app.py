@@ -101,7 +101,9 @@ def crowded(event: dict[str, Any], context: object) -> dict[str, str]:
 
 
 def first(event: dict[str, Any], context: object) -> str:
-    """Leave a mark; answer as many bytes as the event says, if it does."""
+    """Leave a mark; answer as many bytes as the event says, or the process, if it does."""
+    if event.get("tell_process"):
+        return str(os.getpid())
     if "answer_bytes" in event:
         return "x" * (int(event["answer_bytes"]) - len('""'))
     return _run("first", event, wait=False)
