@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from pipeline_core.messages import Carried, Door, Envelope
+    from pipelinectl.aws import Connection, Stack
 
 
 UNKNOWN = "unknown"
@@ -348,6 +349,17 @@ class DeadLetterQueue:
     source_url: str | None = None
     fifo_url: str = ""
     cut_groups: set[str] = field(default_factory=set, compare=False)
+
+    @classmethod
+    def of(cls, connection: Connection, stack: Stack) -> DeadLetterQueue:
+        """That of a stack; in a cloud on this machine one server has all, so no receive waits."""
+        return cls(
+            connection.sqs,
+            stack.dead_letter_queue_url,
+            long_poll=0 if connection.at else None,
+            source_url=stack.queue_url,
+            fifo_url=stack.fifo_dead_letter_queue_url,
+        )
 
     @property
     def urls(self) -> Sequence[str]:

@@ -154,12 +154,7 @@ class Pipeline:
         """What the pipeline gave up."""
         from pipelinectl.dead_letters import DeadLetterQueue
 
-        return DeadLetterQueue(
-            self.connection.sqs,
-            self.stack.dead_letter_queue_url,
-            source_url=self.stack.queue_url,
-            fifo_url=self.stack.fifo_dead_letter_queue_url,
-        )
+        return DeadLetterQueue.of(self.connection, self.stack)
 
     @property
     def payloads(self) -> PayloadStore:

@@ -247,7 +247,7 @@ def _redriven(run: Run) -> Seen:
 def _redrive(run: Run, letter: DeadLetter) -> Seen:
     stack, sqs = run.deployed.stack, run.deployed.connection.sqs
     redrive = Redrive(
-        DeadLetterQueue(sqs, stack.dead_letter_queue_url),
+        DeadLetterQueue.of(run.deployed.connection, stack),
         Sender(sqs, stack.internal_queue_url),
         run.deployed.audit,
         stack.environment,

@@ -91,13 +91,7 @@ class Observations:
     @property
     def queue(self) -> DeadLetterQueue:
         """The dead-letter queue."""
-        stack = self.deployed.stack
-        return DeadLetterQueue(
-            self.deployed.connection.sqs,
-            stack.dead_letter_queue_url,
-            source_url=stack.queue_url,
-            fifo_url=stack.fifo_dead_letter_queue_url,
-        )
+        return DeadLetterQueue.of(self.deployed.connection, self.deployed.stack)
 
     def look(self) -> None:
         """Ask for what may have come."""
