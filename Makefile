@@ -97,9 +97,12 @@ test: setup browser postgres ## Run the tests: unit, integration, end to end on 
 docs-test: setup ## Run every command of the guides, on a local cloud of their own
 	@$(BIN)/python -m pytest tests/guides
 
+# As it goes; with -n 3, without what it prints, side by side.
+CHAOS_ARGS ?= -s
+
 .PHONY: chaos
-chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, LARGE_FILE_MB, LARGE_FILE_ROWS)
-	@$(BIN)/python -m pytest -s tests/chaos
+chaos: setup ## Kill things under load and count (CHAOS_SEED, CHAOS_SECONDS, CHAOS_MESSAGES, CHAOS_BATCH, LARGE_FILE_MB, LARGE_FILE_ROWS)
+	@$(BIN)/python -m pytest $(CHAOS_ARGS) tests/chaos
 
 .PHONY: bench
 bench: setup postgres $(TOOLS)/bench/.ready ## Measure beside what one would pick instead (BENCH_ARGS="--out docs/benchmarks")

@@ -225,6 +225,7 @@ class Cloud:
         seconds = self.send_and_wait(messages)
         cpu_seconds = self._cpu_seconds() - before
         self._empty_tables()
+        self._wait_until_forgotten()
         found = {name: process for name, process in self._processes().items() if name != "workers"}
         workers = [worker.identity.pid for worker in processes.find_workers(self.settings)]
         memory = {name: _megabytes([process.pid]) for name, process in found.items()}
@@ -354,13 +355,25 @@ class Cloud:
         times = [p.cpu_times() for p in [*self._processes().values(), *workers]]
         return sum(one.user + one.system for one in times)
 
+    def _wait_until_forgotten(self) -> None:
+        """Wait for the runner, which forgets every few seconds what is beyond its number."""
+        give_up_at = time.monotonic() + _ROUND_SECONDS
+        ended = "SELECT count(*) FROM executions WHERE end_timestamp IS NOT NULL"
+        while self._ask_store(ended) > self.settings.most_executions:
+            if time.monotonic() > give_up_at:
+                raise LocalCloudError("the runner does not forget executions that have ended")
+            time.sleep(_POLL_SECONDS)
+
     def _store_megabytes(self) -> float:
-        with closing(sqlite3.connect(self.settings.executions_file, timeout=60)) as connection:
-            pages, free, size = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_count", "freelist_count", "page_size")
-            )
+        pages, free, size = (
+            self._ask_store(f"PRAGMA {name}")
+            for name in ("page_count", "freelist_count", "page_size")
+        )
         return float((pages - free) * size / 1e6)
+
+    def _ask_store(self, query: str) -> int:
+        with closing(sqlite3.connect(self.settings.executions_file, timeout=60)) as connection:
+            return int(connection.execute(query).fetchone()[0])
 
 
 class _Browser:

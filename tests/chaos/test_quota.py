@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,7 @@ from tests.integration.conftest import Pipeline
 
 pytest_plugins = ["tests.integration.conftest"]
 
-RECORDS = 10_000
+RECORDS = int(os.environ.get("CHAOS_BATCH") or 10_000)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def test_ten_thousand_records_and_a_broken_stage_stay_below_the_quota_and_none_is_lost(
+def test_the_largest_batch_and_a_broken_stage_stay_below_the_quota_and_none_is_lost(
     pipeline: Pipeline,
 ) -> None:
     """On their first delivery; the last is in the properties of settling, without moto's queues."""
