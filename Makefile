@@ -45,10 +45,11 @@ $(VENV)/.uv: requirements/uv.txt
 	@touch $@
 
 # uv itself is part of what is synchronised, or it would remove itself. It takes a package that was
-# half installed when it was interrupted for a whole one, so then all are installed again.
+# half installed when it was interrupted for a whole one, so then all are installed again. All is compiled
+# once, on all cores: otherwise each of the tests' processes does that at the same time.
 $(VENV)/.ready: $(VENV)/.uv requirements/dev.txt requirements/uv.txt pyproject.toml
 	@again=$$(test ! -e $(VENV)/.begun || echo --reinstall); touch $(VENV)/.begun; \
-		$(UV_SYNC) $$again --python $(BIN)/python requirements/dev.txt requirements/uv.txt
+		$(UV_SYNC) $$again --compile-bytecode --python $(BIN)/python requirements/dev.txt requirements/uv.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@rm $(VENV)/.begun
 	@touch $@
