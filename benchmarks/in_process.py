@@ -101,7 +101,7 @@ def floor(event: dict[str, Any], context: DurableContext) -> int:
         return _three_invokes(context, records)
     config: MapConfig[list[dict[str, str]]] = MapConfig(
         max_concurrency=10,
-        completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+        completion_config=CompletionConfig.all_completed(),
         nesting_type=NestingType.FLAT,
     )
     result: BatchResult[int] = context.map(

@@ -323,7 +323,7 @@ class LocalExecutor(Executor):
         super()._complete_events(execution_arn)
         # Nobody in this process waits for an end, and the SDK would keep the event for ever.
         if event := self._completion_events.pop(execution_arn, None):
-            event.remove()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+            event.remove()
 
     def _validate_invocation_response_and_store(
         self,

@@ -77,11 +77,11 @@ Response = tuple[int, dict[str, str], bytes]
 def main() -> None:
     """Put right what differs, start looking for requests to save, and become ministack."""
     # All of its own environment.
-    from hypercorn.config import Config  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack import app  # type: ignore[import-not-found]  # in ministack's environment
-    from ministack.core import iam_actions, iam_evaluator, responses  # type: ignore[import-not-found]  # in ministack's environment
+    from hypercorn.config import Config
+    from ministack import app
+    from ministack.core import iam_actions, iam_evaluator, responses
     from ministack.core import lambda_runtime as workers
-    from ministack.services import (  # type: ignore[import-not-found]  # in ministack's environment
+    from ministack.services import (
         cloudwatch,
         cloudwatch_logs,
         dynamodb,
@@ -91,9 +91,7 @@ def main() -> None:
         sns,
         sqs,
     )
-    from ministack.services.cloudformation import (  # type: ignore[import-not-found]  # in ministack's environment
-        provisioners,
-    )
+    from ministack.services.cloudformation import provisioners
 
     # These need `wrap` of this module.
     from localcloud import durable_functions, lambda_runtime, retention, streams

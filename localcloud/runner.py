@@ -379,7 +379,7 @@ def serve(settings: Settings) -> None:
     store = Store(settings.executions_file)
     scheduler = Scheduler()
     executor = _executor(settings, store, scheduler)
-    scheduler.start()  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+    scheduler.start()
     with LocalWebServer(settings, executor) as server:
         recovered = executor.recover()
         log.info("serving on port %d, %d continued", settings.runner_port, len(recovered))

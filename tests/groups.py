@@ -6,7 +6,7 @@ import functools
 from pathlib import PurePosixPath
 from typing import Any
 
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+from xdist.scheduler import LoadScopeScheduling
 
 GROUPS = {
     "tests/e2e": "pipeline",

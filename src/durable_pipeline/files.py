@@ -187,7 +187,7 @@ class FileExecution:
 
         config: MapConfig[Range] = MapConfig(
             max_concurrency=self._settings.range_concurrency,
-            completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+            completion_config=CompletionConfig.all_completed(),
             nesting_type=NestingType.FLAT,
         )
         result: BatchResult[RangeResult] = self._context.map(

@@ -127,7 +127,7 @@ def _process_in_parallel(
 
     config: MapConfig[Sequence[Record]] = MapConfig(
         max_concurrency=MAX_CONCURRENT_CHUNKS,
-        completion_config=CompletionConfig.all_completed(),  # type: ignore[no-untyped-call]  # the SDK left it unannotated
+        completion_config=CompletionConfig.all_completed(),
         nesting_type=NestingType.FLAT,  # one operation less per chunk
     )
     result: BatchResult[ChunkResult] = context.map(chunks, branch, name="chunks", config=config)

@@ -958,9 +958,7 @@ def test_a_versions_description_takes_the_longest_values() -> None:
 def schema_of(resource_type: str) -> Any:
     """What CloudFormation says of a type of resources."""
     # Imported by the one process that runs these tests, not by each that collects them: 3 s.
-    from cfnlint.schema.manager import (  # type: ignore[import-untyped]  # it has no types
-        PROVIDER_SCHEMA_MANAGER,
-    )
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
     return PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
 

@@ -55,12 +55,12 @@ def test_the_first_entry_is_written(catalog: Catalog, new: State) -> None:
 
 def test_only_a_later_state_or_the_same_further_on_is_written(catalog: Catalog) -> None:
     for index, (old, new, sequencer) in enumerate(product(STATES, STATES, "ABC")):
-        known = {**entry(old, "B"), "object": str(index)}
+        known: Any = {**entry(old, "B"), "object": str(index)}
         late: Any = {**entry(new, sequencer), "object": str(index)}
-        catalog.write(known)  # type: ignore[arg-type]  # an entry still
+        catalog.write(known)
 
         expected = sequencer == "C" or (sequencer == "B" and STATES.index(new) > STATES.index(old))
-        assert supersedes(late, known) is expected  # type: ignore[arg-type]  # a fake of what it uses
+        assert supersedes(late, known) is expected
         assert catalog.write(late) is expected
 
 

@@ -44,7 +44,7 @@ from tests.integration.pipelinectl.giving_up import (
     give_up_event,
     known_of,
 )
-from tests.unit.pipelinectl.console.browsing import OURS, browse
+from tests.unit.pipelinectl.console.browsing import OURS, asking, browse
 
 PATIENCE = 600.0
 NOW = datetime.now(UTC)
@@ -139,7 +139,7 @@ def test_content_is_hidden_in_the_page_and_in_its_twin(
     assert PRIVATE not in hidden
     assert "r-1" in hidden
     for address in (path, f"{path}.json"):
-        answer = browse(lambda b, a=address: b.ask(f"{a}?id={reference}&show_content=1"), hiding)  # type: ignore[misc]  # it is bound at once
+        answer = browse(asking(f"{address}?id={reference}&show_content=1"), hiding)
         assert answer.status == 200
         assert PRIVATE not in answer.text
 
@@ -162,7 +162,7 @@ def test_hostile_content_stays_text_on_every_page(deployed: Deployed, session: S
         "/files",
         f"/files/show?object=input/{script}.csv",
     ):
-        answer = browse(lambda b, a=address: b.ask(a), session)  # type: ignore[misc]  # it is bound at once
+        answer = browse(asking(address), session)
         assert answer.status == 200, address
         assert script not in answer.text, address
         assert "<img onerror" not in answer.text, address
@@ -647,8 +647,7 @@ def test_a_file_is_shown_range_by_range_with_its_rejects_by_reason(
     assert page.document["reasons"] == {"no sku": 2}
     assert PRIVATE not in dumps(look(hiding, "/files/show", object="input/a.csv").document)
     shown, hidden = (
-        browse(lambda b, of=of: b.ask("/files/show?object=input/a.csv"), of)  # type: ignore[misc]  # it is bound at once
-        for of in (session, hiding)
+        browse(asking("/files/show?object=input/a.csv"), of) for of in (session, hiding)
     )
     assert PRIVATE.split()[1] in shown.text
     assert PRIVATE.split()[1] not in hidden.text

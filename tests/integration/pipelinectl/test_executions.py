@@ -323,7 +323,7 @@ def happened(arn: str, *messages: str) -> Story:
 def test_a_list_says_what_became_of_the_records(deployed: Deployed, told: Told) -> None:
     whole = happened("a/1", "m-1", "m-2").invoke("store", ["m-1"], results("ok", "m-1"))
     whole.invoke("validate", ["m-2"], results("rejected", "m-2")).step("dead-letters").end()
-    told.stories.extend([whole, happened("a/2", "m-3")])  # type: ignore[attr-defined]  # a list here
+    told.stories.extend([whole, happened("a/2", "m-3")])
 
     table = deployed.run("executions", "list").stdout
     document = deployed.run("executions", "list", "--records", "--json").json
@@ -336,7 +336,7 @@ def test_a_list_says_what_became_of_the_records(deployed: Deployed, told: Told) 
 def test_of_how_many_executions_records_are_counted_is_bounded_and_said(
     deployed: Deployed, told: Told
 ) -> None:
-    told.stories.extend(happened(f"a/{n}", "m") for n in range(22))  # type: ignore[attr-defined]  # a list
+    told.stories.extend(happened(f"a/{n}", "m") for n in range(22))
 
     document = deployed.run("executions", "list", "--records", "--json").json
     listed = deployed.run("executions", "list", "--limit", "22")

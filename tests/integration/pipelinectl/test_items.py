@@ -146,7 +146,7 @@ def test_the_id_of_a_dead_letter_leads_to_it(deployed: Deployed, told: Told) -> 
 
 def test_a_record_on_its_way_is_said_to_be(deployed: Deployed, told: Told) -> None:
     story = Story("a/1", [sqs_message(standard(), UUID)]).invoke("validate", [UUID])
-    told.stories.append(story)  # type: ignore[attr-defined]  # it is a list here
+    told.stories.append(story)
 
     result = deployed.run("items", "--id", UUID)
 

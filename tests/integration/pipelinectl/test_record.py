@@ -20,7 +20,7 @@ SENT = datetime.fromtimestamp(FIRST_SENT / 1000, UTC)
 
 
 def happen(told: Told, *stories: Story) -> None:
-    told.stories.extend(stories)  # type: ignore[attr-defined]  # it is a list here
+    told.stories.extend(stories)
 
 
 def store(deployed: Deployed, execution_id: str, message_id: str, **more: Any) -> None:

@@ -34,7 +34,7 @@ COMMANDS = {
 @pytest.fixture
 def stored(deployed: Deployed, told: Told) -> Deployed:
     """A pipeline with long ids, wide characters and many rows of everything."""
-    told.stories.extend(Story(f"{LONG}{n:02}", ()) for n in range(12))  # type: ignore[attr-defined]  # it is a list
+    told.stories.extend(Story(f"{LONG}{n:02}", ()) for n in range(12))
     for n in range(12):
         give_up(deployed, message_id=f"{LONG}{n:02}", error_type=f"A{'Long' * 8}Error")
         deployed.table.put_item(

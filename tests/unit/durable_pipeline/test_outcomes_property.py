@@ -23,7 +23,7 @@ from durable_pipeline.calls import LARGEST_SHARE, Tally
 from durable_pipeline.intake import read
 from durable_pipeline.records import MAX_HANDED_OVER, Record
 from durable_pipeline.stages import process
-from pipeline_core.contract import failed, ok, rejected
+from pipeline_core.contract import Reason, failed, ok, rejected
 from pipeline_core.objects import ObjectState
 from pipeline_core.sizes import MAX_OPERATIONS, MAX_STATE_BYTES
 from tests.events import s3_event, sqs_event, sqs_message, standard
@@ -32,7 +32,7 @@ from tests.unit.durable_pipeline.settings import SETTINGS, WITH_OWN_STAGE
 
 STAGES = ("validate", "transform", "store")
 OWN_STAGES = ("validate", "transform", "enrich", "store")
-REASON = {"type": "T", "message": "m", "errors": ["m"]}
+REASON: Reason = {"type": "T", "message": "m", "errors": ["m"]}
 
 record_fates = st.fixed_dictionaries(
     {
@@ -82,7 +82,7 @@ class Stages:
         fate = self.fates[key]["fate"] if self.fates[key]["stage"] == stage else "fine"
         match fate:
             case "rejected" | "unaccepted":
-                return [rejected(key, REASON)]  # type: ignore[arg-type]  # a fake of what it uses
+                return [rejected(key, REASON)]
             case "failed":
                 return [failed(key, "T", "m")]
             case "poison":

@@ -13,6 +13,7 @@ from pipeline_core.contract import (
     MAX_ERRORS,
     ContractViolation,
     InvalidRecord,
+    Reason,
     Result,
     StageRecord,
     check_response,
@@ -24,7 +25,7 @@ from pipeline_core.contract import (
 )
 from pipeline_core.sizes import answer_size, wire_size
 
-REASON = {"type": "T", "message": "m", "errors": ["m"]}
+REASON: Reason = {"type": "T", "message": "m", "errors": ["m"]}
 
 
 def answer(*results: Any) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def answer(*results: Any) -> dict[str, Any]:
 
 def test_a_right_answer_is_results_by_record_id() -> None:
     results = check_response(
-        answer(ok("a", "{}"), rejected("b", REASON), failed("c", "T", "m")),  # type: ignore[arg-type]  # a fake of what it uses
+        answer(ok("a", "{}"), rejected("b", REASON), failed("c", "T", "m")),
         ["a", "b", "c"],
     )
 
@@ -58,7 +59,10 @@ def test_a_right_answer_is_results_by_record_id() -> None:
         (answer({"id": "a", "outcome": "ok", "data": {}}), "malformed"),
         (answer({"id": "a", "outcome": "rejected"}), "malformed"),
         (answer({"id": "a", "outcome": "failed", "reason": {"type": "T"}}), "malformed"),
-        (answer({"id": "a", "outcome": "failed", "reason": REASON | {"errors": [1]}}), "malformed"),
+        (
+            answer({"id": "a", "outcome": "failed", "reason": {**REASON, "errors": [1]}}),
+            "malformed",
+        ),
     ],
 )
 def test_a_wrong_answer_is_a_contract_violation_that_says_what_is_wrong(

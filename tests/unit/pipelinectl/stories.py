@@ -94,7 +94,7 @@ def results(outcome: str, *ids: str, **more: Any) -> dict[str, Any]:
 class Told:
     """Executions of which there are these stories; `read` are those whose input was asked for."""
 
-    stories: Sequence[Story]
+    stories: list[Story]
     read: list[str] = field(default_factory=list)
 
     def newest(self, **_: Any) -> list[Execution]:

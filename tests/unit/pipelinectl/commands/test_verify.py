@@ -83,8 +83,7 @@ def test_wrong_usage_is_told_before_anything_is_sent(arguments: list[str], said:
 
 
 def test_nothing_is_sent_to_aws_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = lambda *_, **__: pipeline()  # noqa: E731 - as long as its one use
-    monkeypatch.setattr("pipelinectl.commands.verify.open_pipeline", opened)
+    monkeypatch.setattr("pipelinectl.commands.verify.open_pipeline", lambda *_, **__: pipeline())
 
     result = CliRunner().invoke(app, ["verify"])
 

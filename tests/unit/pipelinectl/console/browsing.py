@@ -62,6 +62,11 @@ class Browser:
             return Answer(response.status, response.headers, await response.text())
 
 
+def asking(path: str) -> Callable[[Browser], Awaitable[Answer]]:
+    """What asks for one page."""
+    return lambda browser: browser.ask(path)
+
+
 def browse(
     use: Callable[[Browser], Awaitable[T]],
     session: Session | None = None,

@@ -13,7 +13,7 @@ from pipelinectl.console.app import HEADERS
 from pipelinectl.console.pages import PAGES, Page
 from pipelinectl.console.session import Session
 from pipelinectl.errors import OperationFailedError, StackMissingError
-from tests.unit.pipelinectl.console.browsing import OURS, PORT, Answer, Browser, browse
+from tests.unit.pipelinectl.console.browsing import OURS, PORT, Answer, Browser, asking, browse
 
 
 def status(path: str, method: str = "GET", *, allow_changes: bool = False, **more: Any) -> int:
@@ -168,7 +168,7 @@ def test_nothing_but_its_own_files_is_static(path: str) -> None:
 def test_hostile_text_in_an_address_stays_text() -> None:
     script = "<script>alert(1)</script>"
     for query in ("/done/show?number=", "/executions?status="):
-        answer = browse(lambda b, query=query: b.ask(query + script))  # type: ignore[misc]  # it is bound at once
+        answer = browse(asking(query + script))
 
         assert answer.status in (400, 404)
         assert script not in answer.text
